@@ -1,0 +1,29 @@
+.PHONY: install demo dev test check bench lock
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml requirements/dev.txt requirements/uv.txt
+	sh dev/install.sh
+
+demo: install
+	.venv/bin/python -m dev.demo
+
+dev: install
+	.venv/bin/python -m dev.run
+
+test: install
+	.venv/bin/python -m pytest
+
+check: install
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	sh dev/check-compose.sh
+	.venv/bin/python -m pytest
+
+bench: install
+	.venv/bin/python -m dev.bench
+
+lock: install
+	sh dev/lock.sh
