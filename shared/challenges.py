@@ -1,0 +1,122 @@
+"""Sign-ins that wait for a code, sealed in Redis under the hash of their challenge id.
+
+`fittrack:challenge:<sha256>` (hash: pending, attempts_left, job, reserved_until, rejected), with a
+time to live. One job at a time may check a code for it: it reserves the challenge, for a bounded
+time, so that a reservation whose job never ran ends by itself.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import SecretStr
+from redis import Redis
+
+from shared.errors import ChallengeBusyError, ChallengeNotFoundError
+from shared.garmin import PendingSignIn
+from shared.redis_connection import redis_errors_translated, script
+from shared.sealing import Keyring, Purpose, new_token, token_hash
+
+RESERVATION_SECONDS = 120
+"""Longer than a code check with one lost worker: 60 s, 20 s until another has it, and 60 s again
+would be the worst case, but the second run reserves the challenge anew."""
+
+_TYPICAL_CHECK_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class NewChallenge:
+    challenge_id: SecretStr
+    expires_at: datetime
+    attempts_left: int
+
+
+@dataclass(frozen=True)
+class OpenChallenge:
+    """A challenge reserved for one job."""
+
+    pending: PendingSignIn
+    attempts_left: int
+
+
+class ChallengeStore:
+    """Every method raises ServiceUnavailableError when Redis does not answer."""
+
+    def __init__(self, redis: Redis, keyring: Keyring, ttl: int, attempts: int) -> None:
+        self._redis = redis
+        self._keyring = keyring
+        self._ttl = ttl
+        self._attempts = attempts
+        self._begin = script(redis, "challenge_begin")
+        self._release = script(redis, "challenge_release")
+        self._reject = script(redis, "challenge_reject")
+        self._finish = script(redis, "challenge_finish")
+
+    @redis_errors_translated
+    def create(self, pending: PendingSignIn) -> NewChallenge:
+        challenge_id = new_token()
+        name = token_hash(challenge_id)
+        fields: dict[Any, Any] = {
+            "pending": self._seal(name, pending),
+            "attempts_left": self._attempts,
+        }
+        expires_at = datetime.now(UTC) + timedelta(seconds=self._ttl)
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(_key(name), mapping=fields)
+            pipe.expire(_key(name), self._ttl)
+            pipe.execute()
+        return NewChallenge(SecretStr(challenge_id), expires_at, self._attempts)
+
+    @redis_errors_translated
+    def reserve(self, challenge_id: SecretStr, job_id: str) -> OpenChallenge:
+        """Reserves the challenge for a job; again, for the job that has it already.
+
+        Raises ChallengeNotFoundError, ChallengeBusyError, SealBrokenError.
+        """
+        name = token_hash(challenge_id.get_secret_value())
+        now = int(time.time() * 1000)
+        until = now + RESERVATION_SECONDS * 1000
+        answer = self._begin(keys=[_key(name)], args=[job_id, now, until])
+        if answer[0] == b"missing":
+            raise ChallengeNotFoundError
+        if answer[0] == b"busy":
+            left = math.ceil(int(answer[1]) / 1000)
+            raise ChallengeBusyError(retry_after=min(left, _TYPICAL_CHECK_SECONDS))
+        sealed, attempts_left = answer[1], int(answer[2])
+        revealed = self._keyring.open(sealed, Purpose.CHALLENGE, name)
+        return OpenChallenge(PendingSignIn.from_revealed(revealed), attempts_left)
+
+    @redis_errors_translated
+    def release(self, challenge_id: SecretStr, job_id: str) -> int | None:
+        """No verdict on the code: the next one may be tried. The attempts left, None if gone."""
+        name = token_hash(challenge_id.get_secret_value())
+        left = int(self._release(keys=[_key(name)], args=[job_id]))
+        return left if left > 0 else None
+
+    @redis_errors_translated
+    def reject(
+        self, challenge_id: SecretStr, job_id: str, pending: PendingSignIn | None = None
+    ) -> int:
+        """Counts a wrong code, once a job, and keeps `pending` as the state to go on with.
+
+        The attempts left; 0 when that was the last one, and the challenge is gone.
+        """
+        name = token_hash(challenge_id.get_secret_value())
+        sealed = b"" if pending is None else self._seal(name, pending)
+        left = int(self._reject(keys=[_key(name)], args=[job_id, sealed]))
+        return max(left, 0)
+
+    @redis_errors_translated
+    def finish(self, challenge_id: SecretStr, job_id: str) -> None:
+        """Deletes the challenge, if it is still the job's."""
+        name = token_hash(challenge_id.get_secret_value())
+        self._finish(keys=[_key(name)], args=[job_id])
+
+    def _seal(self, name: str, pending: PendingSignIn) -> bytes:
+        return self._keyring.seal(pending.reveal(), Purpose.CHALLENGE, name)
+
+
+def _key(name: str) -> str:
+    return f"fittrack:challenge:{name}"

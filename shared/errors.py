@@ -1,0 +1,105 @@
+"""Every error this service raises on purpose.
+
+Subclasses carry data, never formatted text of a library: a library's message can hold a ticket.
+`api/problems.py` turns them into HTTP problems, `shared/job_states.py` into job errors.
+"""
+
+
+class FitTrackError(Exception):
+    """The root of all of them."""
+
+
+class ConfigurationError(FitTrackError):
+    """The process can't start as it is configured. The text is written for the operator."""
+
+
+class SealBrokenError(FitTrackError):
+    """A sealed value does not open: another key, another purpose or subject, or damaged."""
+
+
+class ServiceUnavailableError(FitTrackError):
+    """Redis, the broker or the database did not answer in time."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class UnauthorizedError(FitTrackError):
+    """No, an unknown, a revoked or an expired bearer token."""
+
+
+class JobNotFoundError(FitTrackError):
+    """Unknown job or wrong poll token: one answer for both."""
+
+
+class JobLostError(FitTrackError):
+    """This worker no longer owns the job: another took it over, or it has ended."""
+
+
+class ChallengeNotFoundError(FitTrackError):
+    """Unknown, expired, finished or used up: one answer for all."""
+
+
+class ChallengeBusyError(FitTrackError):
+    """A code for the challenge is being checked right now."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("challenge busy")
+        self.retry_after = retry_after
+
+
+class SignInError(FitTrackError):
+    """A sign-in at Garmin did not go through. `retry_after` is in seconds, or None."""
+
+    def __init__(self, retry_after: int | None = None) -> None:
+        super().__init__(type(self).__name__)
+        self.retry_after = retry_after
+
+
+class InvalidCredentialsError(SignInError):
+    """Garmin rejected the username or the password."""
+
+
+class MfaCodeInvalidError(SignInError):
+    """Garmin rejected the code. `state`: the driver's state for the next one, if it changed."""
+
+    def __init__(self, state: str | None = None) -> None:
+        super().__init__()
+        self.state = state
+
+
+class MfaAttemptsExhaustedError(SignInError):
+    """Too many wrong codes; the half-done sign-in is gone, here or at Garmin."""
+
+
+class AccountLockedError(SignInError):
+    """Garmin has locked the account."""
+
+
+class CaptchaRequiredError(SignInError):
+    """Garmin wants a captcha, which only the person can solve, at Garmin."""
+
+
+class GarminRateLimitedError(SignInError):
+    """Garmin refuses this client or account for now."""
+
+
+class ClientRefusedError(GarminRateLimitedError):
+    """Garmin refuses this *client*, with no verdict on the person: another driver may be tried."""
+
+
+class GarminUnavailableError(SignInError):
+    """Garmin answers 5xx, garbage or nothing."""
+
+
+class TokensRejectedError(SignInError):
+    """Garmin no longer accepts these tokens: the person has to sign in again."""
+
+
+class InterruptedSignInError(SignInError):
+    """A worker died half-way, and what Garmin saw can't be known."""
+
+
+class TimedOutError(SignInError):
+    """The job's deadline passed."""

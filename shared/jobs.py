@@ -1,0 +1,217 @@
+"""Jobs in Redis: one hash each, a lease for the worker that runs it, and its sealed input.
+
+`fittrack:job:<id>` (hash: kind, status, stage, poll_hash, runs, progress, outcome),
+`fittrack:job:<id>:lease` (the owner), `fittrack:job:<id>:input` (sealed, gone when the job ends).
+All of them have a time to live. Every step is published on `CHANNEL` with the job id.
+"""
+
+import hmac
+import uuid
+from dataclasses import dataclass, field
+from typing import cast
+
+from pydantic import SecretStr
+from redis import Redis
+
+from shared.errors import JobLostError, JobNotFoundError
+from shared.job_states import OUTCOME_TYPES, TRANSITIONS, JobKind, JobStage, JobStatus, Outcome
+from shared.redis_connection import redis_errors_translated, script
+from shared.sealing import Keyring, Purpose, new_token, token_hash
+from shared.secret import Sealable
+
+CHANNEL = "fittrack:jobs"
+LEASE_SECONDS = 15
+"""How long a silent worker keeps its job: less than the broker's visibility timeout."""
+
+OUTCOME_SECONDS = 120
+"""How long an outcome can be polled at the least."""
+
+
+class JobBusyError(JobLostError):
+    """Another worker holds the job's lease."""
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A job as its submitter sees it. `expires_in` is in seconds."""
+
+    job_id: str
+    poll_token: SecretStr
+    expires_in: int
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job as its poller sees it. `outcome` is there when it has ended."""
+
+    job_id: str
+    kind: JobKind
+    status: JobStatus
+    stage: JobStage
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job as the worker that holds it sees it.
+
+    `runs` counts the workers that have held it, this one included. `progress` is what an earlier
+    one had already got from Garmin.
+    """
+
+    job_id: str
+    owner: str
+    kind: JobKind
+    runs: int
+    input: bytes | None = field(repr=False)
+    progress: bytes | None = field(repr=False)
+
+
+class JobStore:
+    """Every method raises ServiceUnavailableError when Redis does not answer."""
+
+    def __init__(self, redis: Redis, keyring: Keyring, ttl: int) -> None:
+        self._redis = redis
+        self._keyring = keyring
+        self._ttl = ttl
+        self._claim = script(redis, "job_claim")
+        self._move = script(redis, "job_move")
+        self._renew = script(redis, "lease_renew")
+        self._release = script(redis, "lease_release")
+
+    @staticmethod
+    def new_id() -> str:
+        """A job id: public, it stands in logs and in Flower."""
+        return str(uuid.uuid4())
+
+    @redis_errors_translated
+    def create(self, job_id: str, kind: JobKind, work: Sealable) -> NewJob:
+        """Keeps a new job and, sealed, what its worker needs."""
+        poll_token = new_token()
+        fields = {
+            "kind": kind,
+            "status": JobStatus.QUEUED,
+            "stage": JobStage.WAITING_FOR_WORKER,
+            "poll_hash": token_hash(poll_token),
+            "runs": 0,
+        }
+        sealed = self._keyring.seal(work.reveal(), Purpose.JOB_INPUT, job_id)
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(_job(job_id), mapping={k: str(v) for k, v in fields.items()})
+            pipe.expire(_job(job_id), self._ttl)
+            pipe.set(_input(job_id), sealed, ex=self._ttl)
+            pipe.execute()
+        return NewJob(job_id, SecretStr(poll_token), self._ttl)
+
+    @redis_errors_translated
+    def discard(self, job_id: str) -> None:
+        """Takes back a job whose message could not be sent."""
+        self._redis.delete(_job(job_id), _input(job_id))
+
+    @redis_errors_translated
+    def view(self, job_id: str, poll_token: str) -> JobView:
+        """The job, for who holds its poll token. Raises JobNotFoundError otherwise."""
+        fields = cast("dict[bytes, bytes]", self._redis.hgetall(_job(job_id)))
+        expected = fields.get(b"poll_hash", b"")
+        if not hmac.compare_digest(expected, token_hash(poll_token).encode()):
+            raise JobNotFoundError
+        return JobView(
+            job_id=job_id,
+            kind=JobKind(fields[b"kind"].decode()),
+            status=JobStatus(fields[b"status"].decode()),
+            stage=JobStage(fields[b"stage"].decode()),
+            outcome=self._open_outcome(job_id, fields),
+        )
+
+    @redis_errors_translated
+    def claim(self, job_id: str, owner: str) -> Claim:
+        """Takes the job for `owner`, a name no other worker has.
+
+        Raises JobNotFoundError when it is gone or has ended, JobBusyError while another holds it.
+        """
+        answer = self._claim(
+            keys=[_job(job_id), _lease(job_id), _input(job_id)],
+            args=[owner, LEASE_SECONDS * 1000, CHANNEL, job_id],
+        )
+        if answer[0] == b"busy":
+            raise JobBusyError
+        if answer[0] != b"claimed":
+            raise JobNotFoundError
+        _, kind, runs, work, progress = answer
+        return Claim(
+            job_id, owner, JobKind(kind.decode()), int(runs), work or None, progress or None
+        )
+
+    def open_input[T: Sealable](self, claim: Claim, model: type[T]) -> T | None:
+        """What the submitter gave; None if it is gone. Raises SealBrokenError."""
+        return self._open(claim.input, Purpose.JOB_INPUT, claim.job_id, model)
+
+    def open_progress[T: Sealable](self, claim: Claim, model: type[T]) -> T | None:
+        """What an earlier run had reached, if any. Raises SealBrokenError."""
+        return self._open(claim.progress, Purpose.JOB_PROGRESS, claim.job_id, model)
+
+    @redis_errors_translated
+    def renew(self, claim: Claim) -> bool:
+        """Keeps the lease for another `LEASE_SECONDS`; False if it is no longer the owner's."""
+        lease_ms = LEASE_SECONDS * 1000
+        return bool(self._renew(keys=[_lease(claim.job_id)], args=[claim.owner, lease_ms]))
+
+    @redis_errors_translated
+    def release(self, claim: Claim) -> None:
+        """Gives the job back unfinished, for a later run."""
+        self._release(keys=[_lease(claim.job_id)], args=[claim.owner])
+
+    def advance(self, claim: Claim, stage: JobStage) -> None:
+        """Says what the job is doing. Raises JobLostError if it is no longer the owner's."""
+        self._apply(claim, JobStatus.RUNNING, {"stage": stage.encode()})
+
+    def keep_progress(self, claim: Claim, stage: JobStage, progress: Sealable) -> None:
+        """Seals what has been reached into the job, and gives it a full time to live again."""
+        sealed = self._keyring.seal(progress.reveal(), Purpose.JOB_PROGRESS, claim.job_id)
+        fields = {"stage": stage.encode(), "progress": sealed}
+        self._apply(claim, JobStatus.RUNNING, fields, least_ttl=self._ttl)
+
+    def end(self, claim: Claim, status: JobStatus, outcome: Outcome) -> None:
+        """Ends the job and deletes what was sealed for its worker. Raises JobLostError."""
+        sealed = self._keyring.seal(outcome.reveal(), Purpose.JOB_OUTCOME, claim.job_id)
+        self._apply(claim, status, {"outcome": sealed}, least_ttl=OUTCOME_SECONDS)
+
+    @redis_errors_translated
+    def _apply(
+        self, claim: Claim, to: JobStatus, fields: dict[str, bytes], least_ttl: int = 0
+    ) -> None:
+        allowed = "".join(f"|{status}" for status in JobStatus if to in TRANSITIONS[status]) + "|"
+        flat: list[str | bytes] = [part for pair in fields.items() for part in pair]
+        least_ms = least_ttl * 1000
+        moved = self._move(
+            keys=[_job(claim.job_id), _lease(claim.job_id), _input(claim.job_id)],
+            args=[claim.owner, allowed, to, int(to.ended), least_ms, CHANNEL, claim.job_id, *flat],
+        )
+        if not moved:
+            raise JobLostError
+
+    def _open_outcome(self, job_id: str, fields: dict[bytes, bytes]) -> Outcome | None:
+        status = JobStatus(fields[b"status"].decode())
+        if not status.ended:
+            return None
+        model = OUTCOME_TYPES[status]
+        return self._open(fields[b"outcome"], Purpose.JOB_OUTCOME, job_id, model)
+
+    def _open[T: Sealable](
+        self, sealed: bytes | None, purpose: Purpose, job_id: str, model: type[T]
+    ) -> T | None:
+        if sealed is None:
+            return None
+        return model.from_revealed(self._keyring.open(sealed, purpose, job_id))
+
+
+def _job(job_id: str) -> str:
+    return f"fittrack:job:{job_id}"
+
+
+def _lease(job_id: str) -> str:
+    return f"fittrack:job:{job_id}:lease"
+
+
+def _input(job_id: str) -> str:
+    return f"fittrack:job:{job_id}:input"

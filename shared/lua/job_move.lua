@@ -1,0 +1,25 @@
+-- Moves a job, if its worker still holds it and its status allows the step.
+-- KEYS: job, lease, input.
+-- ARGV: owner, allowed statuses ('|a|b|'), new status, '1' if that ends the job,
+--       least time to live in ms ('0': leave it), channel, job id, field, value, field, value...
+-- Returns 1, or 0 if the job is no longer this worker's to move.
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then
+    return 0
+end
+local status = redis.call('HGET', KEYS[1], 'status')
+if not status or not string.find(ARGV[2], '|' .. status .. '|', 1, true) then
+    return 0
+end
+redis.call('HSET', KEYS[1], 'status', ARGV[3])
+for i = 8, #ARGV, 2 do
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+end
+if ARGV[4] == '1' then
+    redis.call('HDEL', KEYS[1], 'progress')
+    redis.call('DEL', KEYS[2], KEYS[3])
+end
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[5]) then
+    redis.call('PEXPIRE', KEYS[1], ARGV[5])
+end
+redis.call('PUBLISH', ARGV[6], ARGV[7])
+return 1

@@ -1,0 +1,55 @@
+"""Connections to Redis, and its failures in our words."""
+
+from collections.abc import Callable
+from functools import wraps
+from importlib.resources import files
+
+from redis import Redis
+from redis.backoff import ConstantBackoff
+from redis.commands.core import Script
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from shared.errors import ServiceUnavailableError
+
+_RETRY_PAUSE = 0.5
+
+
+def connect(url: str, *, timeout: float, patience: float = 0.0) -> Redis:
+    """A client with its own pool. Connects at the first command.
+
+    `timeout` is the longest wait in seconds for a connection and for a reply. `patience` is how
+    many seconds a command is repeated while Redis is away: 0 for a web request, which has a person
+    waiting; longer for a worker, which holds what Garmin gave it.
+    """
+    retry = Retry(ConstantBackoff(_RETRY_PAUSE), int(patience / _RETRY_PAUSE))
+    return Redis.from_url(
+        url,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        retry=retry,
+        retry_on_error=[RedisConnectionError, RedisTimeoutError] if patience else [],
+        health_check_interval=30,
+    )
+
+
+def script(redis: Redis, name: str) -> Script:
+    """The Lua script `shared/lua/<name>.lua`, which Redis runs as one step."""
+    source = files("shared").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    return redis.register_script(source)
+
+
+def redis_errors_translated[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """Turns what redis-py raises into ServiceUnavailableError."""
+
+    @wraps(function)
+    def translated(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except RedisError:
+            message = "redis"
+            raise ServiceUnavailableError(message) from None
+
+    return translated

@@ -1,0 +1,159 @@
+"""Settings from the environment. Read only in the entry files, handed on from there."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from shared.errors import ConfigurationError
+from shared.sealing import Keyring
+
+PREFIX = "FITTRACK_"
+KNOWN_DRIVERS = ("garth", "garminconnect")
+
+
+class _FileSource(PydanticBaseSettingsSource):
+    """Reads `FITTRACK_X` from the file that `FITTRACK_X_FILE` names, as Docker secrets want it."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        name = f"{PREFIX}{field_name.upper()}"
+        path = os.environ.get(f"{name}_FILE")
+        if path is None:
+            return None, field_name, False
+        if name in os.environ:
+            message = f"{name} and {name}_FILE are both set: keep one"
+            raise ConfigurationError(message)
+        try:
+            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+        except (OSError, UnicodeDecodeError):
+            message = f"{name}_FILE names a file that can't be read: {path}"
+            raise ConfigurationError(message) from None
+
+    def __call__(self) -> dict[str, Any]:
+        found = ((n, self.get_field_value(f, n)[0]) for n, f in self._fields())
+        return {name: value for name, value in found if value is not None}
+
+    def _fields(self) -> list[tuple[str, FieldInfo]]:
+        return list(self.settings_cls.model_fields.items())
+
+
+def _check_redis_url(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+        message = "must begin with redis://, rediss:// or unix://"
+        raise ValueError(message)
+    return url
+
+
+def _check_database_url(url: SecretStr) -> SecretStr:
+    try:
+        driver = make_url(url.get_secret_value()).drivername
+    except ArgumentError:
+        driver = ""
+    if driver not in ("postgresql+psycopg", "sqlite"):
+        message = "must begin with postgresql+psycopg:// or sqlite:///"
+        raise ValueError(message)
+    return url
+
+
+RedisUrl = Annotated[SecretStr, AfterValidator(_check_redis_url)]
+
+
+class DatabaseSettings(BaseSettings):
+    """The one setting that migrations need."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    database_url: Annotated[SecretStr, AfterValidator(_check_database_url)]
+    """Where users, tokens and sessions are kept: `postgresql+psycopg://…` or `sqlite:///…`."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, _FileSource(settings_cls)
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Reads and checks them all. Raises ConfigurationError with one line for each fault."""
+        try:
+            return cls()
+        except ValidationError as error:
+            faults = [
+                f"{PREFIX}{str(e['loc'][0]).upper()}: {_reason(e['type'], e['msg'])}"
+                for e in error.errors(include_input=False, include_context=False)
+            ]
+            raise ConfigurationError("; ".join(faults)) from None
+
+
+class Settings(DatabaseSettings):
+    """Everything that can be set."""
+
+    redis_url: RedisUrl
+    """Jobs, challenges and driver rests live here."""
+
+    broker_url: RedisUrl | None = None
+    """Celery's queues; the Redis URL if not set."""
+
+    encryption_keys: SecretStr
+    """`NAME:BASE64[,NAME:BASE64…]`, 32 bytes each: the first seals, all open."""
+
+    garmin_drivers: Annotated[tuple[str, ...], NoDecode] = KNOWN_DRIVERS
+    """Which Garmin libraries to sign in with, in order, comma-separated."""
+
+    job_ttl: int = Field(900, ge=120, le=86_400)
+    """Seconds a job can be polled."""
+
+    challenge_ttl: int = Field(600, ge=30, le=3600)
+    """Seconds a person has for the code."""
+
+    session_ttl: int = Field(30 * 86_400, ge=60)
+    """Seconds a user session lasts."""
+
+    mfa_attempts: int = Field(3, ge=1, le=10)
+    """Codes that may be tried for one challenge."""
+
+    @field_validator("garmin_drivers", mode="before")
+    @classmethod
+    def _split_drivers(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("garmin_drivers")
+    @classmethod
+    def _check_drivers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = sorted(set(value) - set(KNOWN_DRIVERS))
+        if unknown or not value or len(set(value)) != len(value):
+            message = f"must name one or both of {', '.join(KNOWN_DRIVERS)}, each once"
+            raise ValueError(message)
+        return value
+
+    def keyring(self) -> Keyring:
+        """The sealing keys. Raises ConfigurationError if they are missing, short or malformed."""
+        return Keyring.parse(self.encryption_keys.get_secret_value())
+
+    @property
+    def queue_url(self) -> str:
+        """Where Celery's messages go."""
+        return (self.broker_url or self.redis_url).get_secret_value()
+
+
+def _reason(kind: str, message: str) -> str:
+    return "is required" if kind == "missing" else message.removeprefix("Value error, ")
