@@ -103,3 +103,7 @@ class InterruptedSignInError(SignInError):
 
 class TimedOutError(SignInError):
     """The job's deadline passed."""
+
+
+class SignInExpiredError(TimedOutError):
+    """The half-done sign-in is too old, here or at Garmin: no code finishes it any more."""

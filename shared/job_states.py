@@ -72,18 +72,18 @@ MESSAGES: dict[JobErrorCode, str] = {
     JobErrorCode.INTERNAL_ERROR: "Something went wrong here: the operator's log has the job id.",
 }
 
-_CODES: dict[type[errors.SignInError], JobErrorCode] = {
+_CODES: dict[type, JobErrorCode] = {
     errors.InvalidCredentialsError: JobErrorCode.INVALID_CREDENTIALS,
     errors.MfaCodeInvalidError: JobErrorCode.MFA_CODE_INVALID,
     errors.MfaAttemptsExhaustedError: JobErrorCode.MFA_ATTEMPTS_EXHAUSTED,
     errors.AccountLockedError: JobErrorCode.ACCOUNT_LOCKED,
     errors.CaptchaRequiredError: JobErrorCode.CAPTCHA_REQUIRED,
-    errors.ClientRefusedError: JobErrorCode.GARMIN_RATE_LIMITED,
     errors.GarminRateLimitedError: JobErrorCode.GARMIN_RATE_LIMITED,
     errors.GarminUnavailableError: JobErrorCode.GARMIN_UNAVAILABLE,
     errors.TokensRejectedError: JobErrorCode.GARMIN_UNAVAILABLE,
     errors.InterruptedSignInError: JobErrorCode.INTERRUPTED,
     errors.TimedOutError: JobErrorCode.TIMED_OUT,
+    errors.SignInError: JobErrorCode.INTERNAL_ERROR,
 }
 
 
@@ -120,7 +120,8 @@ class Failure(Sealable):
 
     @classmethod
     def of(cls, error: errors.SignInError) -> "Failure":
-        return cls(code=_CODES[type(error)], retry_after=error.retry_after)
+        known = next(kind for kind in type(error).__mro__ if kind in _CODES)
+        return cls(code=_CODES[known], retry_after=error.retry_after)
 
     @property
     def message(self) -> str:

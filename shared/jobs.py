@@ -1,6 +1,7 @@
 """Jobs in Redis: one hash each, a lease for the worker that runs it, and its sealed input.
 
-`fittrack:job:<id>` (hash: kind, status, stage, poll_hash, runs, progress, outcome),
+`fittrack:job:<id>` (hash: kind, status, stage, poll_hash, owner, runs, progress,
+outcome),
 `fittrack:job:<id>:lease` (the owner), `fittrack:job:<id>:input` (sealed, gone when the job ends).
 All of them have a time to live. Every step is published on `CHANNEL` with the job id.
 """
@@ -152,9 +153,10 @@ class JobStore:
 
     @redis_errors_translated
     def renew(self, claim: Claim) -> bool:
-        """Keeps the lease for another `LEASE_SECONDS`; False if it is no longer the owner's."""
+        """Keeps the job for another `LEASE_SECONDS`; False if it is no longer the owner's."""
         lease_ms = LEASE_SECONDS * 1000
-        return bool(self._renew(keys=[_lease(claim.job_id)], args=[claim.owner, lease_ms]))
+        keys = [_lease(claim.job_id), _job(claim.job_id)]
+        return bool(self._renew(keys=keys, args=[claim.owner, lease_ms]))
 
     @redis_errors_translated
     def release(self, claim: Claim) -> None:

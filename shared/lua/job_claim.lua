@@ -16,7 +16,7 @@ redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 if not holder then
     redis.call('HINCRBY', KEYS[1], 'runs', 1)
 end
-redis.call('HSET', KEYS[1], 'status', 'running')
+redis.call('HSET', KEYS[1], 'status', 'running', 'owner', ARGV[1])
 redis.call('PUBLISH', ARGV[3], ARGV[4])
 local job = redis.call('HMGET', KEYS[1], 'kind', 'runs', 'progress')
 return {'claimed', job[1], job[2], redis.call('GET', KEYS[3]) or '', job[3] or ''}

@@ -1,13 +1,11 @@
--- Moves a job, if its worker still holds it and its status allows the step.
+-- Moves a job, if the caller was the last to claim it and its status allows the step.
 -- KEYS: job, lease, input.
 -- ARGV: owner, allowed statuses ('|a|b|'), new status, '1' if that ends the job,
 --       least time to live in ms ('0': leave it), channel, job id, field, value, field, value...
 -- Returns 1, or 0 if the job is no longer this worker's to move.
-if redis.call('GET', KEYS[2]) ~= ARGV[1] then
-    return 0
-end
-local status = redis.call('HGET', KEYS[1], 'status')
-if not status or not string.find(ARGV[2], '|' .. status .. '|', 1, true) then
+local job = redis.call('HMGET', KEYS[1], 'owner', 'status')
+local status = job[2]
+if job[1] ~= ARGV[1] or not status or not string.find(ARGV[2], '|' .. status .. '|', 1, true) then
     return 0
 end
 redis.call('HSET', KEYS[1], 'status', ARGV[3])

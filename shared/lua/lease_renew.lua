@@ -1,5 +1,9 @@
--- Renews a lease, if it is still the caller's. KEYS: lease. ARGV: owner, lease in ms.
-if redis.call('GET', KEYS[1]) == ARGV[1] then
-    return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+-- Renews a lease, if the job is still the caller's to run.
+-- KEYS: lease, job. ARGV: owner, lease in ms. Returns 1, or 0 if it no longer is.
+-- A lease that ran out while Redis was away is taken up again, unless another worker was faster.
+local job = redis.call('HMGET', KEYS[2], 'owner', 'status')
+if job[1] ~= ARGV[1] or job[2] ~= 'running' then
+    return 0
 end
-return 0
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1

@@ -1,0 +1,237 @@
+"""Signing in with garth 0.8: the mobile JSON flow, then OAuth1, then OAuth2.
+
+Its traps, and what is done here about each: the mutable default of `Client.request`'s headers
+(fresh ones on every call), the module-global client (never used), the OAuth consumer fetched
+without a deadline (fetched here, before the password is sent), errors whose text holds the ticket
+(read from the response, raised `from None`), one adapter a client (one for the process).
+"""
+
+import json
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import requests
+
+from shared.errors import (
+    ClientRefusedError,
+    GarminUnavailableError,
+    MfaCodeInvalidError,
+    SignInError,
+    TokensRejectedError,
+)
+from shared.garmin import (
+    CodeRequired,
+    Credentials,
+    GarminDomain,
+    GarminIdentity,
+    GarminTokens,
+    PendingSignIn,
+    SignedIn,
+)
+from worker.drivers.answers import Answer, identity, mfa_type
+from worker.drivers.cookies import dump_cookies, load_cookies
+from worker.drivers.http import GarminAdapter
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # it says that garth is deprecated: known
+    import garth
+    from garth import sso
+    from garth.auth_tokens import OAuth1Token, OAuth2Token
+    from garth.exc import GarthException, GarthHTTPError
+    from garth.utils import asdict
+
+_TICKET_PATH = "/oauth-service/oauth/preauthorized"
+_REFUSED_AT_TICKET = {401, 403, 427, 429}
+_OAUTH1_LIFETIME = timedelta(days=365)
+_CONSUMER_TRIES = 2
+
+
+class GarthDriver:
+    name = "garth"
+
+    def __init__(self, adapter: GarminAdapter) -> None:
+        self._adapter = adapter
+        self._consumer_lock = threading.Lock()
+
+    def sign_in(self, credentials: Credentials) -> SignedIn | CodeRequired:
+        self._fetch_consumer()
+        client = self._client(credentials.domain)
+        with _translated(client, Answer.sign_in_error):
+            result = sso.login(
+                credentials.username.get_secret_value(),
+                credentials.password.get_secret_value(),
+                client=client,
+                prompt_mfa=None,
+                return_on_mfa=True,
+            )
+            if result[0] == "needs_mfa":
+                return CodeRequired(pending=_pending(client, result[1]))
+        return SignedIn(tokens=_tokens(*result))
+
+    def finish(self, pending: PendingSignIn, code: str) -> SignedIn:
+        self._fetch_consumer()
+        state = json.loads(pending.state.get_secret_value())
+        client = self._client(pending.domain)
+        client.sess.cookies = load_cookies(state["cookies"])
+        resumed = {k: state[k] for k in ("login_params", "mfa_method")} | {"client": client}
+        try:
+            with _translated(client, Answer.code_error):
+                tokens = sso.resume_login(resumed, code)
+        except MfaCodeInvalidError:
+            raise MfaCodeInvalidError(state=_state(client, state)) from None
+        return SignedIn(tokens=_tokens(*tokens))
+
+    def identify(self, tokens: GarminTokens) -> GarminIdentity:
+        client = self._client(tokens.domain, _load(tokens))
+        with _translated(client, _profile_error):
+            profile = client.connectapi("/userprofile-service/socialProfile")
+        return identity(profile)
+
+    def refresh(self, tokens: GarminTokens) -> GarminTokens:
+        self._fetch_consumer()
+        oauth1, _ = _load(tokens)
+        client = self._client(tokens.domain)
+        with _translated(client, _profile_error):
+            fresh = sso.exchange(oauth1, client)
+        return _tokens(oauth1, fresh)
+
+    def _client(
+        self, domain: GarminDomain, tokens: tuple[OAuth1Token, OAuth2Token] | None = None
+    ) -> "_Client":
+        client = _Client(domain=str(domain), telemetry_enabled=False)
+        if tokens:
+            client.configure(oauth1_token=tokens[0], oauth2_token=tokens[1])
+        client.sess.mount("https://", self._adapter)  # after configure, which mounts its own
+        return client
+
+    def _fetch_consumer(self) -> None:
+        """Garmin's OAuth consumer, once a process. Raises GarminUnavailableError."""
+        with self._consumer_lock:
+            for _ in range(_CONSUMER_TRIES):
+                if sso.OAUTH_CONSUMER:
+                    return
+                sso.OAUTH_CONSUMER = self._try_consumer()
+            if not sso.OAUTH_CONSUMER:
+                raise GarminUnavailableError
+
+    def _try_consumer(self) -> dict[str, str]:
+        with requests.Session() as session:
+            session.mount("https://", self._adapter)
+            try:
+                consumer = session.get(sso.OAUTH_CONSUMER_URL).json()
+                return {k: consumer[k] for k in ("consumer_key", "consumer_secret")}
+            except (requests.RequestException, ValueError, KeyError, TypeError):
+                return {}
+
+
+class _NoAnswer(GarthException):
+    """Garmin did not answer. A GarthException, so that garth's own best effort goes on."""
+
+
+class _Client(garth.Client):  # type: ignore[misc]  # garth has no types
+    def request(
+        self,
+        method: str,
+        subdomain: str,
+        path: str,
+        /,
+        api: bool = False,
+        referrer: str | bool = False,
+        headers: dict[str, str] | None = None,
+        **kwargs: Any,  # noqa: ANN401 - the library's signature
+    ) -> requests.Response:
+        """garth's, with headers that no other call sees and no redirect of what holds a secret."""
+        kwargs.setdefault("allow_redirects", method == "GET")
+        fresh = dict(headers or {})
+        try:
+            return super().request(
+                method, subdomain, path, api=api, referrer=referrer, headers=fresh, **kwargs
+            )
+        except requests.RequestException:
+            raise _NoAnswer(msg="no answer") from None
+
+
+@contextmanager
+def _translated(client: _Client, judge: Callable[[Answer], SignInError]) -> Iterator[None]:
+    """Turns whatever garth raises into ours. `judge` reads the answer that garth did not like."""
+    try:
+        yield
+    except SignInError:
+        raise
+    except GarthHTTPError as error:
+        raise judge(Answer.of(error.error.response)) from None
+    except _NoAnswer:
+        raise GarminUnavailableError from None
+    except requests.HTTPError as error:
+        raise _oauth_error(error.response) from None
+    except (GarthException, requests.JSONDecodeError):
+        # garth had a 200 that is not the SUCCESSFUL it expected, or not JSON.
+        raise judge(Answer.of(client.last_resp)) from None
+    except (requests.RequestException, ValueError, KeyError, TypeError, AttributeError):
+        raise GarminUnavailableError from None
+
+
+def _oauth_error(response: requests.Response) -> SignInError:
+    answer = Answer.of(response)
+    if _TICKET_PATH in response.url and response.status_code in _REFUSED_AT_TICKET:
+        return ClientRefusedError(answer.retry_after)
+    if response.status_code in (400, 401):
+        return TokensRejectedError()
+    return answer.refusal() or GarminUnavailableError(answer.retry_after)
+
+
+def _profile_error(answer: Answer) -> SignInError:
+    if answer.status in (401, 403):
+        return TokensRejectedError()
+    return GarminUnavailableError(answer.retry_after)
+
+
+def _pending(client: _Client, result: dict[str, Any]) -> PendingSignIn:
+    kind = mfa_type(result["mfa_method"])
+    return PendingSignIn(
+        driver=GarthDriver.name,
+        domain=client.domain,
+        mfa_type=kind,
+        mfa_destination=Answer.of(client.last_resp).mfa_destination(kind),
+        state=_state(client, result),
+    )
+
+
+def _state(client: _Client, result: dict[str, Any]) -> str:
+    """What another process needs to go on: under a kilobyte of JSON."""
+    return json.dumps(
+        {
+            "cookies": dump_cookies(client.sess.cookies),
+            "login_params": result["login_params"],
+            "mfa_method": result["mfa_method"],
+        }
+    )
+
+
+def _tokens(oauth1: OAuth1Token, oauth2: OAuth2Token) -> GarminTokens:
+    mfa_expiry = oauth1.mfa_expiration_timestamp
+    return GarminTokens(
+        driver=GarthDriver.name,
+        domain=oauth1.domain,
+        data=json.dumps({"oauth1": _asdict(oauth1), "oauth2": _asdict(oauth2)}),
+        access_expires_at=datetime.fromtimestamp(oauth2.expires_at, UTC),
+        # The OAuth1 token refreshes it for about a year; Garmin names the day for MFA accounts.
+        refresh_expires_at=_utc(mfa_expiry) if mfa_expiry else datetime.now(UTC) + _OAUTH1_LIFETIME,
+    )
+
+
+def _asdict(token: OAuth1Token | OAuth2Token) -> Any:  # noqa: ANN401
+    return asdict(token)  # type: ignore[no-untyped-call]
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _load(tokens: GarminTokens) -> tuple[OAuth1Token, OAuth2Token]:
+    data = json.loads(tokens.data.get_secret_value())
+    return OAuth1Token(**data["oauth1"]), OAuth2Token(**data["oauth2"])

@@ -1,0 +1,131 @@
+"""The right to go on with a job: while its lease is ours, and until its deadline.
+
+One thread a process renews all leases. Whatever talks to Garmin asks `checkpoint()` before each
+request, so that a worker that lost its job, or can't know, sends nothing more.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from shared.errors import JobLostError, ServiceUnavailableError, TimedOutError
+from shared.jobs import LEASE_SECONDS, Claim, JobStore
+
+_RENEW_EVERY = 3.0
+_RETRY_EVERY = 0.5
+
+_current: ContextVar["Lease | None"] = ContextVar("lease", default=None)
+
+
+def checkpoint() -> float | None:
+    """Seconds left for the job that this thread runs; None if it runs none.
+
+    Waits while Redis is away and the lease can't be confirmed. Raises TimedOutError or
+    JobLostError when the job may not go on.
+    """
+    lease = _current.get()
+    return None if lease is None else lease.check()
+
+
+@dataclass(eq=False)
+class Lease:
+    claim: Claim
+    on_timeout: Callable[[], None]
+    deadline: float | None
+    """When the job must have ended, on the monotonic clock; None once only storing is left."""
+    confirmed_until: float
+    lost: bool = False
+    timed_out: bool = False
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def check(self) -> float | None:
+        with self._changed:
+            while True:
+                if self.lost:
+                    raise JobLostError
+                now = time.monotonic()
+                left = None if self.deadline is None else self.deadline - now
+                if self.timed_out or (left is not None and left <= 0):
+                    raise TimedOutError
+                if now < self.confirmed_until:
+                    return left
+                self._changed.wait(min(_RENEW_EVERY, left or _RENEW_EVERY))
+
+    def drop_deadline(self) -> None:
+        """Garmin's part is done: what is left waits for our own database."""
+        with self._changed:
+            self.deadline = None
+
+    def confirm(self, asked_at: float) -> None:
+        with self._changed:
+            self.confirmed_until = asked_at + LEASE_SECONDS
+            self._changed.notify_all()
+
+    def lose(self) -> None:
+        with self._changed:
+            self.lost = True
+            self._changed.notify_all()
+
+    def overdue(self) -> bool:
+        """Whether the deadline has passed; nothing more is sent to Garmin from then on."""
+        with self._changed:
+            if self.deadline is not None and time.monotonic() >= self.deadline:
+                self.timed_out = True
+            return self.timed_out
+
+
+class LeaseKeeper:
+    """Renews the leases of all jobs this process runs, and ends those whose deadline has passed."""
+
+    def __init__(self, jobs: JobStore) -> None:
+        self._jobs = jobs
+        self._leases: set[Lease] = set()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def hold(self, claim: Claim, seconds: float, on_timeout: Callable[[], None]) -> Iterator[Lease]:
+        """Keeps the claim while the block runs. `on_timeout` is called if it takes longer."""
+        now = time.monotonic()
+        lease = Lease(claim, on_timeout, now + seconds, now + LEASE_SECONDS)
+        with self._lock:
+            self._leases.add(lease)
+            self._start()
+        token = _current.set(lease)
+        try:
+            yield lease
+        finally:
+            _current.reset(token)
+            with self._lock:
+                self._leases.discard(lease)
+
+    def _start(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                leases = list(self._leases)
+            try:
+                for lease in leases:
+                    self._tend(lease)
+                time.sleep(_RENEW_EVERY)
+            except ServiceUnavailableError:
+                time.sleep(_RETRY_EVERY)
+
+    def _tend(self, lease: Lease) -> None:
+        try:
+            if lease.overdue():
+                lease.on_timeout()
+            asked_at = time.monotonic()
+            if self._jobs.renew(lease.claim):
+                lease.confirm(asked_at)
+            else:
+                lease.lose()
+        except JobLostError:
+            lease.lose()
