@@ -96,7 +96,7 @@ class GarminConnectDriver:
         return _tokens(client)
 
 
-class _Stop(GarminConnectAuthenticationError):  # type: ignore[misc]  # no types
+class _Stop(GarminConnectAuthenticationError):
     """Garmin's verdict, as the one kind of error at which the library stops trying."""
 
     def __init__(self, verdict: errors.FitTrackError) -> None:
@@ -125,7 +125,7 @@ class _Watched:
         return getattr(self.session, name)
 
 
-class _Client(library.Client):  # type: ignore[misc]  # no types
+class _Client(library.Client):
     def __init__(self, domain: str) -> None:
         super().__init__(domain, verify_login=False)  # `identify` asks for the profile anyway
         self.skip_strategies = _STRATEGIES - _USED

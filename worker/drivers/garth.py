@@ -132,7 +132,7 @@ class _NoAnswer(GarthException):
     """Garmin did not answer. A GarthException, so that garth's own best effort goes on."""
 
 
-class _Client(garth.Client):  # type: ignore[misc]  # garth has no types
+class _Client(garth.Client):
     def request(
         self,
         method: str,

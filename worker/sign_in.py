@@ -1,0 +1,265 @@
+"""One sign-in, from a claimed job to its end."""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from traceback import extract_tb
+
+from pydantic import SecretStr
+
+from shared import errors
+from shared.accounts import Accounts
+from shared.challenges import ChallengeStore
+from shared.garmin import (
+    CodeRequired,
+    CodeSubmission,
+    Credentials,
+    GarminIdentity,
+    GarminTokens,
+    PendingSignIn,
+    SignedIn,
+)
+from shared.job_states import (
+    CodeAsked,
+    Failure,
+    JobErrorCode,
+    JobKind,
+    JobStage,
+    JobStatus,
+    Success,
+)
+from shared.jobs import Claim, JobStore
+from shared.sealing import new_token
+from shared.secret import Sealable, Secret
+from worker.chain import DriverChain
+from worker.lease import Lease, LeaseKeeper, checkpoint
+
+_DEADLINES = {JobKind.LOGIN: 120.0, JobKind.MFA_COMPLETION: 60.0}
+_MOST_RUNS = 2
+_STORE_PATIENCE = 10.0
+_LONGEST_PAUSE = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class StoringDelayedError(errors.FitTrackError):
+    """The database is away; what Garmin gave is sealed in the job, and a later run stores it."""
+
+
+class Progress(Sealable):
+    """What Garmin has already given, and what we are about to give for it.
+
+    Session id and access token are made before the database is asked, so that a second try stores
+    the same session again and no other.
+    """
+
+    tokens: GarminTokens
+    identity: GarminIdentity | None = None
+    session_id: uuid.UUID
+    access_token: Secret
+
+
+@dataclass(frozen=True)
+class SignInRunner:
+    """Runs jobs. One for a worker process, used by all its threads."""
+
+    jobs: JobStore
+    challenges: ChallengeStore
+    chain: DriverChain
+    accounts: Accounts
+    keeper: LeaseKeeper
+
+    def run(self, job_id: str) -> None:
+        """Runs one job to its end, whatever that is.
+
+        Raises JobNotFoundError (nothing to do), JobBusyError (another worker has it),
+        StoringDelayedError (come back later), ServiceUnavailableError (Redis is away).
+        """
+        claim = self.jobs.claim(job_id, owner=new_token())
+        with self.keeper.hold(
+            claim, _DEADLINES[claim.kind], on_timeout=lambda: self._time_out(claim)
+        ) as lease:
+            try:
+                self._work(claim, lease)
+            except errors.JobLostError:
+                _log.warning("job %s was lost to its deadline or to another worker", job_id)
+            except errors.SignInError as error:
+                self._fail(claim, Failure.of(error))
+            except errors.SealBrokenError:
+                _log.error("job %s: a sealed value does not open", job_id)  # noqa: TRY400, RUF100
+                self._fail(claim, Failure(code=JobErrorCode.INTERNAL_ERROR))
+            except (StoringDelayedError, errors.ServiceUnavailableError):
+                self.jobs.release(claim)
+                raise
+            except Exception as error:
+                _log_bug(job_id, error)
+                self._fail(claim, Failure(code=JobErrorCode.INTERNAL_ERROR))
+
+    def _work(self, claim: Claim, lease: Lease) -> None:
+        progress = self.jobs.open_progress(claim, Progress)
+        if progress is None:
+            if claim.runs > _MOST_RUNS:
+                raise errors.InterruptedSignInError
+            begin = self._login if claim.kind is JobKind.LOGIN else self._complete_mfa
+            progress = begin(claim)
+        if progress is not None:
+            self._store(claim, lease, self._identified(claim, progress))
+
+    def _login(self, claim: Claim) -> Progress | None:
+        credentials = self.jobs.open_input(claim, Credentials)
+        if credentials is None:
+            raise errors.InterruptedSignInError
+        self.jobs.advance(claim, JobStage.CONTACTING_GARMIN)
+        result = self.chain.sign_in(credentials)
+        if isinstance(result, CodeRequired):
+            self._ask_for_code(claim, result)
+            return None
+        return self._keep(claim, result)
+
+    def _ask_for_code(self, claim: Claim, result: CodeRequired) -> None:
+        challenge = self.challenges.create(result.pending)
+        asked = CodeAsked(
+            challenge_id=challenge.challenge_id,
+            mfa_type=result.pending.mfa_type,
+            mfa_destination=result.pending.mfa_destination,
+            expires_at=challenge.expires_at,
+            attempts_left=challenge.attempts_left,
+        )
+        self.jobs.end(claim, JobStatus.MFA_REQUIRED, asked)
+
+    def _complete_mfa(self, claim: Claim) -> Progress | None:
+        submission = self.jobs.open_input(claim, CodeSubmission)
+        if submission is None:
+            raise errors.InterruptedSignInError
+        challenge_id = submission.challenge_id
+        try:
+            challenge = self.challenges.reserve(challenge_id, claim.job_id)
+        except errors.ChallengeNotFoundError:
+            raise errors.SignInExpiredError from None
+        except errors.ChallengeBusyError:
+            raise errors.InterruptedSignInError from None
+        self.jobs.advance(claim, JobStage.CHECKING_CODE)
+        try:
+            result = self.chain.finish(challenge.pending, submission.code.get_secret_value())
+        except errors.MfaCodeInvalidError as error:
+            pending = challenge.pending
+            if error.state is not None:
+                pending = pending.model_copy(update={"state": SecretStr(error.state)})
+            self._refuse_code(claim, challenge_id, pending)
+            return None
+        except (
+            errors.MfaAttemptsExhaustedError,
+            errors.AccountLockedError,
+            errors.SignInExpiredError,
+            errors.InterruptedSignInError,
+        ):
+            self.challenges.finish(challenge_id, claim.job_id)
+            raise
+        except errors.SignInError as error:
+            self._fail(claim, self._still_open(claim, challenge_id, Failure.of(error)))
+            return None
+        progress = self._keep(claim, result)
+        self.challenges.finish(challenge_id, claim.job_id)
+        return progress
+
+    def _refuse_code(self, claim: Claim, challenge_id: SecretStr, pending: PendingSignIn) -> None:
+        if claim.runs > 1:
+            # A worker died while it checked this very code: it may have been right, and used.
+            self.challenges.finish(challenge_id, claim.job_id)
+            raise errors.InterruptedSignInError
+        left = self.challenges.reject(challenge_id, claim.job_id, pending)
+        if left == 0:
+            raise errors.MfaAttemptsExhaustedError
+        failure = Failure(
+            code=JobErrorCode.MFA_CODE_INVALID, challenge_id=challenge_id, attempts_left=left
+        )
+        self._fail(claim, failure)
+
+    def _still_open(self, claim: Claim, challenge_id: SecretStr, failure: Failure) -> Failure:
+        """Garmin gave no verdict on the code: the same challenge takes the next one."""
+        left = self.challenges.release(challenge_id, claim.job_id)
+        if left is None:
+            return failure
+        return failure.model_copy(update={"challenge_id": challenge_id, "attempts_left": left})
+
+    def _keep(self, claim: Claim, result: SignedIn) -> Progress:
+        """Seals what Garmin gave into the job before anything else can go wrong."""
+        progress = Progress(
+            tokens=result.tokens, session_id=uuid.uuid4(), access_token=SecretStr(new_token())
+        )
+        self.jobs.keep_progress(claim, JobStage.READING_PROFILE, progress)
+        return progress
+
+    def _identified(self, claim: Claim, progress: Progress) -> Progress:
+        """With Garmin's profile, asked for again until the deadline."""
+        if progress.identity is not None:
+            return progress
+        identity = _repeated(
+            lambda: self.chain.identify(progress.tokens), errors.GarminUnavailableError
+        )
+        progress = progress.model_copy(update={"identity": identity})
+        self.jobs.keep_progress(claim, JobStage.STORING, progress)
+        return progress
+
+    def _store(self, claim: Claim, lease: Lease, progress: Progress) -> None:
+        assert progress.identity is not None  # noqa: S101 - for the type checker
+        identity = progress.identity
+        lease.drop_deadline()
+        try:
+            stored = _repeated(
+                lambda: self.accounts.store(
+                    identity, progress.tokens, progress.session_id, progress.access_token
+                ),
+                errors.ServiceUnavailableError,
+                patience=_STORE_PATIENCE,
+            )
+        except errors.ServiceUnavailableError:
+            raise StoringDelayedError from None
+        success = Success(
+            session_id=str(progress.session_id),
+            access_token=progress.access_token,
+            session_expires_at=stored.session_expires_at,
+            user_id=str(stored.user_id),
+            display_name=stored.display_name,
+        )
+        self.jobs.end(claim, JobStatus.SUCCEEDED, success)
+
+    def _time_out(self, claim: Claim) -> None:
+        """The deadline passed: called beside the thread that still waits for Garmin."""
+        failure = Failure(code=JobErrorCode.TIMED_OUT)
+        if claim.kind is JobKind.MFA_COMPLETION:
+            submission = self.jobs.open_input(claim, CodeSubmission)
+            if submission is not None:
+                failure = self._still_open(claim, submission.challenge_id, failure)
+        self.jobs.end(claim, JobStatus.FAILED, failure)
+
+    def _fail(self, claim: Claim, failure: Failure) -> None:
+        try:
+            self.jobs.end(claim, JobStatus.FAILED, failure)
+        except errors.JobLostError:
+            _log.warning("job %s had already ended", claim.job_id)
+
+
+def _repeated[T](
+    action: Callable[[], T], passing: type[errors.FitTrackError], patience: float | None = None
+) -> T:
+    """Repeats an action while it raises `passing`, for `patience` seconds or the job's deadline."""
+    ends_at = None if patience is None else time.monotonic() + patience
+    pause = 0.25
+    while True:
+        try:
+            return action()
+        except passing:
+            left = checkpoint() if ends_at is None else ends_at - time.monotonic()
+            if left is None or left <= pause:
+                raise
+        time.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _log_bug(job_id: str, error: Exception) -> None:
+    """Where a bug is, but not its text, which can hold what the person typed."""
+    frames = "; ".join(f"{f.filename}:{f.lineno} {f.name}" for f in extract_tb(error.__traceback__))
+    _log.error("job %s: bug: %s at %s", job_id, type(error).__name__, frames)

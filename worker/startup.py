@@ -1,0 +1,64 @@
+"""What must be right before a worker takes its first job, and what it is then made of."""
+
+import os
+from collections.abc import Mapping
+
+from shared.accounts import Accounts
+from shared.challenges import ChallengeStore
+from shared.database import Database
+from shared.driver_rests import DriverRests
+from shared.errors import ConfigurationError
+from shared.jobs import JobStore
+from shared.redis_connection import connect
+from shared.settings import Settings
+from worker.chain import DriverChain
+from worker.drivers.driver import GarminDriver
+from worker.drivers.http import GarminAdapter
+from worker.lease import LeaseKeeper
+from worker.sign_in import SignInRunner
+
+_GARTH_TRAPS = {"GARTH_HOME", "GARTH_TOKEN", "GARTH_TELEMETRY_ENABLED"}
+_REDIS_TIMEOUT = 5.0
+_REDIS_PATIENCE = 30.0
+
+
+def check_environment(environment: Mapping[str, str]) -> None:
+    """Where these are set, garth reads and writes one person's tokens, whoever signs in."""
+    found = sorted(name for name in environment if name.upper() in _GARTH_TRAPS)
+    if found:
+        message = f"{', '.join(found)} must not be set for a worker: garth would share one account"
+        raise ConfigurationError(message)
+
+
+def build_runner(settings: Settings) -> SignInRunner:
+    """Checks everything, then builds. Raises ConfigurationError with one line."""
+    check_environment(os.environ)
+    keyring = settings.keyring()
+    database = Database(settings.database_url.get_secret_value())
+    database.check_migrated()
+    url = settings.redis_url.get_secret_value()
+    patient = connect(url, timeout=_REDIS_TIMEOUT, patience=_REDIS_PATIENCE)
+    prompt = connect(url, timeout=_REDIS_TIMEOUT)
+    return SignInRunner(
+        jobs=JobStore(patient, keyring, settings.job_ttl),
+        challenges=ChallengeStore(patient, keyring, settings.challenge_ttl, settings.mfa_attempts),
+        chain=DriverChain(_drivers(settings.garmin_drivers), DriverRests(patient)),
+        accounts=Accounts(database, keyring, settings.session_ttl),
+        keeper=LeaseKeeper(JobStore(prompt, keyring, settings.job_ttl)),
+    )
+
+
+def _drivers(names: tuple[str, ...]) -> list[GarminDriver]:
+    adapter = GarminAdapter()
+    return [_driver(name, adapter) for name in names]
+
+
+def _driver(name: str, adapter: GarminAdapter) -> GarminDriver:
+    # Imported only where used: each library costs tens of megabytes.
+    if name == "garth":
+        from worker.drivers.garth import GarthDriver
+
+        return GarthDriver(adapter)
+    from worker.drivers.garminconnect import GarminConnectDriver
+
+    return GarminConnectDriver(adapter)
