@@ -14,8 +14,17 @@ from typing import cast
 from pydantic import SecretStr
 from redis import Redis
 
+from shared import tallies
 from shared.errors import JobLostError, JobNotFoundError
-from shared.job_states import OUTCOME_TYPES, TRANSITIONS, JobKind, JobStage, JobStatus, Outcome
+from shared.job_states import (
+    OUTCOME_TYPES,
+    TRANSITIONS,
+    Failure,
+    JobKind,
+    JobStage,
+    JobStatus,
+    Outcome,
+)
 from shared.redis_connection import redis_errors_translated, script
 from shared.sealing import Keyring, Purpose, new_token, token_hash
 from shared.secret import Sealable
@@ -173,21 +182,29 @@ class JobStore:
         fields = {"stage": stage.encode(), "progress": sealed}
         self._apply(claim, JobStatus.RUNNING, fields, least_ttl=self._ttl)
 
-    def end(self, claim: Claim, status: JobStatus, outcome: Outcome) -> None:
+    def end(self, claim: Claim, outcome: Outcome) -> None:
         """Ends the job and deletes what was sealed for its worker. Raises JobLostError."""
         sealed = self._keyring.seal(outcome.reveal(), Purpose.JOB_OUTCOME, claim.job_id)
-        self._apply(claim, status, {"outcome": sealed}, least_ttl=OUTCOME_SECONDS)
+        status = next(s for s, kind in OUTCOME_TYPES.items() if isinstance(outcome, kind))
+        result = outcome.code if isinstance(outcome, Failure) else status
+        self._apply(claim, status, {"outcome": sealed}, OUTCOME_SECONDS, result)
 
     @redis_errors_translated
     def _apply(
-        self, claim: Claim, to: JobStatus, fields: dict[str, bytes], least_ttl: int = 0
+        self,
+        claim: Claim,
+        to: JobStatus,
+        fields: dict[str, bytes],
+        least_ttl: int = 0,
+        result: str = "",
     ) -> None:
         allowed = "".join(f"|{status}" for status in JobStatus if to in TRANSITIONS[status]) + "|"
         flat: list[str | bytes] = [part for pair in fields.items() for part in pair]
-        least_ms = least_ttl * 1000
+        step = (claim.owner, allowed, to, int(to.ended), least_ttl * 1000, CHANNEL)
+        tally = (f"{claim.kind}:{result}", tallies.SECONDS)
         moved = self._move(
-            keys=[_job(claim.job_id), _lease(claim.job_id), _input(claim.job_id)],
-            args=[claim.owner, allowed, to, int(to.ended), least_ms, CHANNEL, claim.job_id, *flat],
+            keys=[_job(claim.job_id), _lease(claim.job_id), _input(claim.job_id), tallies.KEY],
+            args=[*step, claim.job_id, *tally, *flat],
         )
         if not moved:
             raise JobLostError

@@ -84,7 +84,7 @@ class JobQueue:
 def _configuration(broker_url: str) -> dict[str, Any]:
     return {
         "broker_url": broker_url,
-        "task_queues": [kombu.Queue(QUEUES[kind]) for kind in _SERVED_IN_ORDER],
+        "task_queues": [_queue(QUEUES[kind]) for kind in _SERVED_IN_ORDER],
         "task_routes": {TASKS[kind]: {"queue": QUEUES[kind]} for kind in JobKind},
         "task_default_queue": QUEUES[JobKind.LOGIN],
         "task_serializer": "json",
@@ -96,3 +96,7 @@ def _configuration(broker_url: str) -> dict[str, Any]:
         "task_publish_retry": False,
         "enable_utc": True,
     }
+
+
+def _queue(name: str) -> kombu.Queue:
+    return kombu.Queue(name, exchange=kombu.Exchange(name), routing_key=name)

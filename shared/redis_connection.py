@@ -35,6 +35,17 @@ def connect(url: str, *, timeout: float, patience: float = 0.0) -> Redis:
     )
 
 
+class RedisHealth:
+    """Whether Redis answers."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def ping(self) -> None:
+        """Raises ServiceUnavailableError if it does not."""
+        _ping(self._redis)
+
+
 def script(redis: Redis, name: str) -> Script:
     """The Lua script `shared/lua/<name>.lua`, which Redis runs as one step."""
     source = files("shared").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
@@ -53,3 +64,8 @@ def redis_errors_translated[**P, R](function: Callable[P, R]) -> Callable[P, R]:
             raise ServiceUnavailableError(message) from None
 
     return translated
+
+
+@redis_errors_translated
+def _ping(redis: Redis) -> None:
+    redis.ping()

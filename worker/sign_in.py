@@ -5,12 +5,12 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from traceback import extract_tb
 
 from pydantic import SecretStr
 
 from shared import errors
 from shared.accounts import Accounts
+from shared.bugs import where
 from shared.challenges import ChallengeStore
 from shared.garmin import (
     CodeRequired,
@@ -27,7 +27,6 @@ from shared.job_states import (
     JobErrorCode,
     JobKind,
     JobStage,
-    JobStatus,
     Success,
 )
 from shared.jobs import Claim, JobStore
@@ -94,7 +93,7 @@ class SignInRunner:
                 self.jobs.release(claim)
                 raise
             except Exception as error:
-                _log_bug(job_id, error)
+                _log.error("job %s: bug: %s", job_id, where(error))  # noqa: TRY400, RUF100
                 self._fail(claim, Failure(code=JobErrorCode.INTERNAL_ERROR))
 
     def _work(self, claim: Claim, lease: Lease) -> None:
@@ -127,7 +126,7 @@ class SignInRunner:
             expires_at=challenge.expires_at,
             attempts_left=challenge.attempts_left,
         )
-        self.jobs.end(claim, JobStatus.MFA_REQUIRED, asked)
+        self.jobs.end(claim, asked)
 
     def _complete_mfa(self, claim: Claim) -> Progress | None:
         submission = self.jobs.open_input(claim, CodeSubmission)
@@ -224,7 +223,7 @@ class SignInRunner:
             user_id=str(stored.user_id),
             display_name=stored.display_name,
         )
-        self.jobs.end(claim, JobStatus.SUCCEEDED, success)
+        self.jobs.end(claim, success)
 
     def _time_out(self, claim: Claim) -> None:
         """The deadline passed: called beside the thread that still waits for Garmin."""
@@ -233,11 +232,11 @@ class SignInRunner:
             submission = self.jobs.open_input(claim, CodeSubmission)
             if submission is not None:
                 failure = self._still_open(claim, submission.challenge_id, failure)
-        self.jobs.end(claim, JobStatus.FAILED, failure)
+        self.jobs.end(claim, failure)
 
     def _fail(self, claim: Claim, failure: Failure) -> None:
         try:
-            self.jobs.end(claim, JobStatus.FAILED, failure)
+            self.jobs.end(claim, failure)
         except errors.JobLostError:
             _log.warning("job %s had already ended", claim.job_id)
 
@@ -257,9 +256,3 @@ def _repeated[T](
                 raise
         time.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
-
-
-def _log_bug(job_id: str, error: Exception) -> None:
-    """Where a bug is, but not its text, which can hold what the person typed."""
-    frames = "; ".join(f"{f.filename}:{f.lineno} {f.name}" for f in extract_tb(error.__traceback__))
-    _log.error("job %s: bug: %s at %s", job_id, type(error).__name__, frames)

@@ -6,6 +6,7 @@ Shapes: a JSON sign-in answer is `{"responseStatus": {"type", "message"}, …}`,
 
 import email.utils
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 from shared import errors
 from shared.garmin import GarminIdentity
 
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _REFUSED_STATUSES = {427, 429}
 _PERSON: dict[str, type[errors.SignInError]] = {
     "INVALID_USERNAME_PASSWORD": errors.InvalidCredentialsError,
@@ -142,9 +144,11 @@ def identity(profile: object) -> GarminIdentity:
     guid = fields.get("garminGUID")
     if not isinstance(guid, str) or not 0 < len(guid) <= 64:
         raise errors.GarminUnavailableError
-    names = (fields.get("displayName"), fields.get("fullName"), fields.get("userName"))
-    name = next((name for name in names if isinstance(name, str) and name), guid)
-    return GarminIdentity(guid=guid, display_name=name[:256])
+    names = [fields.get(key) for key in ("displayName", "fullName", "userName")]
+    said = [name for name in names if isinstance(name, str) and name]
+    # Garmin's displayName is a UUID for whoever never chose one.
+    readable = [name for name in said if not _UUID.fullmatch(name)]
+    return GarminIdentity(guid=guid, display_name=[*readable, *said, guid][0][:256])
 
 
 def _json_object(text: str) -> Mapping[str, Any] | None:

@@ -1,0 +1,101 @@
+"""What Prometheus reads: this process's requests, and the whole service's jobs."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+from shared.driver_rests import DriverRests
+from shared.errors import ServiceUnavailableError
+from shared.queue import QUEUES
+from shared.tallies import JobTallies, QueueLengths
+
+
+class Metrics:
+    """One a process. Requests are counted here; the rest is read from Redis when asked."""
+
+    def __init__(
+        self,
+        tallies: JobTallies,
+        queues: QueueLengths,
+        rests: DriverRests,
+        drivers: tuple[str, ...],
+    ) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "fittrack_http_requests",
+            "Requests this process answered.",
+            ["method", "route", "status"],
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "fittrack_http_request_duration_seconds",
+            "How long answers took, long polls included.",
+            ["route"],
+            registry=self._registry,
+        )
+        self._registry.register(_ServiceCollector(tallies, queues, rests, drivers))
+
+    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def render(self) -> tuple[bytes, str]:
+        """The text and its content type."""
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+
+
+class _ServiceCollector(Collector):
+    def __init__(
+        self,
+        tallies: JobTallies,
+        queues: QueueLengths,
+        rests: DriverRests,
+        drivers: tuple[str, ...],
+    ) -> None:
+        self._tallies = tallies
+        self._queues = queues
+        self._rests = rests
+        self._drivers = drivers
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("fittrack_redis_up", "1 if Redis answered just now.")
+        try:
+            families = [self._jobs(), self._queue_lengths(), self._driver_rests()]
+        except ServiceUnavailableError:
+            families = []
+        up.add_metric([], float(bool(families)))
+        yield up
+        yield from families
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: registering must not ask Redis."""
+        return iter(())
+
+    def _jobs(self) -> Metric:
+        family = CounterMetricFamily(
+            "fittrack_jobs_ended", "Jobs by how they ended.", labels=["kind", "result"]
+        )
+        for (kind, result), count in self._tallies.ended().items():
+            family.add_metric([kind, result], count)
+        return family
+
+    def _queue_lengths(self) -> Metric:
+        family = GaugeMetricFamily(
+            "fittrack_queue_length", "Jobs that wait for a worker.", labels=["queue"]
+        )
+        for queue, length in self._queues.read(QUEUES.values()).items():
+            family.add_metric([queue], length)
+        return family
+
+    def _driver_rests(self) -> Metric:
+        family = GaugeMetricFamily(
+            "fittrack_driver_rest_seconds",
+            "How long a refused Garmin library still rests.",
+            labels=["driver"],
+        )
+        for driver in self._drivers:
+            family.add_metric([driver], self._rests.remaining(driver))
+        return family

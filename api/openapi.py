@@ -1,0 +1,161 @@
+"""`/openapi.json`: the contract, written out from the models that validate it."""
+
+from importlib.metadata import version
+from typing import Any
+
+from openapi_pydantic import OpenAPI
+from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema_class
+from pydantic import BaseModel
+
+from api.models import (
+    JOB_EXAMPLES,
+    CodeRequest,
+    Health,
+    JobAccepted,
+    JobFailed,
+    JobInProgress,
+    JobMfaRequired,
+    JobSucceeded,
+    LoginRequest,
+    Problem,
+    SessionResponse,
+)
+
+_RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+_PROBLEMS = {
+    400: "Not JSON.",
+    401: "No valid bearer token.",
+    404: "Not found.",
+    405: "Not with this method.",
+    409: "Busy.",
+    413: "Larger than 16 KiB.",
+    415: "Not `application/json`.",
+    422: "Not valid; `errors` says where.",
+    500: "A bug.",
+    503: "Redis, the broker or the database does not answer.",
+}
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI 3.1 document."""
+    skeleton = OpenAPI.model_validate(
+        {
+            "openapi": "3.1.1",
+            "info": {
+                "title": "FitTrack Auth",
+                "version": version("fittrack-auth"),
+                "summary": "Links Garmin Connect accounts: submit, poll, done.",
+            },
+            "paths": _paths(),
+            "components": {
+                "securitySchemes": {
+                    "poll_token": {"type": "http", "scheme": "bearer"},
+                    "access_token": {"type": "http", "scheme": "bearer"},
+                }
+            },
+        }
+    )
+    built = construct_open_api_with_schema_class(skeleton)
+    return built.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _paths() -> dict[str, Any]:
+    return {
+        "/api/garmin/login": {"post": _submission("login", "Sign in at Garmin", LoginRequest, [])},
+        "/api/garmin/login/mfa-complete": {
+            "post": _submission("complete_mfa", "Send the code", CodeRequest, [404, 409])
+        },
+        "/api/jobs/{job_id}": {"get": _poll()},
+        "/api/session": {
+            "get": _operation(
+                "get_session",
+                "Who am I",
+                {200: _reply("The session.", SessionResponse)},
+                [401, 503],
+                security="access_token",
+            ),
+            "delete": _logout("delete_session", "Log out"),
+        },
+        "/api/sessions": {"delete": _logout("delete_sessions", "Log out everywhere")},
+        "/healthz": {"get": _operation("healthz", "Alive", {200: _reply("Alive.", Health)}, [])},
+        "/readyz": {"get": _operation("readyz", "Ready", {200: _reply("Ready.", Health)}, [503])},
+        "/metrics": {
+            "get": _operation(
+                "metrics",
+                "Figures for Prometheus",
+                {200: {"description": "The figures.", "content": {"text/plain": {}}}},
+                [],
+            )
+        },
+    }
+
+
+def _submission(name: str, summary: str, model: type[BaseModel], more: list[int]) -> dict[str, Any]:
+    accepted = _reply("Enqueued: poll `status_url`.", JobAccepted)
+    accepted["headers"] = _RETRY_AFTER | {"Location": {"schema": {"type": "string"}}}
+    body = {"required": True, "content": {"application/json": {"schema": _schema(model)}}}
+    problems = sorted([400, 413, 415, 422, 503, *more])
+    return _operation(name, summary, {202: accepted}, problems) | {"requestBody": body}
+
+
+def _poll() -> dict[str, Any]:
+    states: list[type[BaseModel]] = [JobInProgress, JobMfaRequired, JobSucceeded, JobFailed]
+    content = {
+        "schema": {"oneOf": [_schema(state) for state in states]},
+        "examples": {name: {"value": value} for name, value in JOB_EXAMPLES.items()},
+    }
+    reply = {
+        "description": "The job.",
+        "headers": _RETRY_AFTER,
+        "content": {"application/json": content},
+    }
+    parameters = [
+        {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}},
+        {
+            "name": "wait",
+            "in": "query",
+            "description": "Seconds to wait for a change.",
+            "schema": {"type": "integer", "minimum": 0, "maximum": 30, "default": 0},
+        },
+    ]
+    operation = _operation(
+        "get_job", "Poll a job", {200: reply}, [401, 404, 422, 503], security="poll_token"
+    )
+    return operation | {"parameters": parameters}
+
+
+def _logout(name: str, summary: str) -> dict[str, Any]:
+    done = {204: {"description": "Done."}}
+    return _operation(name, summary, done, [401, 503], security="access_token")
+
+
+def _operation(
+    name: str,
+    summary: str,
+    replies: dict[int, dict[str, Any]],
+    problems: list[int],
+    security: str | None = None,
+) -> dict[str, Any]:
+    responses = replies | {status: _problem(status) for status in [*problems, 500]}
+    operation: dict[str, Any] = {
+        "operationId": name,
+        "summary": summary,
+        "responses": {str(status): reply for status, reply in responses.items()},
+    }
+    return operation | ({"security": [{security: []}]} if security else {})
+
+
+def _reply(description: str, model: type[BaseModel]) -> dict[str, Any]:
+    return {
+        "description": description,
+        "content": {"application/json": {"schema": _schema(model)}},
+    }
+
+
+def _problem(status: int) -> dict[str, Any]:
+    content = {"application/problem+json": {"schema": _schema(Problem)}}
+    return {"description": _PROBLEMS[status], "content": content}
+
+
+def _schema(model: type[BaseModel]) -> PydanticSchema[BaseModel]:
+    return PydanticSchema(schema_class=model)

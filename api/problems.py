@@ -1,0 +1,104 @@
+"""Errors as RFC 9457 problems: one table, one shape."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.models import FieldFault, Problem
+from shared import errors
+
+
+@dataclass(eq=False)
+class ApiError(Exception):
+    """A request that can't be answered as asked."""
+
+    status: int
+    code: str
+    detail: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    faults: list[FieldFault] | None = None
+    unavailable: list[str] | None = None
+
+    def response(self) -> Response:
+        problem = Problem(
+            title=HTTPStatus(self.status).phrase,
+            status=self.status,
+            detail=self.detail,
+            code=self.code,
+            errors=self.faults,
+            unavailable=self.unavailable,
+        )
+        return Response(
+            problem.model_dump_json(exclude_none=True),
+            status_code=self.status,
+            headers=dict(self.headers),
+            media_type="application/problem+json",
+        )
+
+
+def of_error(error: errors.FitTrackError) -> ApiError:
+    """The table from our errors to HTTP."""
+    match error:
+        case errors.JobNotFoundError():
+            return ApiError(404, "job_not_found", "No such job, or not with this poll token.")
+        case errors.ChallengeNotFoundError():
+            detail = "No such challenge: unknown, expired, finished or used up."
+            return ApiError(404, "challenge_not_found", detail)
+        case errors.ChallengeBusyError(retry_after=seconds):
+            detail = "A code for this challenge is being checked right now."
+            return ApiError(409, "challenge_busy", detail, {"Retry-After": str(seconds)})
+        case errors.UnauthorizedError():
+            return unauthorized()
+        case errors.ServiceUnavailableError(what=what):
+            detail = "Something this service depends on does not answer: try again shortly."
+            return ApiError(
+                503, "service_unavailable", detail, {"Retry-After": "5"}, unavailable=[what]
+            )
+        case _:
+            return ApiError(500, "internal_error", "Something went wrong here.")
+
+
+def unauthorized() -> ApiError:
+    headers = {"WWW-Authenticate": "Bearer"}
+    return ApiError(401, "unauthorized", "A valid bearer token is needed.", headers)
+
+
+def invalid(faults: list[FieldFault]) -> ApiError:
+    return ApiError(422, "invalid_request", "The request is not valid.", faults=faults)
+
+
+def of_validation(error: ValidationError) -> ApiError:
+    """Says where and why, never what was sent: also an unknown field's name can be a secret."""
+    details = error.errors(include_input=False, include_url=False, include_context=False)
+    if any(detail["type"] == "json_invalid" for detail in details):
+        return ApiError(400, "invalid_request", "The body is not JSON.")
+    return invalid([_fault(detail["type"], detail["loc"], detail["msg"]) for detail in details])
+
+
+def _fault(kind: str, loc: tuple[int | str, ...], message: str) -> FieldFault:
+    if kind == "extra_forbidden":
+        return FieldFault(loc=["body"], message="holds a field that is not known here")
+    return FieldFault(loc=["body", *map(str, loc)], message=message.removeprefix("Value error, "))
+
+
+async def answer_api_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)  # noqa: S101 - registered for it alone
+    return error.response()
+
+
+async def answer_our_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.FitTrackError)  # noqa: S101 - registered for it alone
+    return of_error(error).response()
+
+
+async def answer_http_error(_: Request, error: Exception) -> Response:
+    """Starlette's own: no such route, wrong method."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
+    phrase = HTTPStatus(error.status_code).phrase
+    code = phrase.lower().replace(" ", "_")
+    return ApiError(error.status_code, code, f"{phrase}.", error.headers or {}).response()
