@@ -1,0 +1,143 @@
+"""Child processes that start, say when they are ready, and are gone afterwards."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+ROOT = Path(__file__).resolve().parent.parent
+_START_SECONDS = 90.0
+_STOP_SECONDS = 15.0
+
+
+class NotReadyError(RuntimeError):
+    """A process ended or stayed silent instead of getting ready."""
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that was free just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def clean_environment(settings: Mapping[str, str] = {}) -> dict[str, str]:
+    """This process's environment without settings of the service or of garth, plus `settings`."""
+    prefixes = ("FITTRACK_", "GARTH_")
+    kept = {k: v for k, v in os.environ.items() if not k.upper().startswith(prefixes)}
+    return kept | dict(settings)
+
+
+class Process:
+    """One child in a process group of its own, writing to a log file."""
+
+    stop_signal = signal.SIGTERM
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        log: Path,
+        environment: Mapping[str, str],
+        ready: Callable[["Process"], bool],
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._ready = ready
+        self._mark = log.stat().st_size if log.exists() else 0
+        with log.open("ab") as output:
+            self._popen = subprocess.Popen(
+                [str(part) for part in command],
+                cwd=ROOT,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def running(self) -> bool:
+        return self._popen.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._popen.poll()
+
+    def output(self) -> str:
+        """What this process, not one before it with the same log, has written."""
+        return self.log.read_bytes()[self._mark :].decode(errors="replace")
+
+    def wait_ready(self) -> Self:
+        """Raises NotReadyError, with the end of the log, if that takes too long."""
+        ends_at = time.monotonic() + _START_SECONDS
+        while time.monotonic() < ends_at:
+            if not self.running:
+                break
+            if self._ready(self):
+                return self
+            time.sleep(0.05)
+        message = f"{self.name} did not get ready:\n{self.output()[-4000:]}"
+        self.stop()
+        raise NotReadyError(message)
+
+    def stop(self, seconds: float = _STOP_SECONDS) -> int | None:
+        """Asks it to end, insists after a while (SIGKILL). Returns its exit code."""
+        self.signal(self.stop_signal)
+        try:
+            self._popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        return self._popen.poll()
+
+    def kill(self) -> None:
+        """SIGKILL, to it and all its children."""
+        self.signal(signal.SIGKILL)
+        self._popen.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.running:
+            try:
+                os.killpg(self.pid, number)
+            except ProcessLookupError:
+                self._popen.wait()
+
+    def wait(self, seconds: float) -> int:
+        """Waits for its end. Raises subprocess.TimeoutExpired."""
+        return self._popen.wait(seconds)
+
+    def __enter__(self) -> Self:
+        return self.wait_ready()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def answers_on(port: int) -> Callable[[Process], bool]:
+    """Ready as soon as something accepts connections on the port."""
+
+    def ready(_: Process) -> bool:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    return ready
+
+
+def says(text: str) -> Callable[[Process], bool]:
+    """Ready as soon as its log holds `text`."""
+    return lambda process: text in process.output()

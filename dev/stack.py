@@ -1,0 +1,130 @@
+"""The whole service on one machine: API and workers, started as production starts them."""
+
+import base64
+import secrets
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from dev.processes import Process, clean_environment, free_port, says
+
+BIN = Path(sys.executable).parent
+"""Where this environment's commands are."""
+
+
+def new_key(name: str = "dev") -> str:
+    """A value for FITTRACK_ENCRYPTION_KEYS."""
+    return f"{name}:{base64.b64encode(secrets.token_bytes(32)).decode()}"
+
+
+class Stack:
+    """API and workers over a Redis and a database that are there already.
+
+    `settings` are FITTRACK_… variables. `garmin` are variables for the workers alone: how they
+    reach Garmin.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str],
+        garmin: Mapping[str, str] | None = None,
+        port: int | None = None,
+    ) -> None:
+        self.folder = folder
+        self.settings = dict(settings)
+        self.garmin = dict(garmin or {})
+        self.port = port or free_port()
+        self.workers: list[Process] = []
+        self.apis: list[Process] = []
+        self._exit = ExitStack()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def migrate(self) -> None:
+        """Raises NotReadyError if `alembic upgrade head` fails."""
+        with Process(
+            "alembic",
+            [BIN / "alembic", "upgrade", "head"],
+            self.folder / "alembic.log",
+            clean_environment(self.settings),
+            lambda process: process.wait(60) == 0,
+        ):
+            pass
+
+    def begin_api(self, port: int | None = None) -> Process:
+        """Starts an API process and does not wait for it."""
+        port = port or self.port
+        command = [str(BIN / "uvicorn"), "api.main:app", "--port", str(port), "--no-server-header"]
+        return self._add(
+            self.apis,
+            Process(
+                "api",
+                command,
+                self.folder / f"api-{port}.log",
+                clean_environment(self.settings),
+                lambda _: _is_ready(f"http://127.0.0.1:{port}"),
+            ),
+        )
+
+    def begin_worker(self, *options: str) -> Process:
+        """Starts a worker process and does not wait for it."""
+        name = f"worker{len(self.workers) + 1}"
+        celery = str(BIN / "celery")
+        command = [celery, "-A", "worker.main", "worker", "-n", f"{name}@%h", *options]
+        return self._add(
+            self.workers,
+            Process(
+                name,
+                [*command, "--loglevel", "INFO"],
+                self.folder / f"{name}.log",
+                clean_environment(self.settings | self.garmin),
+                says(" ready."),
+            ),
+        )
+
+    def start(self, workers: int = 1) -> Self:
+        """Migrates, starts one API and the workers, and waits until they are ready."""
+        try:
+            self.migrate()
+            started = [self.begin_api(), *(self.begin_worker() for _ in range(workers))]
+            for process in started:
+                process.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stops every process it started, the newest first."""
+        self._exit.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _add(self, processes: list[Process], process: Process) -> Process:
+        processes.append(process)
+        self._exit.callback(process.stop)
+        return process
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", trust_env=False, timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
