@@ -1,0 +1,139 @@
+"""garth's exchange: a ticket for an OAuth1 token, that for OAuth2 tokens. Signatures count."""
+
+import secrets
+import uuid
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+from oauthlib.oauth1 import RequestValidator, SignatureOnlyEndpoint
+
+from dev.simulator.messages import Request, Response, json_response, text_response
+from dev.simulator.tokens import OAuth1Token
+from dev.simulator.world import OAUTH1_TTL_S, World
+
+CONSUMER_KEY = "5a1d0c3e-7f42-4b8e-9c55-0000f17e57ed"
+CONSUMER_SECRET = "simulated-consumer-secret"
+REFRESH_TTL_S = 2591999
+SCOPE = " ".join(
+    (
+        "COMMUNITY_COURSE_READ GARMINPAY_WRITE GOLF_API_READ ATP_READ GHS_SAMD GHS_UPLOAD",
+        "INSIGHTS_READ COMMUNITY_COURSE_WRITE CONNECT_WRITE GCOFFER_WRITE GARMINPAY_READ",
+        "DT_CLIENT_ANALYTICS_WRITE GOLF_API_WRITE INSIGHTS_WRITE PRODUCT_SEARCH_READ",
+        "GCOFFER_READ CONNECT_READ ATP_WRITE",
+    )
+)
+
+
+def consumer(world: World, request: Request) -> Response:
+    """The consumer key and secret that garth fetches from S3."""
+    value = {"consumer_key": CONSUMER_KEY, "consumer_secret": CONSUMER_SECRET}
+    return json_response(200, value)
+
+
+def preauthorized(world: World, request: Request) -> Response:
+    """`GET …/oauth/preauthorized`: a ticket for an OAuth1 token, as form text."""
+    if not _is_signed(world, request, needs_token=False):
+        return _unauthorized("Invalid signature")
+    ticket = world.tokens.find_ticket(
+        request.query.get("ticket", ""),
+        request.query.get("login-url", ""),
+        request.domain,
+        world.now(),
+    )
+    if ticket is None or ticket.account.ticket_refused:
+        return _unauthorized("Invalid ticket")
+    world.redeem(ticket)
+    world.count("oauth1_exchanges", ticket.account, ticket.client)
+    token = world.tokens.new_oauth1(ticket, world.now() + OAUTH1_TTL_S)
+    fields = {"oauth_token": token.value, "oauth_token_secret": token.secret}
+    text = urlencode(fields)
+    if token.mfa_token:
+        until = datetime.fromtimestamp(token.expires_at, UTC)
+        text += (
+            f"&mfa_token={token.mfa_token}&mfa_expiration_timestamp={until:%Y-%m-%d %H:%M:%S}.000"
+        )
+    return text_response(200, text)
+
+
+def exchange(world: World, request: Request) -> Response:
+    """`POST …/oauth/exchange/user/2.0`: OAuth2 tokens, at sign-in and at every refresh."""
+    if not (key := _is_signed(world, request, needs_token=True)):
+        return _unauthorized("Invalid signature")
+    token = world.tokens.oauth1[key]
+    if token.expires_at <= world.now() or request.form.get("mfa_token") != token.mfa_token:
+        return _unauthorized("Invalid token")
+    world.count("oauth2_exchanges", token.account, token.client)
+    return json_response(200, _oauth2_tokens(world, token), ("Cache-Control", "no-store"))
+
+
+def _oauth2_tokens(world: World, token: OAuth1Token) -> dict[str, object]:
+    ttl = world.access_ttl()
+    access = world.tokens.new_access("oauth2", token.account, token.client, world.now() + ttl)
+    return {
+        "scope": SCOPE,
+        "jti": str(uuid.uuid4()),
+        "access_token": access.value,
+        "token_type": "Bearer",
+        "refresh_token": secrets.token_urlsafe(96),
+        "expires_in": ttl,
+        "refresh_token_expires_in": REFRESH_TTL_S,
+    }
+
+
+def _is_signed(world: World, request: Request, *, needs_token: bool) -> str | None:
+    """The OAuth token that signed (or the consumer key), or None where the signature is wrong."""
+    endpoint = SignatureOnlyEndpoint(_Validator(world))
+    body = request.body.decode("utf-8", "replace")
+    headers = {
+        "Authorization": request.headers.get("authorization", ""),
+        "Content-Type": request.headers.get("content-type", ""),
+    }
+    try:
+        valid, signed = endpoint.validate_request(request.url, request.method, body, headers)
+    except ValueError:
+        # oauthlib's own word for a header or a body that it cannot read.
+        return None
+    if not valid:
+        return None
+    key = signed.resource_owner_key
+    if needs_token:
+        return key if key in world.tokens.oauth1 else None
+    return CONSUMER_KEY if not key else None
+
+
+def _unauthorized(message: str) -> Response:
+    return json_response(401, {"error": message}, ("WWW-Authenticate", "OAuth"))
+
+
+class _Validator(RequestValidator):  # type: ignore[misc]
+    """What oauthlib asks: secrets by key, and whether a nonce was used before."""
+
+    client_key_length = 10, 60
+    nonce_length = 6, 60
+    dummy_client = "dummy"
+    allowed_signature_methods = ("HMAC-SHA1",)
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._tokens = world.tokens
+
+    @property
+    def safe_characters(self) -> set[str]:
+        return {*super().safe_characters, "-"}
+
+    def validate_client_key(self, client_key: str, request: object) -> bool:
+        return client_key == CONSUMER_KEY
+
+    def get_client_secret(self, client_key: str, request: object) -> str:
+        return CONSUMER_SECRET
+
+    def get_access_token_secret(self, client_key: str, token: str, request: object) -> str:
+        known = self._tokens.oauth1.get(token)
+        return known.secret if known else secrets.token_hex()
+
+    def validate_timestamp_and_nonce(
+        self, client_key: str, timestamp: str, nonce: str, request: object, **tokens: str | None
+    ) -> bool:
+        fresh = (timestamp, nonce) not in self._tokens.nonces
+        self._tokens.nonces.add((timestamp, nonce))
+        return fresh

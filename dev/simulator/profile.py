@@ -1,0 +1,127 @@
+"""Who is it: the profile behind the token that was presented, and nobody else's."""
+
+from dev.simulator.accounts import Account
+from dev.simulator.messages import Request, Response, html_response, json_response
+from dev.simulator.replies import unavailable
+from dev.simulator.tokens import AccessToken
+from dev.simulator.world import World
+
+
+def social_profile(world: World, request: Request) -> Response:
+    """`GET /userprofile-service/socialProfile`, with a bearer token or a JWT_WEB cookie."""
+    token = _presented(world, request)
+    if token is None or token.account.domain != request.domain:
+        return _unauthorized("Token is not valid")
+    if token.kind == "di" and token.account.di_inactive:
+        return _unauthorized("Token is not active")
+    if world.profile_fails(token.account):
+        return unavailable(500)
+    world.count("profiles", token.account, token.client)
+    return json_response(200, profile_of(token.account), ("Cache-Control", "no-store"))
+
+
+def service_page(world: World, request: Request) -> Response:
+    """The page of a service a person signs in for; takes its ticket and sets JWT_WEB."""
+    service = f"https://{request.host}{request.path}"
+    ticket = world.tokens.find_ticket(
+        request.query.get("ticket", ""), service, request.domain, world.now()
+    )
+    if ticket is None:
+        return html_response(200, "<html><head><title>Garmin Connect</title></head></html>")
+    world.redeem(ticket)
+    now = world.now()
+    web = world.tokens.new_jwt(
+        "jwt_web", ticket.account, ticket.client, now, now + 7200, iss="https://connect.garmin.com"
+    )
+    cookie = f"JWT_WEB={web.value}; Domain=.{request.domain}; Path=/; Secure; HttpOnly"
+    page = "<html><head><title>Garmin Connect</title></head></html>"
+    return html_response(200, page, cookies=[cookie])
+
+
+def profile_of(account: Account) -> dict[str, object]:
+    """The profile of an account, with every field that was recorded."""
+    return {
+        "id": account.profile_id,
+        "profileId": account.profile_id,
+        "garminGUID": account.garmin_guid,
+        "displayName": account.display_name,
+        "fullName": account.full_name,
+        "userName": account.username,
+        **{f"profileImageUrl{size}": None for size in ("Large", "Medium", "Small")},
+        **dict.fromkeys(_EMPTY),
+        "favoriteActivityTypes": [],
+        "favoriteCyclingActivityTypes": [],
+        "runningTrainingSpeed": 0.0,
+        "cyclingTrainingSpeed": 0.0,
+        "cyclingMaxAvgPower": 0.0,
+        "swimmingTrainingSpeed": 0.0,
+        **dict.fromkeys(_VISIBILITIES, "private"),
+        **dict.fromkeys(_SHOWN, False),
+        "userRoles": ["SCOPE_CONNECT_READ", "SCOPE_CONNECT_WRITE", "ROLE_CONNECTUSER"],
+        "nameApproved": True,
+        "userProfileFullName": account.full_name,
+        "makeGolfScorecardsPrivate": True,
+        "allowGolfLiveScoring": False,
+        "allowGolfScoringByConnections": True,
+        "userLevel": 1,
+        "userPoint": 0,
+        "levelUpdateDate": "2024-01-31T12:18:59.0",
+        "levelIsViewed": False,
+        "levelPointThreshold": 60,
+        "userPointOffset": 0,
+        "userPro": False,
+    }
+
+
+_EMPTY = (
+    "profileImageType",
+    "location",
+    "facebookUrl",
+    "twitterUrl",
+    "personalWebsite",
+    "motivation",
+    "bio",
+    "primaryActivity",
+    "cyclingClassification",
+    "otherActivity",
+    "otherPrimaryActivity",
+    "otherMotivation",
+)
+_VISIBILITIES = (
+    "profileVisibility",
+    "activityStartVisibility",
+    "activityMapVisibility",
+    "courseVisibility",
+    "activityHeartRateVisibility",
+    "activityPowerVisibility",
+    "badgeVisibility",
+)
+_SHOWN = (
+    "showAge",
+    "showWeight",
+    "showHeight",
+    "showWeightClass",
+    "showAgeRange",
+    "showGender",
+    "showActivityClass",
+    "showVO2Max",
+    "showPersonalRecords",
+    "showLast12Months",
+    "showLifetimeTotals",
+    "showUpcomingEvents",
+    "showRecentFavorites",
+    "showRecentDevice",
+    "showRecentGear",
+    "showBadges",
+)
+
+
+def _presented(world: World, request: Request) -> AccessToken | None:
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    value = bearer if scheme.lower() == "bearer" else request.cookies.get("JWT_WEB", "")
+    token = world.tokens.access.get(value)
+    return token if token is not None and token.expires_at > world.now() else None
+
+
+def _unauthorized(message: str) -> Response:
+    return json_response(401, {"message": message, "error": "NotAuthorizedException"})

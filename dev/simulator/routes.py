@@ -1,0 +1,172 @@
+"""Which handler answers which request, and what stands before it: refusals and faults."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from dev.simulator import di, mobile, oauth1, profile, widget
+from dev.simulator.cookies import visitor_cookie
+from dev.simulator.messages import Delivery, Request, Response, html_response, text_response
+from dev.simulator.replies import CLOUDFLARE_PAGE, garbage, refused, unavailable
+from dev.simulator.settings import Fault, FaultKind, Stage
+from dev.simulator.world import World
+
+SUBDOMAINS = ("sso", "connectapi", "connect", "diauth", "mobile.integration")
+CONSUMER_HOST = "thegarth.s3.amazonaws.com"
+HOSTS = frozenset(
+    f"{subdomain}.{domain}" for subdomain in SUBDOMAINS for domain in ("garmin.com", "garmin.cn")
+) | {CONSUMER_HOST}
+
+Handler = Callable[[World, Request], Response]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One endpoint. `path` is a shell pattern; `flow` and `stage` are what settings refer to."""
+
+    method: str
+    subdomain: str
+    path: str
+    handler: Handler
+    flow: str
+    stage: Stage
+
+
+def _json_flow(flow: str) -> tuple[Route, ...]:
+    verify = f"/{flow}/api/mfa/verifyCode"
+    return (
+        Route("GET", "sso", f"/{flow}/sso/*/sign-in", mobile.sign_in_page, flow, Stage.PAGE),
+        Route("POST", "sso", f"/{flow}/api/login", mobile.login, flow, Stage.LOGIN),
+        Route("POST", "sso", verify, mobile.verify_code, flow, Stage.CODE),
+    )
+
+
+WIDGET_CODE = "/sso/verifyMFA/loginEnterMfaCode"
+PREAUTHORIZED = "/oauth-service/oauth/preauthorized"
+EXCHANGE = "/oauth-service/oauth/exchange/user/2.0"
+DI_TOKEN = "/di-oauth2-service/oauth/token"
+PROFILE = "/userprofile-service/socialProfile"
+ROUTES = (
+    *_json_flow("mobile"),
+    *_json_flow("portal"),
+    Route("GET", "sso", "/portal/sso/embed", mobile.embed, "portal", Stage.OTHER),
+    Route("GET", "sso", "/sso/embed", widget.embed_page, "widget", Stage.PAGE),
+    Route("GET", "sso", "/sso/signin", widget.sign_in_page, "widget", Stage.PAGE),
+    Route("POST", "sso", "/sso/signin", widget.sign_in, "widget", Stage.LOGIN),
+    Route("GET", "sso", WIDGET_CODE, widget.code_page, "widget", Stage.OTHER),
+    Route("POST", "sso", WIDGET_CODE, widget.enter_code, "widget", Stage.CODE),
+    Route("GET", "sso", "/sso/login", widget.login_token, "widget", Stage.OTHER),
+    Route("POST", "sso", "/sso/verifyMFA/mfaCode", widget.request_code, "widget", Stage.CODE),
+    Route("GET", "connectapi", PREAUTHORIZED, oauth1.preauthorized, "oauth1", Stage.TICKET),
+    Route("POST", "connectapi", EXCHANGE, oauth1.exchange, "oauth2", Stage.EXCHANGE),
+    Route("POST", "diauth", DI_TOKEN, di.token, "di", Stage.TICKET),
+    Route("GET", "connectapi", PROFILE, profile.social_profile, "profile", Stage.PROFILE),
+    Route("GET", "connect", "/app", profile.service_page, "portal", Stage.OTHER),
+    Route("GET", "mobile.integration", "/gcm/*", profile.service_page, "mobile", Stage.OTHER),
+)
+
+
+def answer(world: World, request: Request) -> Response:
+    """The response of this Garmin, after everything that may stand in the way of it."""
+    world.count("requests")
+    fault = world.faults.meet(request)
+    if fault is None:
+        return _headed(request, _answer(world, request))
+    world.count("faults")
+    if fault.when == "before" and fault.kind in _SPOILT_BEFORE:
+        return _headed(request, _SPOILT_BEFORE[fault.kind](fault))
+    return _headed(request, _spoil(fault, _answer(world, request)))
+
+
+def latency(world: World, request: Request) -> float:
+    """Seconds to wait before this request is answered."""
+    for pattern, milliseconds in world.settings.latency_by_path.items():
+        if fnmatchcase(request.path, pattern):
+            return milliseconds / 1000
+    return world.settings.latency_ms / 1000
+
+
+def _answer(world: World, request: Request) -> Response:
+    if request.host == CONSUMER_HOST:
+        is_consumer = request.path == "/oauth_consumer.json"
+        return oauth1.consumer(world, request) if is_consumer else text_response(403, "Forbidden")
+    route = _route(request)
+    if route is None:
+        return html_response(404, "<html><head><title>Not Found</title></head></html>")
+    stage = _stage(route, request)
+    refusal = world.refusals.meet(_refusal_keys(route, request), stage)
+    if refusal is not None:
+        _count_refused(world, route, request, stage)
+        return refused(refusal)
+    return route.handler(world, request)
+
+
+def _route(request: Request) -> Route | None:
+    for route in ROUTES:
+        if (
+            request.method == route.method
+            and request.subdomain == route.subdomain
+            and fnmatchcase(request.path, route.path)
+        ):
+            return route
+    return None
+
+
+def _stage(route: Route, request: Request) -> Stage:
+    is_refresh = route.flow == "di" and request.form.get("grant_type") == "refresh_token"
+    return Stage.REFRESH if is_refresh else route.stage
+
+
+def _refusal_keys(route: Route, request: Request) -> list[str]:
+    keys = [route.flow, request.query.get("clientId", "")]
+    return [*keys, request.form.get("client_id", "")] if route.flow == "di" else keys
+
+
+def _count_refused(world: World, route: Route, request: Request, stage: Stage) -> None:
+    client = widget.CLIENT if route.flow == "widget" else request.query.get("clientId")
+    account = None
+    if stage is Stage.LOGIN:
+        body = request.form if route.flow == "widget" else request.json
+        account = world.account(str(body.get("username", "")), request.domain)
+        world.count("credential_posts", account, client)
+    world.count("refused", account, client)
+
+
+def _spoil(fault: Fault, response: Response) -> Response:
+    """What is left of a good response."""
+    if fault.kind is FaultKind.WITHOUT_FIELD:
+        return _without_field(response, fault.field)
+    if fault.kind in _SPOILT_BEFORE and fault.kind not in (FaultKind.HANG, FaultKind.CUT):
+        return _SPOILT_BEFORE[fault.kind](fault)
+    return replace(response, delivery=Delivery(fault.kind))
+
+
+def _without_field(response: Response, name: str) -> Response:
+    """The same JSON object, or form text, less one field."""
+    if ("Content-Type", "application/json") in response.headers:
+        value = json.loads(response.body)
+        value.pop(name, None)
+        return replace(response, body=json.dumps(value).encode())
+    pairs = response.body.decode().split("&")
+    kept = [pair for pair in pairs if pair.partition("=")[0] != name]
+    return replace(response, body="&".join(kept).encode())
+
+
+def _headed(request: Request, response: Response) -> Response:
+    """The headers that come from Cloudflare or S3, whoever answers behind it."""
+    if request.host == CONSUMER_HOST:
+        return replace(response, headers=(*response.headers, ("Server", "AmazonS3")))
+    headers = [*response.headers, ("Server", "cloudflare"), ("CF-RAY", "0000000000000000-SIM")]
+    if request.subdomain == "connectapi":
+        headers.append(("Set-Cookie", visitor_cookie(request.domain)))
+    return replace(response, headers=tuple(headers))
+
+
+_SPOILT_BEFORE: dict[FaultKind, Callable[[Fault], Response]] = {
+    FaultKind.HANG: lambda fault: Response(200, delivery=Delivery.HANG),
+    FaultKind.CUT: lambda fault: Response(200, delivery=Delivery.CUT),
+    FaultKind.STATUS: lambda fault: unavailable(fault.status, fault.retry_after),
+    FaultKind.HTML: lambda fault: html_response(200, CLOUDFLARE_PAGE),
+    FaultKind.GARBAGE: lambda fault: garbage(),
+}

@@ -1,0 +1,172 @@
+"""The simulator inside another process: a thread with its own event loop."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any, Self
+
+from dev.simulator.control import Control
+from dev.simulator.server import Addresses, Server
+from dev.simulator.sessions import SentCode
+from dev.simulator.settings import Settings
+
+
+class Simulator:
+    """A Garmin for as long as the `with` block lasts.
+
+    latency: seconds before every answer. settings: any name of `Settings`. state_dir: where
+    `ca.pem` lies; a temporary directory without it.
+    """
+
+    def __init__(
+        self,
+        latency: float = 0.0,
+        *,
+        port: int = 0,
+        control_port: int = 0,
+        state_dir: Path | None = None,
+        **settings: object,
+    ) -> None:
+        self._settings = Settings.model_validate({"latency_ms": latency * 1000, **settings})
+        self._ports = (port, control_port)
+        self._state_dir = state_dir
+        self._temporary: TemporaryDirectory[str] | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._stop: asyncio.Event
+        self._control: Control
+        self.proxy_url = ""
+        self.control_url = ""
+        self.ca_file = ""
+        self.environment: dict[str, str] = {}
+
+    def start(self) -> Self:
+        directory = self._state_dir
+        if directory is None:
+            self._temporary = TemporaryDirectory(prefix="garmin-simulator-")
+            directory = Path(self._temporary.name)
+        ready: Future[Addresses] = Future()
+        self._thread = threading.Thread(
+            target=self._run, args=(directory, ready), name="garmin-simulator", daemon=True
+        )
+        self._thread.start()
+        try:
+            addresses = ready.result()
+        except BaseException:
+            self._clean()
+            raise
+        self.proxy_url = addresses.proxy_url
+        self.control_url = addresses.control_url
+        self.ca_file = addresses.ca_file
+        self.environment = addresses.environment()
+        return self
+
+    def stop(self) -> None:
+        """Stop serving; open connections are cut. Does nothing the second time."""
+        if self._thread is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._clean()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def counters(self) -> dict[str, Any]:
+        """`{"total": {...}, "by_username": {...}, "by_client": {...}}`, zeros included."""
+        return self._call(lambda control: control.counters())
+
+    def count(self, name: str, username: str | None = None) -> int:
+        """One counter, of one person or in all."""
+        counters = self.counters()
+        if username is None:
+            return int(counters["total"][name])
+        return int(counters["by_username"].get(username.lower(), {}).get(name, 0))
+
+    def code(self, username: str) -> str:
+        """The last code made for this person. Raises LookupError if there is none."""
+        codes = self.codes(username)
+        if not codes:
+            raise LookupError(username)
+        return codes[-1].code
+
+    def codes(self, username: str) -> list[SentCode]:
+        """Every code made for this person, the oldest first."""
+        return self._call(lambda control: control.codes(username))
+
+    def account(self, username: str, domain: str = "garmin.com") -> dict[str, Any]:
+        """Who goes by this name: the profile, the password, and what awaits them."""
+        return self._call(lambda control: control.account(username, domain))
+
+    def settings(self) -> dict[str, Any]:
+        return self._call(lambda control: control.settings())
+
+    def configure(self, **changes: object) -> dict[str, Any]:
+        """Change settings, one top-level name at a time. Raises ValidationError."""
+        return self._call(lambda control: control.configure(**changes))
+
+    def add_fault(self, **fault: object) -> dict[str, Any]:
+        """One more fault after those there are. Raises ValidationError."""
+        return self._call(lambda control: control.add_fault(**fault))
+
+    def expire_codes(self, username: str | None = None) -> int:
+        return self._call(lambda control: control.expire_codes(username))
+
+    def expire_sessions(self, username: str | None = None) -> int:
+        return self._call(lambda control: control.expire_sessions(username))
+
+    def expire_tokens(self, username: str | None = None) -> int:
+        """Access tokens only: refreshing goes on working."""
+        return self._call(lambda control: control.expire_tokens(username))
+
+    def revoke_tokens(self, username: str | None = None) -> int:
+        """Access, OAuth1 and refresh tokens: only signing in again helps."""
+        return self._call(lambda control: control.revoke_tokens(username))
+
+    def reset(self) -> None:
+        """Counters, sessions, tokens and settings, back to how the simulator started."""
+        self._call(lambda control: control.reset())
+
+    def _call[T](self, work: Callable[[Control], T]) -> T:
+        """Do it in the simulator's own thread, where alone its state is touched."""
+
+        async def run() -> T:
+            return work(self._control)
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+
+    def _run(self, directory: Path, ready: Future[Addresses]) -> None:
+        try:
+            asyncio.run(self._serve(directory, ready))
+        except BaseException as error:
+            if ready.done():
+                raise
+            ready.set_exception(error)
+
+    async def _serve(self, directory: Path, ready: Future[Addresses]) -> None:
+        server = Server(directory, self._settings)
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._control = server.control
+        try:
+            ready.set_result(await server.start(*self._ports))
+            await self._stop.wait()
+        finally:
+            await server.stop()
+
+    def _clean(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = None

@@ -1,0 +1,157 @@
+"""Tickets and tokens: what a finished sign-in is exchanged for."""
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import uuid
+from dataclasses import dataclass
+
+from dev.simulator.accounts import Account
+
+
+@dataclass
+class Ticket:
+    """A CAS service ticket. Works once, for the service it was made for."""
+
+    value: str
+    account: Account
+    client: str
+    service: str
+    expires_at: float
+    used: bool = False
+
+
+@dataclass(frozen=True)
+class OAuth1Token:
+    """garth's long-lived token; `mfa_token` where the sign-in took a code."""
+
+    value: str
+    secret: str
+    account: Account
+    client: str
+    mfa_token: str | None
+    expires_at: float
+
+
+@dataclass(frozen=True)
+class AccessToken:
+    """A bearer token, or the value of a JWT_WEB cookie. kind: `oauth2`, `di` or `jwt_web`."""
+
+    value: str
+    kind: str
+    account: Account
+    client: str
+    expires_at: float
+
+
+@dataclass(frozen=True)
+class RefreshToken:
+    """A DI refresh token; gone as soon as it has been used."""
+
+    value: str
+    account: Account
+    client: str
+    di_client: str
+
+
+class Tokens:
+    """Everything handed out, by its value."""
+
+    def __init__(self) -> None:
+        self._signing_key = secrets.token_bytes(32)
+        self._numbers = secrets.randbelow(900_000) + 50_000
+        self.tickets: dict[str, Ticket] = {}
+        self.oauth1: dict[str, OAuth1Token] = {}
+        self.access: dict[str, AccessToken] = {}
+        self.refresh: dict[str, RefreshToken] = {}
+        self.nonces: set[tuple[str, str]] = set()
+
+    def new_ticket(
+        self, account: Account, client: str, service: str, expires_at: float, suffix: str
+    ) -> Ticket:
+        """suffix: `sso` from the JSON flows, `cas` from the widget."""
+        self._numbers += 1
+        value = f"ST-{self._numbers:06}-{_letters(20)}-{suffix}"
+        ticket = self.tickets[value] = Ticket(value, account, client, service, expires_at)
+        return ticket
+
+    def find_ticket(self, value: str, service: str, domain: str, now: float) -> Ticket | None:
+        """The ticket, if it still works there. Whoever accepts it marks it used."""
+        ticket = self.tickets.get(value)
+        if ticket is None or ticket.used or ticket.expires_at <= now:
+            return None
+        return ticket if (ticket.service, ticket.account.domain) == (service, domain) else None
+
+    def new_oauth1(self, ticket: Ticket, expires_at: float) -> OAuth1Token:
+        mfa_token = f"MFA-{self._numbers}-{_letters(50)}-cas" if ticket.account.method else None
+        token = OAuth1Token(
+            str(uuid.uuid4()), _letters(35), ticket.account, ticket.client, mfa_token, expires_at
+        )
+        self.oauth1[token.value] = token
+        return token
+
+    def new_access(
+        self, kind: str, account: Account, client: str, expires_at: float
+    ) -> AccessToken:
+        token = AccessToken(secrets.token_urlsafe(48), kind, account, client, expires_at)
+        self.access[token.value] = token
+        return token
+
+    def new_jwt(
+        self,
+        kind: str,
+        account: Account,
+        client: str,
+        issued_at: float,
+        expires_at: float,
+        **claims: object,
+    ) -> AccessToken:
+        """An access token that says who it is for, in the order real ones do."""
+        payload = {
+            **claims,
+            "iat": int(issued_at),
+            "exp": int(expires_at),
+            "jti": str(uuid.uuid4()),
+            "garmin_guid": account.garmin_guid,
+        }
+        token = AccessToken(self._sign(payload), kind, account, client, expires_at)
+        self.access[token.value] = token
+        return token
+
+    def new_refresh(self, account: Account, client: str, di_client: str) -> RefreshToken:
+        token = RefreshToken(secrets.token_urlsafe(96), account, client, di_client)
+        self.refresh[token.value] = token
+        return token
+
+    def expire_access(self, username: str | None = None) -> int:
+        """Let access tokens run out, one person's or all; returns how many."""
+        gone = [t for t in self.access.values() if username in (None, t.account.username)]
+        for token in gone:
+            del self.access[token.value]
+        return len(gone)
+
+    def revoke(self, username: str | None = None) -> int:
+        """Take everything back, as when a person changes their password; returns how many."""
+        stores: tuple[dict[str, OAuth1Token], dict[str, RefreshToken]] = (self.oauth1, self.refresh)
+        gone = self.expire_access(username)
+        for store in stores:
+            for value in [v for v, t in store.items() if username in (None, t.account.username)]:
+                del store[value]
+                gone += 1
+        return gone
+
+    def _sign(self, payload: dict[str, object]) -> str:
+        header = {"alg": "HS256", "typ": "JWT", "kid": "di-oauth-signer-simulated"}
+        signed = f"{_encode(json.dumps(header).encode())}.{_encode(json.dumps(payload).encode())}"
+        digest = hmac.new(self._signing_key, signed.encode(), hashlib.sha256).digest()
+        return f"{signed}.{_encode(digest)}"
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _letters(length: int) -> str:
+    return base64.b64encode(secrets.token_bytes(length), altchars=b"xQ").decode()[:length]
