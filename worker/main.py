@@ -13,9 +13,9 @@ from worker.sign_in import SignInRunner
 _runner: SignInRunner | None = None
 
 
-def _run_job(job_id: str) -> None:
+def _run_job(job_id: str) -> str:
     assert _runner is not None, "jobs come only after worker_init"  # noqa: S101
-    _runner.run(job_id)
+    return _runner.run(job_id)
 
 
 @worker_init.connect

@@ -13,7 +13,6 @@ from shared.accounts import Accounts
 from shared.bugs import where
 from shared.challenges import ChallengeStore
 from shared.garmin import (
-    CodeRequired,
     CodeSubmission,
     Credentials,
     GarminIdentity,
@@ -27,6 +26,7 @@ from shared.job_states import (
     JobErrorCode,
     JobKind,
     JobStage,
+    Outcome,
     Success,
 )
 from shared.jobs import Claim, JobStore
@@ -37,6 +37,12 @@ from worker.lease import Lease, LeaseKeeper, checkpoint
 
 _DEADLINES = {JobKind.LOGIN: 120.0, JobKind.MFA_COMPLETION: 60.0}
 _MOST_RUNS = 2
+_CHALLENGE_IS_OVER = (
+    errors.MfaAttemptsExhaustedError,
+    errors.AccountLockedError,
+    errors.SignInExpiredError,
+    errors.InterruptedSignInError,
+)
 _STORE_PATIENCE = 10.0
 _LONGEST_PAUSE = 5.0
 
@@ -70,8 +76,8 @@ class SignInRunner:
     accounts: Accounts
     keeper: LeaseKeeper
 
-    def run(self, job_id: str) -> None:
-        """Runs one job to its end, whatever that is.
+    def run(self, job_id: str) -> str:
+        """Runs one job to its end, whatever that is, and tells in a word what it was.
 
         Raises JobNotFoundError (nothing to do), JobBusyError (another worker has it),
         StoringDelayedError (come back later), ServiceUnavailableError (Redis is away).
@@ -81,100 +87,98 @@ class SignInRunner:
             claim, _DEADLINES[claim.kind], on_timeout=lambda: self._time_out(claim)
         ) as lease:
             try:
-                self._work(claim, lease)
+                return self.jobs.end(claim, self._outcome(claim, lease))
             except errors.JobLostError:
                 _log.warning("job %s was lost to its deadline or to another worker", job_id)
-            except errors.SignInError as error:
-                self._fail(claim, Failure.of(error))
-            except errors.SealBrokenError:
-                _log.error("job %s: a sealed value does not open", job_id)  # noqa: TRY400, RUF100
-                self._fail(claim, Failure(code=JobErrorCode.INTERNAL_ERROR))
+                return "lost"
             except (StoringDelayedError, errors.ServiceUnavailableError):
                 self.jobs.release(claim)
                 raise
-            except Exception as error:
-                _log.error("job %s: bug: %s", job_id, where(error))  # noqa: TRY400, RUF100
-                self._fail(claim, Failure(code=JobErrorCode.INTERNAL_ERROR))
 
-    def _work(self, claim: Claim, lease: Lease) -> None:
-        progress = self.jobs.open_progress(claim, Progress)
-        if progress is None:
+    def _outcome(self, claim: Claim, lease: Lease) -> Outcome:
+        try:
+            return self._work(claim, lease)
+        except errors.SignInError as error:
+            return Failure.of(error)
+        except errors.SealBrokenError:
+            _log.error("job %s: a sealed value does not open", claim.job_id)  # noqa: TRY400, RUF100
+            return Failure(code=JobErrorCode.INTERNAL_ERROR)
+        except (StoringDelayedError, errors.ServiceUnavailableError, errors.JobLostError):
+            raise
+        except Exception as error:
+            _log.error("job %s: bug: %s", claim.job_id, where(error))  # noqa: TRY400, RUF100
+            return Failure(code=JobErrorCode.INTERNAL_ERROR)
+
+    def _work(self, claim: Claim, lease: Lease) -> Outcome:
+        reached: Progress | Outcome | None = self.jobs.open_progress(claim, Progress)
+        if reached is None:
             if claim.runs > _MOST_RUNS:
                 raise errors.InterruptedSignInError
             begin = self._login if claim.kind is JobKind.LOGIN else self._complete_mfa
-            progress = begin(claim)
-        if progress is not None:
-            self._store(claim, lease, self._identified(claim, progress))
+            reached = begin(claim)
+        if isinstance(reached, Progress):
+            return self._store(lease, self._identified(claim, reached))
+        return reached
 
-    def _login(self, claim: Claim) -> Progress | None:
+    def _login(self, claim: Claim) -> Progress | CodeAsked:
         credentials = self.jobs.open_input(claim, Credentials)
         if credentials is None:
             raise errors.InterruptedSignInError
         self.jobs.advance(claim, JobStage.CONTACTING_GARMIN)
         result = self.chain.sign_in(credentials)
-        if isinstance(result, CodeRequired):
-            self._ask_for_code(claim, result)
-            return None
-        return self._keep(claim, result)
-
-    def _ask_for_code(self, claim: Claim, result: CodeRequired) -> None:
+        if isinstance(result, SignedIn):
+            return self._keep(claim, result)
         challenge = self.challenges.create(result.pending)
-        asked = CodeAsked(
+        return CodeAsked(
             challenge_id=challenge.challenge_id,
             mfa_type=result.pending.mfa_type,
             mfa_destination=result.pending.mfa_destination,
             expires_at=challenge.expires_at,
             attempts_left=challenge.attempts_left,
         )
-        self.jobs.end(claim, asked)
 
-    def _complete_mfa(self, claim: Claim) -> Progress | None:
+    def _complete_mfa(self, claim: Claim) -> Progress | Failure:
         submission = self.jobs.open_input(claim, CodeSubmission)
         if submission is None:
             raise errors.InterruptedSignInError
-        challenge_id = submission.challenge_id
+        pending = self._reserved(claim, submission.challenge_id)
+        self.jobs.advance(claim, JobStage.CHECKING_CODE)
         try:
-            challenge = self.challenges.reserve(challenge_id, claim.job_id)
+            result = self.chain.finish(pending, submission.code.get_secret_value())
+        except errors.MfaCodeInvalidError as error:
+            return self._refused_code(claim, submission.challenge_id, pending, error.state)
+        except _CHALLENGE_IS_OVER:
+            self.challenges.finish(submission.challenge_id, claim.job_id)
+            raise
+        except errors.SignInError as error:
+            return self._still_open(claim, submission.challenge_id, Failure.of(error))
+        progress = self._keep(claim, result)
+        self.challenges.finish(submission.challenge_id, claim.job_id)
+        return progress
+
+    def _reserved(self, claim: Claim, challenge_id: SecretStr) -> PendingSignIn:
+        try:
+            return self.challenges.reserve(challenge_id, claim.job_id).pending
         except errors.ChallengeNotFoundError:
             raise errors.SignInExpiredError from None
         except errors.ChallengeBusyError:
             raise errors.InterruptedSignInError from None
-        self.jobs.advance(claim, JobStage.CHECKING_CODE)
-        try:
-            result = self.chain.finish(challenge.pending, submission.code.get_secret_value())
-        except errors.MfaCodeInvalidError as error:
-            pending = challenge.pending
-            if error.state is not None:
-                pending = pending.model_copy(update={"state": SecretStr(error.state)})
-            self._refuse_code(claim, challenge_id, pending)
-            return None
-        except (
-            errors.MfaAttemptsExhaustedError,
-            errors.AccountLockedError,
-            errors.SignInExpiredError,
-            errors.InterruptedSignInError,
-        ):
-            self.challenges.finish(challenge_id, claim.job_id)
-            raise
-        except errors.SignInError as error:
-            self._fail(claim, self._still_open(claim, challenge_id, Failure.of(error)))
-            return None
-        progress = self._keep(claim, result)
-        self.challenges.finish(challenge_id, claim.job_id)
-        return progress
 
-    def _refuse_code(self, claim: Claim, challenge_id: SecretStr, pending: PendingSignIn) -> None:
+    def _refused_code(
+        self, claim: Claim, challenge_id: SecretStr, pending: PendingSignIn, state: str | None
+    ) -> Failure:
         if claim.runs > 1:
             # A worker died while it checked this very code: it may have been right, and used.
             self.challenges.finish(challenge_id, claim.job_id)
             raise errors.InterruptedSignInError
+        if state is not None:
+            pending = pending.model_copy(update={"state": SecretStr(state)})
         left = self.challenges.reject(challenge_id, claim.job_id, pending)
         if left == 0:
             raise errors.MfaAttemptsExhaustedError
-        failure = Failure(
+        return Failure(
             code=JobErrorCode.MFA_CODE_INVALID, challenge_id=challenge_id, attempts_left=left
         )
-        self._fail(claim, failure)
 
     def _still_open(self, claim: Claim, challenge_id: SecretStr, failure: Failure) -> Failure:
         """Garmin gave no verdict on the code: the same challenge takes the next one."""
@@ -202,7 +206,7 @@ class SignInRunner:
         self.jobs.keep_progress(claim, JobStage.STORING, progress)
         return progress
 
-    def _store(self, claim: Claim, lease: Lease, progress: Progress) -> None:
+    def _store(self, lease: Lease, progress: Progress) -> Success:
         assert progress.identity is not None  # noqa: S101 - for the type checker
         identity = progress.identity
         lease.drop_deadline()
@@ -216,14 +220,13 @@ class SignInRunner:
             )
         except errors.ServiceUnavailableError:
             raise StoringDelayedError from None
-        success = Success(
+        return Success(
             session_id=str(progress.session_id),
             access_token=progress.access_token,
             session_expires_at=stored.session_expires_at,
             user_id=str(stored.user_id),
             display_name=stored.display_name,
         )
-        self.jobs.end(claim, success)
 
     def _time_out(self, claim: Claim) -> None:
         """The deadline passed: called beside the thread that still waits for Garmin."""
@@ -233,12 +236,6 @@ class SignInRunner:
             if submission is not None:
                 failure = self._still_open(claim, submission.challenge_id, failure)
         self.jobs.end(claim, failure)
-
-    def _fail(self, claim: Claim, failure: Failure) -> None:
-        try:
-            self.jobs.end(claim, failure)
-        except errors.JobLostError:
-            _log.warning("job %s had already ended", claim.job_id)
 
 
 def _repeated[T](

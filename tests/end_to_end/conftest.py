@@ -1,0 +1,84 @@
+"""The whole service: API, workers, real Redis, real PostgreSQL, the simulated Garmin.
+
+`stack` is one that runs for all tests that do it no harm, emptied before each. Tests that kill
+processes or stop servers start their own with `own_stack`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from sqlalchemy import create_engine, text
+
+from dev.servers import PostgresServer, RedisServer
+from dev.simulator import Simulator
+from dev.stack import Stack, new_key
+from tests.end_to_end.client import Client
+
+
+@pytest.fixture(scope="session")
+def running_stack(
+    redis_server: RedisServer,
+    postgres_server: PostgresServer,
+    running_simulator: Simulator,
+    server_folder: Path,
+) -> Iterator[Stack]:
+    folder = server_folder / "stack"
+    folder.mkdir()
+    database = f"{postgres_server.url.rpartition('/')[0]}/stack"
+    engine = create_engine(postgres_server.url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("CREATE DATABASE stack"))
+    engine.dispose()
+    settings = {
+        "FITTRACK_REDIS_URL": redis_server.url.replace("/0", "/5"),
+        "FITTRACK_DATABASE_URL": database,
+        "FITTRACK_ENCRYPTION_KEYS": new_key("test"),
+    }
+    with Stack(folder, settings, running_simulator.environment) as stack:
+        yield stack.start()
+
+
+@pytest.fixture
+def stack(running_stack: Stack, garmin: Simulator) -> Stack:
+    """An API and one worker, running, with nothing in Redis or the database."""
+    assert garmin.counters()["total"]["credential_posts"] == 0
+    with Redis.from_url(running_stack.settings["FITTRACK_REDIS_URL"]) as redis:
+        for key in redis.scan_iter("fittrack:*"):
+            redis.delete(key)
+    engine = create_engine(running_stack.settings["FITTRACK_DATABASE_URL"])
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM users"))
+    engine.dispose()
+    return running_stack
+
+
+@pytest.fixture
+def client(stack: Stack) -> Iterator[Client]:
+    client = Client(stack.url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def own_settings(real_redis_url: str, postgres_url: str) -> dict[str, str]:
+    return {
+        "FITTRACK_REDIS_URL": real_redis_url,
+        "FITTRACK_DATABASE_URL": postgres_url,
+        "FITTRACK_ENCRYPTION_KEYS": new_key("test"),
+    }
+
+
+@pytest.fixture
+def own_stack(own_settings: dict[str, str], garmin: Simulator, tmp_path: Path) -> Iterator[Stack]:
+    """A stack of the test's own, not started."""
+    with Stack(tmp_path, own_settings, garmin.environment) as stack:
+        yield stack
+
+
+@pytest.fixture
+def own_client(own_stack: Stack) -> Iterator[Client]:
+    client = Client(own_stack.url)
+    yield client
+    client.close()
