@@ -33,8 +33,7 @@ def create_app(services: Services) -> Starlette:
             Route("/api/garmin/login", sign_in.login, methods=["POST"]),
             Route("/api/garmin/login/mfa-complete", sign_in.complete_mfa, methods=["POST"]),
             Route("/api/jobs/{job_id}", jobs.get_job),
-            Route("/api/session", sessions.get_session),
-            Route("/api/session", sessions.delete_session, methods=["DELETE"]),
+            Route("/api/session", sessions.session, methods=["GET", "DELETE"]),
             Route("/api/sessions", sessions.delete_sessions, methods=["DELETE"]),
             Route("/healthz", health.healthz),
             Route("/readyz", health.readyz),
@@ -53,5 +52,7 @@ def create_app(services: Services) -> Starlette:
         },
         lifespan=lifespan,
     )
+    # A redirect would send a password on to whatever the Host header names, in the clear.
+    app.router.redirect_slashes = False
     app.state.services = services
     return app

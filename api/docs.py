@@ -9,8 +9,6 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from api.openapi import document
-
 # Swagger UI writes style attributes and inlines its icons as data.
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -69,6 +67,9 @@ ROUTES = [
 
 @cache
 def _rendered() -> str:
+    # Imported when it is asked for: the library costs 20 MB and is needed once.
+    from api.openapi import document
+
     return json.dumps(document())
 
 

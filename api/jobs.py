@@ -1,6 +1,7 @@
 """Polling a job."""
 
 import asyncio
+import re
 from datetime import UTC, datetime
 
 from starlette.concurrency import run_in_threadpool
@@ -18,9 +19,11 @@ from api.models import (
     JobUser,
 )
 from api.services import Services, services
+from shared.errors import JobNotFoundError
 from shared.job_states import CodeAsked, Failure, Success
 from shared.jobs import JobView
 
+_JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CHALLENGE = {"attempts_left", "mfa_challenge_id"}
 
 
@@ -28,8 +31,11 @@ async def get_job(request: Request) -> Response:
     """Answers at once if the job has ended, else when it changes, else after `wait` seconds."""
     job_id: str = request.path_params["job_id"]
     token, wait = bearer_token(request), wait_seconds(request)
+    if not _JOB_ID.fullmatch(job_id):  # what else is kept in Redis has names that begin with it
+        raise JobNotFoundError
     view = await _changed_view(services(request), job_id, token, wait)
-    headers = {} if view.status.ended else {"Retry-After": "1"}
+    # Who waits in the poll itself need not wait between two.
+    headers = {} if view.status.ended else {"Retry-After": "0" if wait else "1"}
     body = job_response(view)
     absent = _CHALLENGE if isinstance(body, JobFailed) and body.mfa_challenge_id is None else set()
     return Response(

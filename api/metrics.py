@@ -1,6 +1,6 @@
 """What Prometheus reads: this process's requests, and the whole service's jobs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -62,13 +62,11 @@ class _ServiceCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("fittrack_redis_up", "1 if Redis answered just now.")
-        try:
-            families = [self._jobs(), self._queue_lengths(), self._driver_rests()]
-        except ServiceUnavailableError:
-            families = []
-        up.add_metric([], float(bool(families)))
+        from_redis = _answered(self._jobs, self._driver_rests)
+        up.add_metric([], float(bool(from_redis)))
         yield up
-        yield from families
+        yield from from_redis
+        yield from _answered(self._queue_lengths)
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: registering must not ask Redis."""
@@ -99,3 +97,11 @@ class _ServiceCollector(Collector):
         for driver in self._drivers:
             family.add_metric([driver], self._rests.remaining(driver))
         return family
+
+
+def _answered(*reads: Callable[[], Metric]) -> list[Metric]:
+    """All of them, or none: the broker can be away while Redis is there."""
+    try:
+        return [read() for read in reads]
+    except ServiceUnavailableError:
+        return []

@@ -4,11 +4,15 @@ import logging
 import time
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.metrics import Metrics
 from api.problems import ApiError
 from shared.bugs import where
+
+_METHODS = {"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"}
+_CLIENT_LEFT = 499  # as nginx has it: nobody was there to answer
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +47,7 @@ class Counting:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status = time.perf_counter(), 500
+        started, status = time.perf_counter(), _CLIENT_LEFT
 
         async def send_and_note(message: Message) -> None:
             nonlocal status
@@ -55,8 +59,11 @@ class Counting:
             await self._app(scope, receive, send_and_note)
         finally:
             route = getattr(scope.get("route"), "path", "none")
-            method = scope["method"] if route != "none" else "none"
-            self._metrics.count(method, route, status, time.perf_counter() - started)
+            # A client may invent any number of methods.
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.count(
+                "none" if route == "none" else method, route, status, time.perf_counter() - started
+            )
 
 
 class LastNet:
@@ -75,6 +82,8 @@ class LastNet:
 
         try:
             await self._app(scope, receive, send_and_note)
+        except ClientDisconnect:
+            return
         except Exception as error:
             _log.error("bug: %s", where(error))  # noqa: TRY400, RUF100 - the text can hold a secret
             if scope["type"] != "http" or started:

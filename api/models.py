@@ -24,20 +24,20 @@ _JOB_EXAMPLE = "0b6d5d0e-6e0e-4a53-9a3e-4f5b1c0f7a11"
 _USER_EXAMPLE = "7e1d2c3b-4a59-4687-9f0e-1d2c3b4a5968"
 
 
-def _without_control_characters(value: str) -> str:
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+def _without_control_characters(value: object) -> object:
+    """Before anything is stripped: a line break at the end is one too."""
+    if isinstance(value, str) and any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
         message = "must not hold control characters"
         raise ValueError(message)
     return value
 
 
-def _plain_secret(value: SecretStr) -> SecretStr:
-    _without_control_characters(value.get_secret_value())
-    return value
+_PlainText = BeforeValidator(_without_control_characters)
 
 
 def _compact_code(value: object) -> object:
     """Forgives the spaces and the dash that people copy along with a code."""
+    _without_control_characters(value)
     return re.sub(r"[\s-]", "", value) if isinstance(value, str) and len(value) <= 32 else value
 
 
@@ -68,13 +68,11 @@ class LoginRequest(_Request):
     username: Annotated[
         str,
         StringConstraints(strip_whitespace=True, min_length=3, max_length=254),
-        AfterValidator(_without_control_characters),
+        _PlainText,
     ] = Field(
         repr=False, description="The e-mail address or name the person signs in to Garmin with."
     )
-    password: Annotated[
-        SecretStr, Field(min_length=1, max_length=256), AfterValidator(_plain_secret)
-    ]
+    password: Annotated[SecretStr, Field(min_length=1, max_length=256), _PlainText]
     domain: GarminDomain = Field(GarminDomain.COM, description="Where the account lives.")
 
 
@@ -85,7 +83,7 @@ class CodeRequest(_Request):
         json_schema_extra={"examples": [{"challenge_id": _SECRET_EXAMPLE, "mfa_code": "123 456"}]}
     )
 
-    challenge_id: Annotated[SecretStr, Field(min_length=1, max_length=128)]
+    challenge_id: Annotated[SecretStr, Field(min_length=1, max_length=128), _PlainText]
     mfa_code: Annotated[SecretStr, BeforeValidator(_compact_code), AfterValidator(_code_shape)] = (
         Field(description="4 to 10 letters or digits; spaces and dashes are ignored.")
     )

@@ -22,6 +22,11 @@ from api.models import (
 )
 
 _RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+_PROBLEM_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    409: _RETRY_AFTER,
+    503: _RETRY_AFTER,
+}
 _PROBLEMS = {
     400: "Not JSON.",
     401: "No valid bearer token.",
@@ -56,7 +61,8 @@ def document() -> dict[str, Any]:
         }
     )
     built = construct_open_api_with_schema_class(skeleton)
-    return built.model_dump(mode="json", by_alias=True, exclude_none=True)
+    # What was not set says nothing new, and some of it is not allowed where it would stand.
+    return built.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def _paths() -> dict[str, Any]:
@@ -154,7 +160,10 @@ def _reply(description: str, model: type[BaseModel]) -> dict[str, Any]:
 
 def _problem(status: int) -> dict[str, Any]:
     content = {"application/problem+json": {"schema": _schema(Problem)}}
-    return {"description": _PROBLEMS[status], "content": content}
+    headers = _PROBLEM_HEADERS.get(status)
+    return {"description": _PROBLEMS[status], "content": content} | (
+        {"headers": headers} if headers else {}
+    )
 
 
 def _schema(model: type[BaseModel]) -> PydanticSchema[BaseModel]:

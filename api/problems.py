@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problems: one table, one shape."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -11,6 +12,9 @@ from starlette.responses import Response
 
 from api.models import FieldFault, Problem
 from shared import errors
+from shared.bugs import where
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -77,7 +81,12 @@ def of_validation(error: ValidationError) -> ApiError:
     details = error.errors(include_input=False, include_url=False, include_context=False)
     if any(detail["type"] == "json_invalid" for detail in details):
         return ApiError(400, "invalid_request", "The body is not JSON.")
-    return invalid([_fault(detail["type"], detail["loc"], detail["msg"]) for detail in details])
+    faults: list[FieldFault] = []
+    for detail in details:
+        fault = _fault(detail["type"], detail["loc"], detail["msg"])
+        if fault not in faults:  # two thousand unknown fields are one fault
+            faults.append(fault)
+    return invalid(faults)
 
 
 def _fault(kind: str, loc: tuple[int | str, ...], message: str) -> FieldFault:
@@ -93,7 +102,10 @@ async def answer_api_error(_: Request, error: Exception) -> Response:
 
 async def answer_our_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, errors.FitTrackError)  # noqa: S101 - registered for it alone
-    return of_error(error).response()
+    answer = of_error(error)
+    if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("bug: %s", where(error))
+    return answer.response()
 
 
 async def answer_http_error(_: Request, error: Exception) -> Response:

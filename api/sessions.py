@@ -14,6 +14,11 @@ from shared.garmin import GarminDomain
 from shared.sessions import GarminLink, SessionRepository
 
 
+async def session(request: Request) -> Response:
+    """One route for both, so that `Allow` names both."""
+    return await (delete_session if request.method == "DELETE" else get_session)(request)
+
+
 async def get_session(request: Request) -> Response:
     view = await _in_transaction(request, lambda sessions, token: sessions.find(token))
     body = SessionResponse(

@@ -48,14 +48,17 @@ def _submit_code(found: Services, submission: CodeSubmission) -> NewJob:
 
 
 def _submit(found: Services, kind: JobKind, job_id: str, work: Sealable) -> NewJob:
-    """All or nothing: a job whose message could not be sent is taken back."""
+    """All or nothing: a job whose message could not be sent is taken back.
+
+    A broker that took the message and then fell silent looks the same as one that did not: the
+    job, which without its message nobody runs, tells them apart.
+    """
     job = found.jobs.create(job_id, kind, work)
     try:
         found.queue.put(kind, job_id)
     except ServiceUnavailableError:
-        with suppress(ServiceUnavailableError):
-            found.jobs.discard(job_id)
-        raise
+        if found.jobs.discard(job_id):
+            raise
     return job
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import SecretStr
 from redis import Redis
 
-from shared.errors import ChallengeBusyError, ChallengeNotFoundError
+from shared.errors import ChallengeBusyError, ChallengeNotFoundError, SealBrokenError
 from shared.garmin import PendingSignIn
 from shared.redis_connection import redis_errors_translated, script
 from shared.sealing import Keyring, Purpose, new_token, token_hash
@@ -73,7 +73,7 @@ class ChallengeStore:
     def reserve(self, challenge_id: SecretStr, job_id: str) -> OpenChallenge:
         """Reserves the challenge for a job; again, for the job that has it already.
 
-        Raises ChallengeNotFoundError, ChallengeBusyError, SealBrokenError.
+        Raises ChallengeNotFoundError, also if what is kept does not open, and ChallengeBusyError.
         """
         name = token_hash(challenge_id.get_secret_value())
         now = int(time.time() * 1000)
@@ -85,7 +85,11 @@ class ChallengeStore:
             left = math.ceil(int(answer[1]) / 1000)
             raise ChallengeBusyError(retry_after=min(left, _TYPICAL_CHECK_SECONDS))
         sealed, attempts_left = answer[1], int(answer[2])
-        revealed = self._keyring.open(sealed, Purpose.CHALLENGE, name)
+        try:
+            revealed = self._keyring.open(sealed, Purpose.CHALLENGE, name)
+        except SealBrokenError:  # its key was dropped, or it is another challenge's
+            self._finish(keys=[_key(name)], args=[job_id])
+            raise ChallengeNotFoundError from None
         return OpenChallenge(PendingSignIn.from_revealed(revealed), attempts_left)
 
     @redis_errors_translated

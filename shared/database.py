@@ -7,9 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -50,7 +47,12 @@ class Database:
 
     def check_migrated(self) -> None:
         """Raises ConfigurationError if the tables are not those this code was written for."""
-        wanted = ScriptDirectory.from_config(alembic_config()).get_current_head()
+        # Imported here: the API, which never asks, starts sooner without it.
+        from alembic.runtime.migration import MigrationContext
+        from alembic.script import ScriptDirectory
+
+        scripts = Path(__file__).parent / "migrations"
+        wanted = ScriptDirectory(str(scripts)).get_current_head()
         try:
             with self._engine.connect() as connection:
                 found = MigrationContext.configure(connection).get_current_revision()
@@ -67,13 +69,6 @@ class Database:
         self._engine.dispose()
 
 
-def alembic_config() -> Config:
-    """Alembic's configuration, also where there is no alembic.ini (an installed package)."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return config
-
-
 def _make_engine(url: str, pool_size: int) -> Engine:
     if url.startswith("sqlite"):
         engine = create_engine(url, connect_args={"timeout": 5}, hide_parameters=True)
@@ -82,7 +77,7 @@ def _make_engine(url: str, pool_size: int) -> Engine:
         return engine
     return create_engine(
         url,
-        connect_args={"connect_timeout": 3, "options": "-c statement_timeout=10000"},
+        connect_args={"connect_timeout": 2, "options": "-c statement_timeout=10000"},
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=3,

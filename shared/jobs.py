@@ -15,11 +15,12 @@ from pydantic import SecretStr
 from redis import Redis
 
 from shared import tallies
-from shared.errors import JobLostError, JobNotFoundError
+from shared.errors import JobLostError, JobNotFoundError, SealBrokenError
 from shared.job_states import (
     OUTCOME_TYPES,
     TRANSITIONS,
     Failure,
+    JobErrorCode,
     JobKind,
     JobStage,
     JobStatus,
@@ -84,6 +85,7 @@ class JobStore:
         self._redis = redis
         self._keyring = keyring
         self._ttl = ttl
+        self._discard = script(redis, "job_discard")
         self._claim = script(redis, "job_claim")
         self._move = script(redis, "job_move")
         self._renew = script(redis, "lease_renew")
@@ -114,9 +116,12 @@ class JobStore:
         return NewJob(job_id, SecretStr(poll_token), self._ttl)
 
     @redis_errors_translated
-    def discard(self, job_id: str) -> None:
-        """Takes back a job whose message could not be sent."""
-        self._redis.delete(_job(job_id), _input(job_id))
+    def discard(self, job_id: str) -> bool:
+        """Takes back a job whose message may not have been sent.
+
+        False if a worker has it already: then the message did arrive.
+        """
+        return bool(self._discard(keys=[_job(job_id), _input(job_id)]))
 
     @redis_errors_translated
     def view(self, job_id: str, poll_token: str) -> JobView:
@@ -125,12 +130,20 @@ class JobStore:
         expected = fields.get(b"poll_hash", b"")
         if not hmac.compare_digest(expected, token_hash(poll_token).encode()):
             raise JobNotFoundError
+        status = JobStatus(fields[b"status"].decode())
+        outcome: Outcome | None = None
+        if status.ended:
+            try:
+                kind = OUTCOME_TYPES[status]
+                outcome = self._open(fields[b"outcome"], Purpose.JOB_OUTCOME, job_id, kind)
+            except SealBrokenError:  # its key was dropped, or it is another job's
+                status, outcome = JobStatus.FAILED, Failure(code=JobErrorCode.INTERNAL_ERROR)
         return JobView(
             job_id=job_id,
             kind=JobKind(fields[b"kind"].decode()),
-            status=JobStatus(fields[b"status"].decode()),
+            status=status,
             stage=JobStage(fields[b"stage"].decode()),
-            outcome=self._open_outcome(job_id, fields),
+            outcome=outcome,
         )
 
     @redis_errors_translated
@@ -182,12 +195,16 @@ class JobStore:
         fields = {"stage": stage.encode(), "progress": sealed}
         self._apply(claim, JobStatus.RUNNING, fields, least_ttl=self._ttl)
 
-    def end(self, claim: Claim, outcome: Outcome) -> None:
-        """Ends the job and deletes what was sealed for its worker. Raises JobLostError."""
+    def end(self, claim: Claim, outcome: Outcome) -> str:
+        """Ends the job and deletes what was sealed for its worker. Raises JobLostError.
+
+        Returns in a word how it ended: its status, or the error's code.
+        """
         sealed = self._keyring.seal(outcome.reveal(), Purpose.JOB_OUTCOME, claim.job_id)
         status = next(s for s, kind in OUTCOME_TYPES.items() if isinstance(outcome, kind))
         result = outcome.code if isinstance(outcome, Failure) else status
         self._apply(claim, status, {"outcome": sealed}, OUTCOME_SECONDS, result)
+        return str(result)
 
     @redis_errors_translated
     def _apply(
@@ -208,13 +225,6 @@ class JobStore:
         )
         if not moved:
             raise JobLostError
-
-    def _open_outcome(self, job_id: str, fields: dict[bytes, bytes]) -> Outcome | None:
-        status = JobStatus(fields[b"status"].decode())
-        if not status.ended:
-            return None
-        model = OUTCOME_TYPES[status]
-        return self._open(fields[b"outcome"], Purpose.JOB_OUTCOME, job_id, model)
 
     def _open[T: Sealable](
         self, sealed: bytes | None, purpose: Purpose, job_id: str, model: type[T]

@@ -5,7 +5,7 @@ from functools import wraps
 from importlib.resources import files
 
 from redis import Redis
-from redis.backoff import ConstantBackoff
+from redis.backoff import ConstantBackoff, NoBackoff
 from redis.commands.core import Script
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
@@ -24,13 +24,18 @@ def connect(url: str, *, timeout: float, patience: float = 0.0) -> Redis:
     many seconds a command is repeated while Redis is away: 0 for a web request, which has a person
     waiting; longer for a worker, which holds what Garmin gave it.
     """
-    retry = Retry(ConstantBackoff(_RETRY_PAUSE), int(patience / _RETRY_PAUSE))
+    # Once at the least: a pooled connection may be left over from before Redis was restarted.
+    retry = Retry(NoBackoff(), 1, (RedisConnectionError,))
+    if patience:
+        repeats = int(patience / _RETRY_PAUSE)
+        retry = Retry(
+            ConstantBackoff(_RETRY_PAUSE), repeats, (RedisConnectionError, RedisTimeoutError)
+        )
     return Redis.from_url(
         url,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
         retry=retry,
-        retry_on_error=[RedisConnectionError, RedisTimeoutError] if patience else [],
         health_check_interval=30,
     )
 

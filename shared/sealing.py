@@ -7,7 +7,6 @@ used for another purpose does not open. Nonces are random: one key may seal 2^32
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import re
@@ -74,8 +73,7 @@ class Keyring:
         nonce = secrets.token_bytes(_NONCE_BYTES)
         associated = _associated_data(key_id, purpose, subject)
         ciphertext = AESGCM(self._keys[key_id]).encrypt(nonce, plaintext, associated)
-        body = base64.urlsafe_b64encode(nonce + ciphertext).rstrip(b"=")
-        return f"{_VERSION}.{key_id}.".encode() + body
+        return f"{_VERSION}.{key_id}.".encode() + _encoded(nonce + ciphertext)
 
     def open(self, blob: bytes, purpose: Purpose, subject: str) -> bytes:
         """Decrypts what `seal` made. Raises SealBrokenError if it does not open."""
@@ -85,12 +83,14 @@ class Keyring:
             message = "sealed with a key this process does not have"
             raise SealBrokenError(message)
         try:
-            raw = base64.b64decode(body + b"=" * (-len(body) % 4), altchars=b"-_", validate=True)
+            raw = base64.urlsafe_b64decode(body + b"=" * (-len(body) % 4))
+            if _encoded(raw) != body:
+                raise InvalidTag  # the same bytes, spelt in another way
             nonce, ciphertext = raw[:_NONCE_BYTES], raw[_NONCE_BYTES:]
             return AESGCM(key).decrypt(
                 nonce, ciphertext, _associated_data(key_id, purpose, subject)
             )
-        except (InvalidTag, binascii.Error, ValueError):
+        except (InvalidTag, ValueError):
             message = "a sealed value does not open"
             raise SealBrokenError(message) from None
 
@@ -128,7 +128,7 @@ def _parse_key(entry: str) -> tuple[str, bytes]:
         raise ConfigurationError(message)
     try:
         key = base64.b64decode(encoded.strip(), validate=True)
-    except binascii.Error:
+    except ValueError:
         message = f"FITTRACK_ENCRYPTION_KEYS: the key {key_id!r} is not base64"
         raise ConfigurationError(message) from None
     if len(key) != _KEY_BYTES:
@@ -138,6 +138,10 @@ def _parse_key(entry: str) -> tuple[str, bytes]:
         )
         raise ConfigurationError(message)
     return key_id, key
+
+
+def _encoded(raw: bytes) -> bytes:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=")
 
 
 def _split(blob: bytes) -> tuple[str, bytes]:

@@ -12,6 +12,7 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+from redis.connection import parse_url
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -51,16 +52,21 @@ def _check_redis_url(url: SecretStr) -> SecretStr:
     if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
         message = "must begin with redis://, rediss:// or unix://"
         raise ValueError(message)
+    try:
+        parse_url(url.get_secret_value())
+    except ValueError:  # its text holds a piece of the URL
+        message = "is not a Redis URL: percent-encode what stands in it"
+        raise ValueError(message) from None
     return url
 
 
 def _check_database_url(url: SecretStr) -> SecretStr:
     try:
         driver = make_url(url.get_secret_value()).drivername
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the port is no number
         driver = ""
     if driver not in ("postgresql+psycopg", "sqlite"):
-        message = "must begin with postgresql+psycopg:// or sqlite:///"
+        message = "must be a URL that begins with postgresql+psycopg:// or sqlite:///"
         raise ValueError(message)
     return url
 
