@@ -21,7 +21,7 @@ from shared.errors import ConfigurationError, SealBrokenError
 
 _VERSION = "1"
 _NONCE_BYTES = 12
-_KEY_BYTES = 32
+KEY_BYTES = 32
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
@@ -131,10 +131,10 @@ def _parse_key(entry: str) -> tuple[str, bytes]:
     except ValueError:
         message = f"FITTRACK_ENCRYPTION_KEYS: the key {key_id!r} is not base64"
         raise ConfigurationError(message) from None
-    if len(key) != _KEY_BYTES:
+    if len(key) != KEY_BYTES:
         message = (
             f"FITTRACK_ENCRYPTION_KEYS: the key {key_id!r} has {len(key)} bytes, "
-            f"it needs {_KEY_BYTES}"
+            f"it needs {KEY_BYTES}"
         )
         raise ConfigurationError(message)
     return key_id, key

@@ -53,7 +53,7 @@ def _check_redis_url(url: SecretStr) -> SecretStr:
         message = "must begin with redis://, rediss:// or unix://"
         raise ValueError(message)
     try:
-        parse_url(url.get_secret_value())
+        parse_url(url.get_secret_value())  # type: ignore[no-untyped-call]
     except ValueError:  # its text holds a piece of the URL
         message = "is not a Redis URL: percent-encode what stands in it"
         raise ValueError(message) from None

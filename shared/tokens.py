@@ -3,12 +3,49 @@
 import uuid
 from datetime import UTC, datetime
 
-from sqlalchemy import delete
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from shared.garmin import GarminTokens
 from shared.models import GarminToken
 from shared.sealing import Keyring, Purpose
+
+
+class SealedTokens:
+    """All sealed token rows, for the operator who rotates keys; within the caller's transaction."""
+
+    def __init__(self, session: Session, keyring: Keyring) -> None:
+        self._session = session
+        self._keyring = keyring
+
+    def count_by_key(self) -> dict[str, int]:
+        """How many rows each key id has sealed."""
+        rows = self._session.execute(
+            select(GarminToken.key_id, func.count()).group_by(GarminToken.key_id)
+        )
+        return {key_id: count for key_id, count in rows}  # noqa: C416 - rows are not pairs to mypy
+
+    def reseal(self, most: int) -> int:
+        """Seals up to `most` rows anew that another key than the first has sealed.
+
+        Rows that another transaction is writing are left to a later call. Returns how many were
+        sealed. Raises SealBrokenError if one does not open: nothing of the batch is changed then.
+        """
+        current = self._keyring.sealing_key_id
+        rows = self._session.scalars(
+            select(GarminToken)
+            .where(GarminToken.key_id != current)
+            .order_by(GarminToken.user_id)
+            .limit(most)
+            .with_for_update(skip_locked=True)
+        ).all()
+        for row in rows:
+            subject = str(row.user_id)
+            tokens = self._keyring.open(row.ciphertext, Purpose.GARMIN_TOKENS, subject)
+            row.ciphertext = self._keyring.seal(tokens, Purpose.GARMIN_TOKENS, subject)
+            row.key_id = current
+        self._session.flush()
+        return len(rows)
 
 
 class TokenRepository:
