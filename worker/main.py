@@ -7,7 +7,7 @@ from celery.signals import worker_init
 from shared.errors import ConfigurationError
 from shared.queue import celery_app
 from shared.settings import Settings
-from worker import tasks
+from worker import broker, tasks
 from worker.sign_in import SignInRunner
 
 _runner: SignInRunner | None = None
@@ -36,5 +36,6 @@ try:
 except ConfigurationError as error:
     sys.exit(f"fittrack-auth worker: {error}")
 
+broker.install()
 app = celery_app(settings.queue_url)
 tasks.register(app, _run_job)

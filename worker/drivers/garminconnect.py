@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import requests
+from curl_cffi import CurlOpt
+from curl_cffi import requests as curl_requests
 from garminconnect import client as library
 from garminconnect.exceptions import (
     GarminConnectAuthenticationError,
@@ -35,6 +37,15 @@ _STRATEGIES = {"mobile+cffi", "mobile+requests", "widget+cffi", "portal+cffi", "
 _USED = {"mobile+cffi", "widget+cffi"}
 _REFRESH_LIFETIME = timedelta(days=30)  # 2591999 s, as the exchange says of its refresh tokens
 _ACCESS_LIFETIME = timedelta(hours=1)  # where the token does not say; the shortest is 18 hours
+_REFUSED = (
+    "returned 403",
+    "returned 429",
+    "returned 427",
+    "http 403",
+    "missing csrf token",
+    "just a moment",  # the titles of Cloudflare's own pages
+    "attention required",
+)
 _SIGN_IN_TITLE = "garmin authentication application"
 
 
@@ -104,21 +115,52 @@ class _Stop(GarminConnectAuthenticationError):
         self.verdict = verdict
 
 
+class _Session(curl_requests.Session[Any]):
+    """curl_cffi's, which asks before each request whether the job may go on."""
+
+    def request(self, method: Any, url: str, **kwargs: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
+        checkpoint()
+        # On a connection that was used before, curl itself sends again what got no answer.
+        self.curl_options = {CurlOpt.FRESH_CONNECT: int(method == "POST")}  # type: ignore[dict-item]
+        return super().request(method, url, **kwargs)
+
+
+class _Curl:
+    """`curl_cffi.requests`, as far as the library uses it."""
+
+    Session = _Session
+
+    @staticmethod
+    def post(url: str, **kwargs: Any) -> Any:  # noqa: ANN401
+        with _Session() as session:
+            return session.post(url, **kwargs)
+
+
+# Where the library looks it up at every call.
+library.cffi_requests = _Curl  # type: ignore[attr-defined,assignment]
+
+
 class _Watched:
-    """A library session that remembers the last answer, and sends no secret after a verdict."""
+    """A library session that remembers the last answer.
+
+    It sends no secret after a verdict, nor after a request whose answer got lost: Garmin may have
+    seen that one.
+    """
 
     def __init__(self, session: Any) -> None:  # noqa: ANN401 - curl_cffi's or requests'
         self.session = session
         self.answer: Answer | None = None
         self.page = ""
+        self._is_over = False
 
     def post(self, url: str, **kwargs: Any) -> Any:  # noqa: ANN401 - the library's signature
-        checkpoint()
-        if self.answer is not None and self.answer.has_verdict:
-            message = "already answered"
+        if self._is_over:
+            message = "sent already"
             raise RuntimeError(message)
+        self._is_over = True
         response = self.session.post(url, **kwargs)
         self.answer, self.page = Answer.of(response), response.text
+        self._is_over = self.answer.has_verdict
         return response
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
@@ -138,22 +180,27 @@ class _Client(library.Client):
                 username.get_secret_value(), password.get_secret_value(), return_on_mfa=True
             )
         except _Stop as stop:
-            raise stop.verdict from None
+            failure = stop.verdict
         except Exception as error:
-            raise self._sign_in_error(error) from None
-        if result == "needs_mfa":
-            return dict(state)
-        self._require_tokens()
-        return None
+            failure = self._sign_in_error(error)
+        else:
+            if result == "needs_mfa":
+                return dict(state)
+            self._require_tokens()
+            return None
+        raise _ours(failure)
 
     def finish(self, state: dict[str, Any], code: str) -> None:
         try:
             self.resume_login(state, code)
         except _Stop as stop:
-            raise stop.verdict from None
+            failure = stop.verdict
         except Exception:
-            raise errors.GarminUnavailableError from None
-        self._require_tokens()
+            failure = errors.GarminUnavailableError()
+        else:
+            self._require_tokens()
+            return
+        raise _ours(failure)
 
     def mfa_destination(self, kind: str) -> str | None:
         return self._last.mfa_destination(kind) if self._last else None
@@ -194,14 +241,13 @@ class _Client(library.Client):
 
     def _sign_in_error(self, error: Exception) -> errors.SignInError:
         """What the library's last words mean, where no JSON answer had a verdict: the widget's."""
-        text = str(error)
+        text = str(error).lower()
         retry_after = self._last.retry_after if self._last else None
         if isinstance(error, GarminConnectAuthenticationError):
-            return _widget_verdict(text.lower())
-        refused = ("returned 403", "returned 429", "returned 427", "HTTP 403", "missing CSRF token")
-        if isinstance(error, GarminConnectTooManyRequestsError) or any(r in text for r in refused):
+            return _widget_verdict(text)
+        if isinstance(error, GarminConnectTooManyRequestsError) or any(r in text for r in _REFUSED):
             return errors.ClientRefusedError(retry_after)
-        if isinstance(error, GarminConnectConnectionError) and _SIGN_IN_TITLE in text.lower():
+        if isinstance(error, GarminConnectConnectionError) and _SIGN_IN_TITLE in text:
             return errors.InvalidCredentialsError()  # the sign-in page again
         return errors.GarminUnavailableError()
 
@@ -209,6 +255,13 @@ class _Client(library.Client):
         """The library falls back to a cookie that its own dump does not hold: no use to anyone."""
         if not (self.di_token and self.di_refresh_token):
             raise errors.GarminUnavailableError
+
+
+def _ours(failure: errors.FitTrackError) -> errors.FitTrackError:
+    """The failure. Raises TimedOutError or JobLostError if that is what the library stumbled on."""
+    if isinstance(failure, errors.GarminUnavailableError):
+        checkpoint()
+    return failure
 
 
 def _widget_verdict(text: str) -> errors.SignInError:
@@ -228,6 +281,8 @@ def _page_error(answer: Answer, page: str) -> errors.SignInError | None:
         return errors.GarminUnavailableError()
     if "locked" in title:
         return errors.AccountLockedError()
+    if "expired" in title:
+        return errors.SignInExpiredError()
     if "mfa" in title or _SIGN_IN_TITLE in title:
         return errors.MfaCodeInvalidError()
     return None

@@ -44,6 +44,7 @@ with warnings.catch_warnings():
     from garth.exc import GarthException, GarthHTTPError
     from garth.utils import asdict
 
+_SIGN_IN_PATH = "/mobile/api/"
 _TICKET_PATH = "/oauth-service/oauth/preauthorized"
 _REFUSED_AT_TICKET = {401, 403, 427, 429}
 _OAUTH1_LIFETIME = timedelta(days=365)
@@ -169,8 +170,12 @@ def _translated(client: _Client, judge: Callable[[Answer], SignInError]) -> Iter
     except requests.HTTPError as error:
         raise _oauth_error(error.response) from None
     except (GarthException, requests.JSONDecodeError):
-        # garth had a 200 that is not the SUCCESSFUL it expected, or not JSON.
-        raise judge(Answer.of(client.last_resp)) from None
+        # garth had a 200 that is not the SUCCESSFUL it expected, or not JSON: a sign-in's answer,
+        # or one that `last_resp` does not know, because the OAuth calls go around the client.
+        last: requests.Response | None = getattr(client, "last_resp", None)
+        if last is None or _SIGN_IN_PATH not in last.url:
+            raise GarminUnavailableError from None
+        raise judge(Answer.of(last)) from None
     except (requests.RequestException, ValueError, KeyError, TypeError, AttributeError):
         raise GarminUnavailableError from None
 

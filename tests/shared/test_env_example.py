@@ -1,0 +1,90 @@
+"""`.env.example` says the truth about every setting."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from dev.processes import ROOT
+from dev.stack import BIN
+from shared.sealing import Keyring
+from shared.settings import PREFIX, Settings
+
+EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
+COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+
+ENTRIES = {
+    name: value.strip('"')
+    for name, value in re.findall(r"^#?([A-Z][A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE)
+}
+"""Every variable and what stands behind it, commented out or not."""
+
+SETTINGS = {f"{PREFIX}{name.upper()}": field for name, field in Settings.model_fields.items()}
+IN_COMPOSE = dict(re.findall(r"\$\{([A-Z_]+):([-?].*?)\}", COMPOSE))
+"""What docker-compose.yml takes from `.env`, with `-default` or `?complaint`."""
+
+
+def test_every_setting_is_listed_and_nothing_that_is_no_setting() -> None:
+    assert {name for name in ENTRIES if name.startswith(PREFIX)} == set(SETTINGS)
+
+
+def test_every_variable_of_the_compose_file_is_listed_and_no_other() -> None:
+    assert set(ENTRIES) - set(SETTINGS) == set(IN_COMPOSE) - set(SETTINGS)
+
+
+def test_every_default_is_the_true_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    optional = {n: f.default for n, f in SETTINGS.items() if not f.is_required()}
+    for name in SETTINGS:
+        if ENTRIES[name]:
+            monkeypatch.setenv(name, ENTRIES[name])
+    monkeypatch.setenv("FITTRACK_ENCRYPTION_KEYS", "not looked at here")
+    found = Settings.from_environment()
+    for name, default in optional.items():
+        assert getattr(found, name.removeprefix(PREFIX).lower()) == default, name
+        assert ENTRIES[name] or default is None, name
+
+
+def test_every_default_of_the_compose_file_is_the_true_one() -> None:
+    defaults = {n: how[1:] for n, how in IN_COMPOSE.items() if how.startswith("-")}
+    assert {name: ENTRIES[name] for name in defaults} == defaults
+
+
+def test_what_compose_requires_stands_empty_and_all_else_is_commented_out() -> None:
+    required = {name for name, how in IN_COMPOSE.items() if how.startswith("?")}
+    assert set(re.findall(r"^([A-Z_]+)=$", EXAMPLE, re.MULTILINE)) == required
+    assert set(re.findall(r"^([A-Z_]+)=", EXAMPLE, re.MULTILINE)) == required
+
+
+def test_a_comment_stands_before_every_variable() -> None:
+    for paragraph in EXAMPLE.split("\n\n"):
+        *comment, last = paragraph.strip().splitlines()
+        if re.match(r"#?[A-Z][A-Z_]+=", last):
+            assert comment, last
+            assert all(line.startswith("# ") or line == "#" for line in comment), last
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("FITTRACK_ENCRYPTION_KEYS", "2026a:.{44}"),
+        ("POSTGRES_PASSWORD", "[0-9a-f]{64}"),
+        ("FLOWER_BASIC_AUTH", "operator:[0-9a-f]{32}"),
+    ],
+)
+def test_the_command_that_makes_a_secret_makes_a_good_one(name: str, pattern: str) -> None:
+    commands = re.findall(rf"^#   (python3 .*)\n{name}=", EXAMPLE, re.MULTILINE)
+    assert len(commands) == 1
+    first, second = made_by(commands[0]), made_by(commands[0])
+    assert first != second
+    assert re.fullmatch(pattern, first)
+    if name == "FITTRACK_ENCRYPTION_KEYS":
+        Keyring.parse(f"{first},{second.replace('2026a', '2026b')}")
+
+
+def made_by(command: str) -> str:
+    environment = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    result = subprocess.run(
+        ["/bin/sh", "-c", command], env=environment, capture_output=True, text=True, check=True
+    )
+    return result.stdout.strip()
