@@ -1,0 +1,240 @@
+"""A running API, and the stores with which a test plays the worker."""
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import httpx
+from pydantic import SecretStr
+from redis import Redis
+
+from dev.processes import NotReadyError, Process
+from dev.stack import Stack, new_key
+from shared.accounts import Accounts
+from shared.challenges import ChallengeStore, NewChallenge
+from shared.database import Database
+from shared.garmin import (
+    CodeSubmission,
+    Credentials,
+    GarminDomain,
+    GarminIdentity,
+    GarminTokens,
+    PendingSignIn,
+)
+from shared.jobs import Claim, JobStore
+from shared.redis_connection import connect
+from shared.sealing import Keyring
+
+LOGIN = "/api/garmin/login"
+CODE = "/api/garmin/login/mfa-complete"
+CREDENTIALS = {"username": "runner@example.com", "password": "correct horse"}
+LONGEST_WAIT = 30
+PATIENCE = LONGEST_WAIT / 2
+"""How long a test waits for what must come: less than the longest poll, so that a poll which was
+woken is told from one which was not."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A submitted job, as its client knows it."""
+
+    job_id: str
+    poll_token: str
+
+    @property
+    def path(self) -> str:
+        return f"/api/jobs/{self.job_id}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return bearer(self.poll_token)
+
+
+@dataclass(frozen=True)
+class Account:
+    """A person who is signed in."""
+
+    user_id: UUID
+    session_id: UUID
+    access_token: str
+    session_expires_at: datetime
+    tokens: GarminTokens
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return bearer(self.access_token)
+
+
+class Service:
+    """One API process with its stores. What a worker would do, the test does."""
+
+    def __init__(self, stack: Stack, api: Process) -> None:
+        self.stack = stack
+        self.api = api
+        settings = stack.settings
+        self.keyring = keyring = Keyring.parse(settings["FITTRACK_ENCRYPTION_KEYS"])
+        # Patient, so that a test can stop and start Redis.
+        self.redis: Redis = connect(settings["FITTRACK_REDIS_URL"], timeout=5, patience=10)
+        self.jobs = JobStore(self.redis, keyring, 900)
+        self.challenges = ChallengeStore(self.redis, keyring, ttl=600, attempts=3)
+        self.database = Database(settings["FITTRACK_DATABASE_URL"])
+        self.accounts = Accounts(self.database, keyring, session_ttl=3600)
+        self.client = httpx.Client(base_url=stack.url, trust_env=False, timeout=PATIENCE)
+
+    def close(self) -> None:
+        self.client.close()
+        self.database.close()
+        self.redis.close()
+
+    def submit(self, body: Mapping[str, Any] = CREDENTIALS) -> Job:
+        reply = self.client.post(LOGIN, json=dict(body))
+        assert reply.status_code == 202, reply.text
+        return Job(reply.json()["job_id"], reply.json()["poll_token"])
+
+    def send_code(self, challenge_id: str, code: str = "123456") -> httpx.Response:
+        return self.client.post(CODE, json={"challenge_id": challenge_id, "mfa_code": code})
+
+    def poll(self, job: Job, wait: int = 0, timeout: float = PATIENCE) -> httpx.Response:
+        query = {"wait": wait} if wait else {}
+        return self.client.get(job.path, params=query, headers=job.headers, timeout=timeout)
+
+    def claim(self, job: Job) -> Claim:
+        return self.jobs.claim(job.job_id, owner=uuid4().hex)
+
+    def credentials_of(self, job: Job) -> Credentials:
+        """What the worker would sign in with."""
+        found = self.jobs.open_input(self.claim(job), Credentials)
+        assert found is not None
+        return found
+
+    def code_of(self, job: Job) -> CodeSubmission:
+        """What the worker would check."""
+        found = self.jobs.open_input(self.claim(job), CodeSubmission)
+        assert found is not None
+        return found
+
+    def ask_for_code(self, destination: str | None = "ru***@example.com") -> NewChallenge:
+        """A challenge, as a worker leaves one behind."""
+        return self.challenges.create(pending(destination))
+
+    def sign_in(self, guid: str | None = None) -> Account:
+        """A person with Garmin tokens and a session; with the same `guid`, the same person."""
+        now = datetime.now(UTC).replace(microsecond=0)
+        tokens = GarminTokens(
+            driver="garth",
+            domain=GarminDomain.COM,
+            data=SecretStr("{}"),
+            access_expires_at=now + timedelta(days=1),
+            refresh_expires_at=now + timedelta(days=300),
+        )
+        identity = GarminIdentity(guid=guid or uuid4().hex, display_name="Läufer 🏃")
+        session_id, access_token = uuid4(), secrets.token_urlsafe(32)
+        stored = self.accounts.store(identity, tokens, session_id, SecretStr(access_token))
+        expires_at = stored.session_expires_at
+        return Account(stored.user_id, session_id, access_token, expires_at, tokens)
+
+    def kept(self) -> set[str]:
+        """The names of everything that this service keeps in Redis."""
+        return {key.decode() for key in self.redis.scan_iter("fittrack:*")}
+
+    def count_reads(self) -> None:
+        """From now on, for `until_read`."""
+        self.redis.config_resetstat()
+
+    def until_read(self, times: int) -> None:
+        """Waits until jobs have been read that often: a long poll reads twice, then waits."""
+        eventually(lambda: self._reads() >= times)
+
+    def until_listening(self) -> None:
+        """Waits until the API has subscribed to what happens to jobs."""
+        eventually(lambda: _subscribers(self.redis) == 1)
+
+    @contextmanager
+    def polling(self, job: Job, wait: int = LONGEST_WAIT) -> Iterator[Future[httpx.Response]]:
+        """A poll that has begun to wait."""
+        self.until_listening()
+        self.count_reads()
+        with ThreadPoolExecutor(1) as pool:
+            poll = pool.submit(self.poll, job, wait, LONGEST_WAIT + PATIENCE)
+            self.until_read(2)
+            yield poll
+
+    def _reads(self) -> int:
+        statistics = cast("dict[str, dict[str, int]]", self.redis.info("commandstats"))
+        return statistics.get("cmdstat_hgetall", {}).get("calls", 0)
+
+
+def pending(destination: str | None = None) -> PendingSignIn:
+    return PendingSignIn(
+        driver="garth",
+        domain=GarminDomain.COM,
+        mfa_type="email",
+        mfa_destination=destination,
+        state=SecretStr('{"cookies": []}'),
+    )
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def eventually(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
+    """Waits until the condition holds."""
+    ends_at = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends_at, "it never came true"
+        time.sleep(0.02)
+
+
+def settings(redis_url: str, folder: Path, **more: str) -> dict[str, str]:
+    return {
+        "FITTRACK_REDIS_URL": redis_url,
+        "FITTRACK_DATABASE_URL": f"sqlite:///{folder}/api.db",
+        "FITTRACK_ENCRYPTION_KEYS": new_key(),
+        **more,
+    }
+
+
+@contextmanager
+def running(folder: Path, values: Mapping[str, str]) -> Iterator[Service]:
+    """An API over a migrated database, until the end of the block."""
+    with Stack(folder, values) as stack:
+        stack.migrate()
+        service = Service(stack, stack.begin_api().wait_ready())
+        try:
+            yield service
+        finally:
+            service.close()
+
+
+@contextmanager
+def alive(folder: Path, values: Mapping[str, str]) -> Iterator[httpx.Client]:
+    """An API that need not get ready: something it depends on may be missing."""
+    with (
+        Stack(folder, values) as stack,
+        httpx.Client(base_url=stack.url, trust_env=False, timeout=PATIENCE) as client,
+    ):
+        api = stack.begin_api()
+
+        def answers() -> bool:
+            if not api.running:
+                raise NotReadyError(api.output())
+            try:
+                return client.get("/healthz").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        eventually(answers, 90)
+        yield client
+
+
+def _subscribers(redis: Redis) -> int:
+    [(_, count)] = cast("list[tuple[bytes, int]]", redis.pubsub_numsub("fittrack:jobs"))
+    return count

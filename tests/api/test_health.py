@@ -1,0 +1,120 @@
+"""GET /healthz, /readyz and /metrics."""
+
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from dev.processes import free_port
+from shared.driver_rests import DriverRests
+from shared.job_states import Failure, JobErrorCode
+from tests.api.problems import assert_problem
+from tests.api.service import LOGIN, Service, alive, bearer, settings
+from tests.api.wire import wire
+
+
+def figures(text: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+    """Samples by name and labels. Raises ValueError if Prometheus could not read the text."""
+    found: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = tuple(sorted(sample.labels.items()))
+            found.setdefault(sample.name, {})[labels] = sample.value
+    return found
+
+
+def measured(service: Service) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+    reply = service.client.get("/metrics")
+    assert reply.status_code == 200
+    assert reply.headers["content-type"].startswith("text/plain; version=")
+    return figures(reply.text)
+
+
+def requests(service: Service, method: str, route: str, status: int) -> float:
+    labels = (("method", method), ("route", route), ("status", str(status)))
+    return measured(service)["fittrack_http_requests_total"].get(labels, 0)
+
+
+def test_a_process_that_answers_is_alive(service: Service) -> None:
+    reply = service.client.get("/healthz")
+    assert (reply.status_code, reply.json()) == (200, {"status": "ok"})
+
+
+def test_with_redis_and_the_database_it_is_ready(service: Service) -> None:
+    reply = service.client.get("/readyz")
+    assert (reply.status_code, reply.json()) == (200, {"status": "ok"})
+
+
+def test_without_redis_and_database_it_is_alive_and_says_what_is_missing(tmp_path: Path) -> None:
+    nowhere = f"redis://127.0.0.1:{free_port()}/0"
+    missing = tmp_path / "missing"
+    with alive(tmp_path, settings(nowhere, missing)) as client:
+        problem = assert_problem(client.get("/readyz"), 503, "service_unavailable")
+        assert problem["unavailable"] == ["redis", "database"]
+        missing.mkdir()
+        problem = assert_problem(client.get("/readyz"), 503, "service_unavailable")
+        assert problem["unavailable"] == ["redis"]
+
+
+def test_without_its_database_it_says_so_and_still_takes_sign_ins(
+    tmp_path: Path, real_redis_url: str
+) -> None:
+    with alive(tmp_path, settings(real_redis_url, tmp_path / "missing")) as client:
+        problem = assert_problem(client.get("/readyz"), 503, "service_unavailable")
+        assert problem["unavailable"] == ["database"]
+        for method, path in (
+            ("GET", "/api/session"),
+            ("DELETE", "/api/session"),
+            ("DELETE", "/api/sessions"),
+        ):
+            reply = client.request(method, path, headers=bearer("x" * 43))
+            problem = assert_problem(reply, 503, "service_unavailable")
+            assert problem["unavailable"] == ["database"]
+            assert int(reply.headers["retry-after"]) > 0
+        body = {"username": "abc", "password": "x"}
+        assert client.post(LOGIN, json=body).status_code == 202
+
+
+def test_requests_are_counted_by_route_and_never_by_path(service: Service) -> None:
+    before = requests(service, "GET", "/api/jobs/{job_id}", 200)
+    job = service.submit()
+    service.poll(job)
+    service.poll(job)
+    assert requests(service, "GET", "/api/jobs/{job_id}", 200) == before + 2
+    assert job.job_id not in service.client.get("/metrics").text
+
+
+def test_paths_that_do_not_exist_are_one_figure(service: Service) -> None:
+    before = requests(service, "none", "none", 404)
+    for number in range(3):
+        service.client.get(f"/canary-{number}")
+    assert requests(service, "none", "none", 404) == before + 3
+    assert "canary" not in service.client.get("/metrics").text
+
+
+def test_invented_methods_are_one_figure(service: Service) -> None:
+    before = requests(service, "other", "/healthz", 405)
+    for number in range(3):
+        with wire(service.stack.port) as connection:
+            connection.head(f"CANARY{number}", "/healthz")
+            assert connection.reply().status_code == 405
+    assert requests(service, "other", "/healthz", 405) == before + 3
+    assert "CANARY" not in service.client.get("/metrics").text
+
+
+def test_ended_jobs_and_waiting_ones_are_measured(service: Service) -> None:
+    for code in (JobErrorCode.TIMED_OUT, JobErrorCode.TIMED_OUT, JobErrorCode.ACCOUNT_LOCKED):
+        service.jobs.end(service.claim(service.submit()), Failure(code=code))
+    found = measured(service)
+    assert found["fittrack_redis_up"] == {(): 1}
+    assert found["fittrack_jobs_ended_total"] == {
+        (("kind", "login"), ("result", "timed_out")): 2,
+        (("kind", "login"), ("result", "account_locked")): 1,
+    }
+    assert found["fittrack_queue_length"] == {(("queue", "login"),): 3, (("queue", "mfa"),): 0}
+
+
+def test_a_resting_driver_is_measured(service: Service) -> None:
+    DriverRests(service.redis).refused("garth", retry_after=100)
+    found = measured(service)["fittrack_driver_rest_seconds"]
+    assert 0 < found[(("driver", "garth"),)] <= 100
+    assert found[(("driver", "garminconnect"),)] == 0

@@ -1,0 +1,136 @@
+"""GET /api/jobs/{job_id}?wait=…: nobody waits longer than need be, and no thread waits at all."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from shared.job_states import Failure, JobErrorCode, JobStage
+from tests.api.problems import assert_problem
+from tests.api.service import LONGEST_WAIT, PATIENCE, Service, bearer
+from tests.api.wire import wire
+
+CROWD = 200
+
+
+def test_a_poll_of_an_ended_job_answers_at_once(service: Service) -> None:
+    job = service.submit()
+    service.jobs.end(service.claim(job), Failure(code=JobErrorCode.TIMED_OUT))
+    assert service.poll(job, wait=LONGEST_WAIT).json()["status"] == "failed"
+
+
+def test_a_poll_answers_as_soon_as_a_worker_takes_the_job(service: Service) -> None:
+    job = service.submit()
+    with service.polling(job) as poll:
+        service.claim(job)
+        assert poll.result(PATIENCE).json()["status"] == "running"
+
+
+def test_a_poll_answers_as_soon_as_the_stage_changes(service: Service) -> None:
+    job = service.submit()
+    claim = service.claim(job)
+    with service.polling(job) as poll:
+        service.jobs.advance(claim, JobStage.CONTACTING_GARMIN)
+        reply = poll.result(PATIENCE)
+    assert reply.json()["stage"] == "contacting_garmin"
+    assert reply.headers["retry-after"] == "0"  # who waits in the poll may poll again at once
+
+
+def test_a_poll_answers_as_soon_as_the_job_ends(service: Service) -> None:
+    job = service.submit()
+    claim = service.claim(job)
+    with service.polling(job) as poll:
+        service.jobs.end(claim, Failure(code=JobErrorCode.TIMED_OUT))
+        reply = poll.result(PATIENCE)
+    assert reply.json()["status"] == "failed"
+    assert "retry-after" not in reply.headers
+
+
+def test_a_poll_answers_when_its_time_is_over(service: Service) -> None:
+    job = service.submit()
+    started = time.monotonic()
+    reply = service.poll(job, wait=1)
+    assert time.monotonic() - started >= 0.99
+    assert reply.json()["status"] == "queued"
+    assert reply.headers["retry-after"] == "0"
+
+
+def test_a_poll_for_another_job_goes_on_waiting(service: Service) -> None:
+    job, other = service.submit(), service.submit()
+    claim = service.claim(job)
+    with service.polling(other) as poll:
+        service.jobs.advance(claim, JobStage.CONTACTING_GARMIN)
+        service.jobs.end(claim, Failure(code=JobErrorCode.TIMED_OUT))
+        assert service.poll(job).json()["status"] == "failed"
+        assert not poll.done()
+        service.claim(other)
+        assert poll.result(PATIENCE).json()["job_id"] == other.job_id
+
+
+def test_everyone_who_polls_a_job_is_answered(service: Service) -> None:
+    job = service.submit()
+    service.count_reads()
+    with ThreadPoolExecutor(3) as pool:
+        polls = [pool.submit(service.poll, job, LONGEST_WAIT) for _ in range(3)]
+        service.until_read(6)
+        service.claim(job)
+        assert {poll.result(PATIENCE).json()["status"] for poll in polls} == {"running"}
+
+
+def test_a_job_that_expires_while_it_is_polled_is_not_found(service: Service) -> None:
+    job = service.submit()
+    with service.polling(job, wait=2) as poll:
+        service.redis.flushall()
+        assert_problem(poll.result(PATIENCE), 404, "job_not_found")
+
+
+def test_a_wrong_token_does_not_wait(service: Service) -> None:
+    job = service.submit()
+    reply = service.client.get(job.path, params={"wait": LONGEST_WAIT}, headers=bearer("wrong"))
+    assert_problem(reply, 404, "job_not_found")
+
+
+def test_200_long_polls_at_once_do_not_keep_others_waiting(service: Service) -> None:
+    crowded, other = service.submit(), service.submit()
+
+    async def one_of_the_crowd() -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.stack.port)
+        lines = [
+            f"GET {crowded.path}?wait={LONGEST_WAIT} HTTP/1.1",
+            "Host: api.example",
+            "Connection: close",
+            f"Authorization: {crowded.headers['Authorization']}",
+        ]
+        writer.write("\r\n".join([*lines, "", ""]).encode())
+        reply = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return reply
+
+    async def play() -> list[bytes]:
+        crowd = [asyncio.create_task(one_of_the_crowd()) for _ in range(CROWD)]
+        await asyncio.to_thread(service.until_read, 2 * CROWD)
+        # They all wait. What needs a thread and Redis is still answered, long before they are.
+        assert (await asyncio.to_thread(service.poll, other)).status_code == 200
+        assert (await asyncio.to_thread(service.submit)).job_id
+        assert not any(task.done() for task in crowd)
+        await asyncio.to_thread(service.claim, crowded)
+        async with asyncio.timeout(PATIENCE):
+            return await asyncio.gather(*crowd)
+
+    service.count_reads()
+    replies = asyncio.run(play())
+    assert len(replies) == CROWD
+    assert all(reply.startswith(b"HTTP/1.1 200 ") for reply in replies)
+    assert all(b'"status":"running"' in reply for reply in replies)
+
+
+def test_a_client_that_gives_up_a_poll_harms_nobody(service: Service) -> None:
+    job = service.submit()
+    service.count_reads()
+    with wire(service.stack.port) as connection:
+        target = f"{job.path}?wait={LONGEST_WAIT}"
+        connection.head("GET", target, f"Authorization: {job.headers['Authorization']}")
+        service.until_read(2)
+    with service.polling(job) as poll:
+        service.claim(job)
+        assert poll.result(PATIENCE).json()["status"] == "running"

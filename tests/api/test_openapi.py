@@ -1,0 +1,288 @@
+"""GET /openapi.json: valid, complete, and true."""
+
+import importlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from openapi_pydantic import OpenAPI
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from dev.stack import new_key
+from shared.job_states import Failure, JobErrorCode
+from tests.api.service import CODE, LOGIN, Service, bearer
+
+JSON_TYPES = ("application/json", "application/problem+json")
+
+
+def _object(required: str, optional: str = "", /, **inner: object) -> dict[str, Any]:
+    names = f"{required} {optional}".split()
+    return {
+        "type": "object",
+        "required": required.split(),
+        "properties": {name: inner.get(name, {}) for name in names},
+        "additionalProperties": False,
+    }
+
+
+def _map(of: dict[str, Any], names: str = ".*") -> dict[str, Any]:
+    return {"type": "object", "patternProperties": {names: of}, "additionalProperties": False}
+
+
+_TEXT = {"type": "string", "minLength": 1}
+_SCHEMA = {"$ref": "https://json-schema.org/draft/2020-12/schema"}
+_EXAMPLES = _map(_object("value", "summary description"))
+_CONTENT = _map(_object("", "schema example examples", schema=_SCHEMA, examples=_EXAMPLES), ".+/.+")
+_HEADERS = _map(
+    _object("schema", "description required deprecated", schema=_SCHEMA, description=_TEXT)
+)
+_PARAMETER = {
+    "oneOf": [
+        _object(
+            "name in required schema",
+            "description deprecated",
+            **{"in": {"const": "path"}, "required": {"const": True}, "schema": _SCHEMA},
+        ),
+        _object(
+            "name in schema",
+            "description required deprecated allowEmptyValue allowReserved",
+            **{"in": {"const": "query"}, "schema": _SCHEMA},
+        ),
+    ]
+}
+_RESPONSE = _object(
+    "description", "headers content", description=_TEXT, headers=_HEADERS, content=_CONTENT
+)
+_OPERATION = _object(
+    "operationId summary responses",
+    "description parameters requestBody security deprecated",
+    responses=_map(_RESPONSE, "^[1-5][0-9][0-9]$"),
+    parameters={"type": "array", "items": _PARAMETER, "uniqueItems": True},
+    requestBody=_object("content", "required description", content=_CONTENT),
+    security={"type": "array", "items": _map({"type": "array"})},
+)
+OPENAPI_3_1 = _object(
+    "openapi info paths components",
+    "servers security tags",
+    openapi={"pattern": r"^3\.1\.\d+$"},
+    info=_object("title version", "summary description license", title=_TEXT, version=_TEXT),
+    paths=_map(_map(_OPERATION, "^(get|put|post|delete|options|head|patch)$"), "^/"),
+    components=_object(
+        "",
+        "schemas securitySchemes",
+        schemas=_map(_SCHEMA, r"^[a-zA-Z0-9._-]+$"),
+        securitySchemes=_map(_object("type scheme", "description", type={"const": "http"})),
+    ),
+)
+"""What this document may hold of the OpenAPI 3.1 specification, and where."""
+
+
+@pytest.fixture(scope="module")
+def document(running_service: Service) -> dict[str, Any]:
+    reply = running_service.client.get("/openapi.json")
+    assert reply.status_code == 200
+    assert reply.headers["content-type"] == "application/json"
+    found: dict[str, Any] = reply.json()
+    return found
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> Starlette:
+    """The application as it is built for uvicorn; it connects to nothing before it serves."""
+    monkeypatch.setenv("FITTRACK_REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("FITTRACK_DATABASE_URL", "sqlite:///:memory:")
+    monkeypatch.setenv("FITTRACK_ENCRYPTION_KEYS", new_key())
+    built: Starlette = importlib.import_module("api.main").build()
+    return built
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield path, method.upper(), operation
+
+
+def media(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every body that may be sent or received, with where it stands."""
+    for path, method, operation in operations(document):
+        bodies = {"request": operation.get("requestBody", {})} | operation["responses"]
+        for name, body in bodies.items():
+            for media_type, content in body.get("content", {}).items():
+                if media_type in JSON_TYPES:
+                    yield f"{method} {path} {name}", content
+
+
+def validator(document: dict[str, Any], schema: dict[str, Any]) -> Draft202012Validator:
+    with_components = schema | {"components": document["components"]}
+    return Draft202012Validator(with_components, format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+
+def examples(document: dict[str, Any], content: dict[str, Any]) -> list[Any]:
+    found = [example["value"] for example in content.get("examples", {}).values()]
+    schema = content["schema"]
+    if "$ref" in schema:
+        name = schema["$ref"].removeprefix("#/components/schemas/")
+        found += document["components"]["schemas"][name].get("examples", [])
+    return found
+
+
+def test_it_is_an_openapi_3_1_document(document: dict[str, Any]) -> None:
+    errors = [
+        f"{error.json_path}: {error.message}"
+        for error in Draft202012Validator(OPENAPI_3_1).iter_errors(document)
+    ]
+    assert errors == []
+    OpenAPI.model_validate(document)
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    text = str(document)
+    names = set(re.findall(r"'\$ref': '#/components/schemas/([^']+)'", text))
+    assert names
+    assert text.count("'$ref'") == len(re.findall(r"'\$ref': '#/components/schemas/", text))
+    assert names == document["components"]["schemas"].keys()
+
+
+def test_every_operation_has_a_name_of_its_own(document: dict[str, Any]) -> None:
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(names) == len(set(names))
+
+
+def test_every_parameter_of_a_path_is_described(document: dict[str, Any]) -> None:
+    for path, _, operation in operations(document):
+        described = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
+        assert described == set(re.findall(r"{(\w+)}", path))
+
+
+def test_every_kind_of_token_that_is_asked_for_is_described(document: dict[str, Any]) -> None:
+    known = document["components"]["securitySchemes"].keys()
+    asked = {
+        name
+        for _, _, operation in operations(document)
+        for requirement in operation.get("security", [])
+        for name in requirement
+    }
+    assert asked == known
+
+
+def test_every_request_and_response_has_an_example(document: dict[str, Any]) -> None:
+    bodies = list(media(document))
+    assert len(bodies) > 20
+    assert [where for where, content in bodies if not examples(document, content)] == []
+
+
+def test_every_example_is_valid(document: dict[str, Any]) -> None:
+    faults = [
+        f"{where}: {error.message}"
+        for where, content in media(document)
+        for example in examples(document, content)
+        for error in validator(document, content["schema"]).iter_errors(example)
+    ]
+    assert faults == []
+
+
+def test_an_example_stands_for_each_state_of_a_job(document: dict[str, Any]) -> None:
+    content = document["paths"]["/api/jobs/{job_id}"]["get"]["responses"]["200"]["content"]
+    shown = content["application/json"]["examples"].values()
+    assert {example["value"]["status"] for example in shown} == {
+        "running",
+        "mfa_required",
+        "succeeded",
+        "failed",
+    }
+
+
+def test_the_examples_of_requests_are_accepted(service: Service, document: dict[str, Any]) -> None:
+    for path, status in ((LOGIN, 202), (CODE, 404)):
+        content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        [example] = examples(document, content)
+        assert service.client.post(path, json=example).status_code == status
+
+
+def test_every_route_is_described_and_nothing_else(
+    app: Starlette, document: dict[str, Any]
+) -> None:
+    routes = {
+        (route.path, method)
+        for route in app.routes
+        if isinstance(route, Route)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    assert all(isinstance(route, Route) for route in app.routes)
+    own = {(path, method) for path, method in routes if path.startswith(("/docs", "/openapi"))}
+    assert {(path, method) for path, method, _ in operations(document)} == routes - own
+
+
+def test_the_limits_it_names_are_those_that_hold(document: dict[str, Any]) -> None:
+    properties = document["components"]["schemas"]["LoginRequest"]["properties"]
+    limits = {
+        name: (properties[name]["minLength"], properties[name]["maxLength"])
+        for name in ("username", "password")
+    }
+    assert limits == {"username": (3, 254), "password": (1, 256)}
+    [wait] = [
+        parameter
+        for parameter in document["paths"]["/api/jobs/{job_id}"]["get"]["parameters"]
+        if parameter["name"] == "wait"
+    ]
+    assert (wait["schema"]["minimum"], wait["schema"]["maximum"]) == (0, 30)
+
+
+def real_replies(service: Service) -> Iterator[tuple[str, str, httpx.Response]]:
+    """Replies of every kind that can be had without breaking something."""
+    client = service.client
+    json_type = {"Content-Type": "application/json"}
+    yield "post", LOGIN, client.post(LOGIN, json={"username": "abc", "password": "x"})
+    yield "post", LOGIN, client.post(LOGIN, content="{", headers=json_type)
+    yield "post", LOGIN, client.post(LOGIN, content=" " * 20_000, headers=json_type)
+    yield "post", LOGIN, client.post(LOGIN, content="{}")
+    yield "post", LOGIN, client.post(LOGIN, json={})
+    challenge_id = service.ask_for_code().challenge_id.get_secret_value()
+    yield "post", CODE, service.send_code(challenge_id)
+    yield "post", CODE, service.send_code(challenge_id)
+    yield "post", CODE, service.send_code("unknown")
+    yield "post", CODE, service.send_code(challenge_id, "1")
+    poll = "/api/jobs/{job_id}"
+    job = service.submit()
+    yield "get", poll, service.poll(job)
+    yield "get", poll, client.get(f"{job.path}?wait=x", headers=job.headers)
+    yield "get", poll, client.get(job.path)
+    yield "get", poll, client.get(job.path, headers=bearer("wrong"))
+    service.jobs.end(service.claim(job), Failure(code=JobErrorCode.TIMED_OUT))
+    yield "get", poll, service.poll(job)
+    account = service.sign_in()
+    session, sessions = "/api/session", "/api/sessions"
+    yield "get", session, client.get(session, headers=account.headers)
+    yield "delete", session, client.delete(session, headers=account.headers)
+    yield "get", session, client.get(session, headers=account.headers)
+    yield "delete", session, client.delete(session, headers=account.headers)
+    yield "delete", sessions, client.delete(sessions, headers=service.sign_in().headers)
+    yield "delete", sessions, client.delete(sessions)
+    for path in ("/healthz", "/readyz", "/metrics"):
+        yield "get", path, client.get(path)
+
+
+def test_what_is_really_answered_is_what_is_described(
+    service: Service, document: dict[str, Any]
+) -> None:
+    replies = list(real_replies(service))
+    assert {reply.status_code for _, _, reply in replies} == {
+        *(200, 202, 204, 400, 401, 404, 409, 413, 415, 422),
+    }
+    for method, path, reply in replies:
+        described = document["paths"][path][method]["responses"][str(reply.status_code)]
+        promised = {name.lower() for name in described.get("headers", {})}
+        if reply.status_code not in (200, 503):  # Retry-After, only while a job has not ended
+            assert promised <= reply.headers.keys()
+        if "content" not in described:
+            assert reply.content == b""
+            continue
+        media_type = reply.headers["content-type"].partition(";")[0]
+        content = described["content"][media_type]
+        if media_type in JSON_TYPES:
+            checked = validator(document, content["schema"])
+            assert [error.message for error in checked.iter_errors(reply.json())] == []

@@ -1,0 +1,122 @@
+"""POST /api/garmin/login and /api/garmin/login/mfa-complete, when all is well."""
+
+import json
+import re
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from shared.garmin import GarminDomain
+from tests.api.service import CODE, CREDENTIALS, LOGIN, Job, Service
+
+TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def assert_accepted(reply: httpx.Response) -> Job:
+    assert reply.status_code == 202, reply.text
+    body = reply.json()
+    assert body.keys() == {"job_id", "status", "poll_token", "status_url", "expires_in"}
+    assert str(UUID(body["job_id"])) == body["job_id"]
+    assert TOKEN.fullmatch(body["poll_token"])
+    assert body["status"] == "queued"
+    assert body["status_url"] == f"/api/jobs/{body['job_id']}"
+    assert body["expires_in"] == 900
+    assert reply.headers["content-type"] == "application/json"
+    assert reply.headers["location"] == body["status_url"]
+    assert reply.headers["retry-after"] == "1"
+    assert reply.headers["cache-control"] == "no-store"
+    return Job(body["job_id"], body["poll_token"])
+
+
+def message(service: Service, queue: str) -> dict[str, Any]:
+    """The one message in a queue of the broker."""
+    assert service.redis.llen(queue) == 1
+    [raw] = service.redis.lrange(queue, 0, -1)
+    found: dict[str, Any] = json.loads(raw)
+    return found
+
+
+def test_a_sign_in_is_accepted_and_can_be_polled(service: Service) -> None:
+    job = assert_accepted(service.client.post(LOGIN, json=CREDENTIALS))
+    assert service.poll(job).json()["status"] == "queued"
+    assert service.poll(job).json()["kind"] == "login"
+
+
+def test_a_code_is_accepted_and_can_be_polled(service: Service) -> None:
+    challenge_id = service.ask_for_code().challenge_id.get_secret_value()
+    job = assert_accepted(service.send_code(challenge_id))
+    assert service.poll(job).json()["status"] == "queued"
+    assert service.poll(job).json()["kind"] == "mfa_completion"
+
+
+def test_the_worker_is_handed_what_was_submitted(service: Service) -> None:
+    job = service.submit(CREDENTIALS | {"domain": "garmin.cn"})
+    found = service.credentials_of(job)
+    assert found.username.get_secret_value() == CREDENTIALS["username"]
+    assert found.password.get_secret_value() == CREDENTIALS["password"]
+    assert found.domain is GarminDomain.CN
+
+
+def test_an_account_lives_at_garmin_com_unless_said_otherwise(service: Service) -> None:
+    assert service.credentials_of(service.submit()).domain is GarminDomain.COM
+
+
+def test_the_worker_is_handed_the_code_and_its_challenge(service: Service) -> None:
+    challenge_id = service.ask_for_code().challenge_id.get_secret_value()
+    job = assert_accepted(service.send_code(challenge_id, "87 65-43"))
+    found = service.code_of(job)
+    assert found.challenge_id.get_secret_value() == challenge_id
+    assert found.code.get_secret_value() == "876543"
+
+
+@pytest.mark.parametrize(
+    ("queue", "task"), [("login", "garmin.login"), ("mfa", "garmin.complete_mfa")]
+)
+def test_the_message_for_the_worker_holds_the_job_id_and_nothing_else(
+    service: Service, queue: str, task: str
+) -> None:
+    challenge_id = service.ask_for_code().challenge_id.get_secret_value()
+    job = service.submit() if queue == "login" else assert_accepted(service.send_code(challenge_id))
+    found = message(service, queue)
+    assert found["headers"]["task"] == task
+    assert found["headers"]["id"] == job.job_id
+    assert found["headers"]["argsrepr"] == f"['{job.job_id}']"
+
+
+def test_nothing_that_was_typed_is_readable_in_redis(service: Service) -> None:
+    submitted = {"username": "canary-user", "password": "canary-password"}
+    job = service.submit(submitted)
+    challenge_id = service.ask_for_code().challenge_id.get_secret_value()
+    service.send_code(challenge_id, "4711cod")
+    secrets = [*submitted.values(), job.poll_token, challenge_id, "4711cod"]
+    dump = b"".join(key + (service.redis.dump(key) or b"") for key in service.redis.scan_iter("*"))
+    assert job.job_id.encode() in dump
+    assert [secret for secret in secrets if secret.encode() in dump] == []
+
+
+def test_every_submission_is_a_job_of_its_own(service: Service) -> None:
+    first, second = service.submit(), service.submit()
+    assert first.job_id != second.job_id
+    assert first.poll_token != second.poll_token
+
+
+def test_what_a_job_keeps_in_redis_expires(service: Service) -> None:
+    service.submit()
+    assert len(service.kept()) == 2
+    assert all(0 < service.redis.ttl(key) <= 900 for key in service.kept())
+
+
+@pytest.mark.parametrize("path", [LOGIN, CODE])
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON;charset=UTF-8"],
+)
+def test_json_may_be_named_in_any_spelling(service: Service, path: str, content_type: str) -> None:
+    challenge_id = service.ask_for_code().challenge_id.get_secret_value()
+    body = CREDENTIALS if path == LOGIN else {"challenge_id": challenge_id, "mfa_code": "123456"}
+    reply = service.client.post(
+        path, content=json.dumps(body), headers={"Content-Type": content_type}
+    )
+    assert_accepted(reply)

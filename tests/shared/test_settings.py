@@ -1,0 +1,201 @@
+"""Settings: what they are without being set, and one clear line for everything that is wrong."""
+
+import base64
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from dev.stack import new_key
+from shared.errors import ConfigurationError
+from shared.settings import DatabaseSettings, Settings
+
+KEY = new_key("a")
+REQUIRED = {
+    "FITTRACK_REDIS_URL": "redis://127.0.0.1/0",
+    "FITTRACK_DATABASE_URL": "postgresql+psycopg://fit:db-password@127.0.0.1/fit",
+    "FITTRACK_ENCRYPTION_KEYS": KEY,
+}
+
+
+@pytest.fixture(autouse=True)
+def _required(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in REQUIRED.items():
+        monkeypatch.setenv(name, value)
+
+
+def fault() -> str:
+    """The one line that reading the settings fails with."""
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_environment()
+    assert caught.value.__cause__ is None
+    message = str(caught.value)
+    assert message
+    assert len(message.splitlines()) == 1
+    return message
+
+
+def test_what_is_not_set_is_as_documented() -> None:
+    found = Settings.from_environment()
+    assert found.redis_url.get_secret_value() == "redis://127.0.0.1/0"
+    assert found.queue_url == "redis://127.0.0.1/0"
+    assert found.garmin_drivers == ("garth", "garminconnect")
+    assert (found.job_ttl, found.challenge_ttl, found.session_ttl) == (900, 600, 2_592_000)
+    assert found.mfa_attempts == 3
+
+
+def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {
+        "BROKER_URL": "rediss://broker/1",
+        "GARMIN_DRIVERS": " garminconnect , garth ",
+        "JOB_TTL": "600",
+        "CHALLENGE_TTL": "300",
+        "SESSION_TTL": "3600",
+        "MFA_ATTEMPTS": "5",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"FITTRACK_{name}", value)
+    found = Settings.from_environment()
+    assert found.queue_url == "rediss://broker/1"
+    assert found.garmin_drivers == ("garminconnect", "garth")
+    assert (found.job_ttl, found.challenge_ttl, found.session_ttl) == (600, 300, 3600)
+    assert found.mfa_attempts == 5
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.delenv(name)
+    assert fault() == f"{name}: is required"
+
+
+def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FITTRACK_REDIS_URL")
+    monkeypatch.setenv("FITTRACK_MFA_ATTEMPTS", "many")
+    message = fault()
+    assert "FITTRACK_REDIS_URL: is required" in message
+    assert "FITTRACK_MFA_ATTEMPTS: " in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FITTRACK_JOB_TTL", "119"),
+        ("FITTRACK_JOB_TTL", "86401"),
+        ("FITTRACK_JOB_TTL", "soon"),
+        ("FITTRACK_CHALLENGE_TTL", "29"),
+        ("FITTRACK_CHALLENGE_TTL", "3601"),
+        ("FITTRACK_SESSION_TTL", "59"),
+        ("FITTRACK_MFA_ATTEMPTS", "0"),
+        ("FITTRACK_MFA_ATTEMPTS", "11"),
+        ("FITTRACK_GARMIN_DRIVERS", "garth,fenix"),
+        ("FITTRACK_GARMIN_DRIVERS", "garth,garth"),
+        ("FITTRACK_GARMIN_DRIVERS", " , "),
+        ("FITTRACK_GARMIN_DRIVERS", ""),
+        ("FITTRACK_REDIS_URL", "http://:hidden@127.0.0.1"),
+        ("FITTRACK_REDIS_URL", "127.0.0.1:6379"),
+        ("FITTRACK_REDIS_URL", ""),
+        ("FITTRACK_REDIS_URL", "redis://:hidden@127.0.0.1:port/0"),
+        ("FITTRACK_REDIS_URL", "redis://:hid#hidden@127.0.0.1:6379/0"),
+        ("FITTRACK_REDIS_URL", "redis://:hidden@127.0.0.1/0?socket_timeout=soon"),
+        ("FITTRACK_BROKER_URL", "amqp://guest:hidden@127.0.0.1"),
+        ("FITTRACK_DATABASE_URL", "mysql://fit:hidden@127.0.0.1/fit"),
+        ("FITTRACK_DATABASE_URL", "postgresql://fit:hidden@127.0.0.1/fit"),
+        ("FITTRACK_DATABASE_URL", "hidden"),
+        ("FITTRACK_DATABASE_URL", ""),
+        ("FITTRACK_DATABASE_URL", "postgresql+psycopg://fit:hidden@127.0.0.1:port/fit"),
+        ("FITTRACK_DATABASE_URL", "postgresql+psycopg://fit:x@host:hidden@127.0.0.1/fit"),
+    ],
+)
+def test_a_wrong_value_is_named_but_not_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    message = fault()
+    assert message.startswith(f"{name}: ")
+    assert ";" not in message
+    assert "hidden" not in message
+    assert "port/" not in message
+
+
+def test_an_unknown_driver_is_told_which_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITTRACK_GARMIN_DRIVERS", "garth,fenix")
+    assert "garth, garminconnect" in fault()
+
+
+@pytest.mark.parametrize(
+    "keys", ["", "a", "a:short", f"a:{base64.b64encode(b'k' * 16).decode()}", "a:\u00e9"]
+)
+def test_a_faulty_key_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
+    monkeypatch.setenv("FITTRACK_ENCRYPTION_KEYS", keys)
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_environment().keyring()
+    assert len(str(caught.value).splitlines()) == 1
+    assert str(caught.value).startswith("FITTRACK_ENCRYPTION_KEYS")
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_setting_can_come_from_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text(REQUIRED[name] + "\n")
+    monkeypatch.delenv(name)
+    monkeypatch.setenv(f"{name}_FILE", str(file))
+    found = Settings.from_environment()
+    field = name.removeprefix("FITTRACK_").lower()
+    assert getattr(found, field).get_secret_value() == REQUIRED[name]
+
+
+@pytest.mark.parametrize("text", ["garminconnect\n", " garminconnect "])
+def test_a_list_and_a_number_can_come_from_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
+    for name, value in (("GARMIN_DRIVERS", text), ("JOB_TTL", "300\n")):
+        (tmp_path / name).write_text(value)
+        monkeypatch.setenv(f"FITTRACK_{name}_FILE", str(tmp_path / name))
+    found = Settings.from_environment()
+    assert found.garmin_drivers == ("garminconnect",)
+    assert found.job_ttl == 300
+
+
+def test_a_setting_given_twice_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("redis://other/0")
+    monkeypatch.setenv("FITTRACK_REDIS_URL_FILE", str(tmp_path / "url"))
+    assert fault() == "FITTRACK_REDIS_URL and FITTRACK_REDIS_URL_FILE are both set: keep one"
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\xfa"])
+def test_a_file_that_cannot_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "key"
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.delenv("FITTRACK_ENCRYPTION_KEYS")
+    monkeypatch.setenv("FITTRACK_ENCRYPTION_KEYS_FILE", str(file))
+    assert fault() == f"FITTRACK_ENCRYPTION_KEYS_FILE names a file that can't be read: {file}"
+
+
+def test_settings_cannot_be_changed() -> None:
+    found = Settings.from_environment()
+    with pytest.raises(ValidationError, match="frozen"):
+        found.job_ttl = 5  # type: ignore[misc]
+
+
+def test_settings_do_not_show_their_secrets() -> None:
+    found = Settings.from_environment()
+    for shown in (repr(found), str(found), found.model_dump_json(), repr(found.model_dump())):
+        assert "db-password" not in shown
+        assert KEY.partition(":")[2] not in shown
+
+
+def test_migrations_need_the_database_url_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FITTRACK_REDIS_URL")
+    monkeypatch.delenv("FITTRACK_ENCRYPTION_KEYS")
+    found = DatabaseSettings.from_environment()
+    assert found.database_url.get_secret_value() == REQUIRED["FITTRACK_DATABASE_URL"]
+
+
+def test_a_sqlite_file_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITTRACK_DATABASE_URL", "sqlite:////var/lib/fittrack.db")
+    assert Settings.from_environment()
