@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -15,10 +16,14 @@ from api.problems import ApiError, answer_api_error, answer_http_error, answer_o
 from api.services import Services
 from shared.errors import FitTrackError
 
+THREADS = 100
+"""Calls to Redis and the database that may wait at once, so that a hung one is told in time."""
+
 
 def create_app(services: Services) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        current_default_thread_limiter().total_tokens = THREADS
         listening = asyncio.create_task(services.notifications.run())
         try:
             yield

@@ -4,7 +4,7 @@ import sys
 
 from starlette.applications import Starlette
 
-from api.app import create_app
+from api.app import THREADS, create_app
 from api.metrics import Metrics
 from api.notifications import JobNotifications
 from api.services import Services
@@ -35,7 +35,7 @@ def build() -> Starlette:
     services = Services(
         jobs=JobStore(redis, keyring, settings.job_ttl),
         challenges=ChallengeStore(redis, keyring, settings.challenge_ttl, settings.mfa_attempts),
-        queue=JobQueue(settings.queue_url, _REDIS_TIMEOUT),
+        queue=JobQueue(settings.queue_url, _REDIS_TIMEOUT, THREADS),
         database=Database(settings.database_url.get_secret_value()),
         redis=RedisHealth(redis),
         notifications=JobNotifications(url, timeout=10.0),

@@ -55,18 +55,23 @@ def celery_app(broker_url: str) -> Celery:
 
 
 class JobQueue:
-    """Sends jobs to the workers. One instance for a process; safe to use from threads."""
+    """Sends jobs to the workers. One instance for a process, used by up to `threads` at once."""
 
-    def __init__(self, broker_url: str, timeout: float) -> None:
+    def __init__(self, broker_url: str, timeout: float, threads: int = 10) -> None:
         self._app = Celery("fittrack")
         self._app.conf.update(
             _configuration(broker_url),
             broker_connection_timeout=timeout,
+            broker_pool_limit=threads,  # nobody waits for another's connection
             broker_transport_options=_TRANSPORT
             | {
                 "socket_timeout": timeout,
                 "socket_connect_timeout": timeout,
                 "retry_on_timeout": False,
+                # kombu would try again two seconds later.
+                "max_retries": 1,
+                "interval_start": 0,
+                "interval_step": 0,
             },
         )
 
