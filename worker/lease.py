@@ -4,6 +4,7 @@ One thread a process renews all leases. Whatever talks to Garmin asks `checkpoin
 request, so that a worker that lost its job, or can't know, sends nothing more.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,11 +12,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from shared.bugs import where
 from shared.errors import JobLostError, ServiceUnavailableError, TimedOutError
 from shared.jobs import LEASE_SECONDS, Claim, JobStore
 
 _RENEW_EVERY = 3.0
 _RETRY_EVERY = 0.5
+
+_log = logging.getLogger(__name__)
 
 _current: ContextVar["Lease | None"] = ContextVar("lease", default=None)
 
@@ -128,4 +132,9 @@ class LeaseKeeper:
             else:
                 lease.lose()
         except JobLostError:
+            lease.lose()
+        except ServiceUnavailableError:
+            raise
+        except Exception as error:  # of one job: the others' leases go on being renewed
+            _log.error("job %s: bug: %s", lease.claim.job_id, where(error))  # noqa: TRY400, RUF100
             lease.lose()

@@ -22,7 +22,7 @@ from shared.garmin import GarminDomain, GarminIdentity, GarminTokens
 from shared.models import GarminToken, User, UserSession
 from shared.sealing import Keyring, new_token
 from shared.sessions import SessionRepository, SessionView
-from shared.tokens import TokenRepository
+from shared.tokens import SealedTokens, TokenRepository
 from tests.shared.samples import (
     ANNA,
     BOB,
@@ -162,6 +162,56 @@ def test_a_save_that_fails_keeps_what_was_there(book: Book) -> None:
     with pytest.raises(ServiceUnavailableError):
         book.tokens(lambda repository: repository.save(user_id, garmin_tokens("new", driver="")))
     assert book.tokens(lambda repository: repository.load(user_id)) == tokens
+
+
+# Another key
+
+
+def rotated(book: Book) -> tuple[Keyring, Keyring]:
+    """The new key alone, and in front of the old one."""
+    new = Keyring.parse(new_key("new"))
+    return new, Keyring({**new._keys, **book.keyring._keys})
+
+
+def reseal(book: Book, keyring: Keyring, most: int = 100) -> int:
+    return book.database.run(lambda s: SealedTokens(s, keyring).reseal(most))
+
+
+def count_by_key(book: Book) -> dict[str, int]:
+    return book.database.run(lambda s: SealedTokens(s, book.keyring).count_by_key())
+
+
+def test_resealed_tokens_open_with_the_new_key_alone(book: Book) -> None:
+    tokens = {book.sign_in(who, garmin_tokens(who.guid)).user_id: who.guid for who in (ANNA, BOB)}
+    new, both = rotated(book)
+    assert count_by_key(book) == {"test": 2}
+    assert reseal(book, both) == 2
+    assert count_by_key(book) == {"new": 2}
+    assert reseal(book, both) == 0
+    book.keyring = new
+    kept = book.tokens(lambda repository: {of: repository.load(of) for of in tokens})
+    assert {of: found and found.data.get_secret_value() for of, found in kept.items()} == tokens
+
+
+def test_tokens_are_resealed_batch_by_batch(book: Book) -> None:
+    for number in range(5):
+        book.sign_in(GarminIdentity(guid=f"guid-{number}", display_name="Anna"))
+    _, both = rotated(book)
+    assert [reseal(book, both, most=2) for _ in range(4)] == [2, 2, 1, 0]
+
+
+def test_tokens_that_do_not_open_keep_their_batch_as_it_is(book: Book) -> None:
+    book.sign_in(ANNA)
+    bob = book.sign_in(BOB).user_id
+    _, both = rotated(book)
+    book.database.run(
+        lambda s: s.execute(
+            update(GarminToken).where(GarminToken.user_id == bob).values(ciphertext=b"1.test.AAAA")
+        )
+    )
+    with pytest.raises(SealBrokenError):
+        reseal(book, both)
+    assert count_by_key(book) == {"test": 2}
 
 
 # A sign-in as a whole

@@ -174,8 +174,30 @@ def test_an_unknown_job_cannot_be_claimed(jobs: JobStore, redis: Redis) -> None:
 
 def test_a_discarded_job_is_unknown(jobs: JobStore, redis: Redis) -> None:
     job = new_login(jobs)
-    jobs.discard(job.job_id)
+    assert jobs.discard(job.job_id)
     assert everything_in(redis) == b""
+    with pytest.raises(JobNotFoundError):
+        jobs.view(job.job_id, job.poll_token.get_secret_value())
+
+
+def test_a_job_that_a_worker_has_seen_is_not_discarded(jobs: JobStore) -> None:
+    job = new_login(jobs)
+    claim = jobs.claim(job.job_id, "first")
+    assert not jobs.discard(job.job_id)
+    jobs.end(claim, SUCCESS)
+    assert not jobs.discard(job.job_id)
+    assert jobs.view(job.job_id, job.poll_token.get_secret_value()).outcome == SUCCESS
+
+
+def test_of_a_worker_and_who_discards_one_gets_the_job(jobs: JobStore) -> None:
+    for _ in range(10):
+        job_id = new_login(jobs).job_id
+
+        def claim_or_discard(number: int, job_id: str = job_id) -> object:
+            return jobs.claim(job_id, "first") if number else jobs.discard(job_id)
+
+        discarded, claimed = at_once(claim_or_discard, threads=2)
+        assert discarded is not isinstance(claimed, Claim)
 
 
 def test_a_job_that_expired_is_lost(jobs: JobStore, redis: Redis) -> None:

@@ -16,6 +16,7 @@ from shared import errors
 from shared.garmin import GarminIdentity
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_LONGEST_NUMBER = 12  # digits of a Retry-After in seconds; Python refuses to read 5000 of them
 _REFUSED_STATUSES = {427, 429}
 _PERSON: dict[str, type[errors.SignInError]] = {
     "INVALID_USERNAME_PASSWORD": errors.InvalidCredentialsError,
@@ -130,7 +131,7 @@ def parse_retry_after(value: object) -> int | None:
     if not isinstance(value, str):
         return None
     if value.strip().isdecimal():
-        return int(value) or None
+        return int(value.strip()[:_LONGEST_NUMBER]) or None
     try:
         moment = email.utils.parsedate_to_datetime(value)
     except ValueError:
@@ -142,13 +143,18 @@ def identity(profile: object) -> GarminIdentity:
     """The person in a `socialProfile`. Raises GarminUnavailableError if it does not say who."""
     fields = profile if isinstance(profile, Mapping) else {}
     guid = fields.get("garminGUID")
-    if not isinstance(guid, str) or not 0 < len(guid) <= 64:
+    if not isinstance(guid, str) or not 0 < len(guid) <= 64 or _storable(guid) != guid:
         raise errors.GarminUnavailableError
     names = [fields.get(key) for key in ("displayName", "fullName", "userName")]
-    said = [name for name in names if isinstance(name, str) and name]
+    said = [kept for name in names if isinstance(name, str) and (kept := _storable(name))]
     # Garmin's displayName is a UUID for whoever never chose one.
     readable = [name for name in said if not _UUID.fullmatch(name)]
     return GarminIdentity(guid=guid, display_name=[*readable, *said, guid][0][:256])
+
+
+def _storable(text: str) -> str:
+    """Without what JSON can spell and PostgreSQL or UTF-8 can't: NUL and half a surrogate pair."""
+    return text.replace("\0", "").encode(errors="ignore").decode()
 
 
 def _json_object(text: str) -> Mapping[str, Any] | None:

@@ -6,7 +6,6 @@ but for the OAuth2 exchange, which may be repeated and would otherwise cost the 
 sign-in.
 """
 
-import logging
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -17,10 +16,6 @@ from requests.adapters import HTTPAdapter, Retry
 from urllib3.exceptions import HTTPError
 
 from worker.lease import checkpoint
-
-# At DEBUG they write down URLs, headers and bodies: tickets and tokens.
-for _name in ("urllib3", "requests_oauthlib", "oauthlib", "garminconnect"):
-    logging.getLogger(_name).setLevel(logging.INFO)
 
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 20.0

@@ -1,0 +1,89 @@
+"""A cookie jar as JSON and back: every attribute, and so every rule about where cookies go."""
+
+import json
+from http.cookiejar import Cookie
+from typing import Any
+
+import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from requests.cookies import RequestsCookieJar, create_cookie, get_cookie_header
+
+from worker.drivers.cookies import dump_cookies, load_cookies
+
+NAMES = st.text(
+    alphabet=st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=';,="\\ '),
+    min_size=1,
+    max_size=12,
+)
+DOMAINS = st.sampled_from(["sso.garmin.com", ".garmin.com", "connect.garmin.cn", ".garmin.cn"])
+
+
+@st.composite
+def cookies(draw: st.DrawFn) -> Cookie:
+    rest: dict[str, str | None] = draw(
+        st.dictionaries(st.sampled_from(["HttpOnly", "SameSite"]), st.none() | st.text(max_size=6))
+    )
+    domain, port = draw(DOMAINS), draw(st.none() | st.just("443"))
+    return Cookie(
+        version=draw(st.sampled_from([0, 1, None])),
+        name=draw(NAMES),
+        value=draw(st.none() | st.text(max_size=60)),
+        port=port,
+        port_specified=port is not None,
+        domain=domain,
+        domain_specified=draw(st.booleans()),
+        domain_initial_dot=domain.startswith("."),
+        path=draw(st.sampled_from(["/", "/sso", "/mobile/api"])),
+        path_specified=draw(st.booleans()),
+        secure=draw(st.booleans()),
+        expires=draw(st.none() | st.integers(0, 2**33)),
+        discard=draw(st.booleans()),
+        comment=draw(st.none() | st.text(max_size=5)),
+        comment_url=draw(st.none() | st.text(max_size=5)),
+        rest=rest,  # type: ignore[arg-type] # typeshed knows no attribute without a value
+        rfc2109=draw(st.booleans()),
+    )
+
+
+def attributes(jar: RequestsCookieJar) -> list[dict[str, Any]]:
+    return sorted((vars(cookie) for cookie in jar), key=repr)
+
+
+@given(st.lists(cookies(), max_size=6))
+@settings(deadline=None)
+def test_every_attribute_comes_back(kept: list[Cookie]) -> None:
+    jar = RequestsCookieJar()
+    for cookie in kept:
+        jar.set_cookie(cookie)
+    before = attributes(jar)
+    again = load_cookies(json.loads(json.dumps(dump_cookies(jar))))
+    assert attributes(again) == before
+
+
+def header(jar: RequestsCookieJar, url: str) -> str | None:
+    request = requests.Request("GET", url).prepare()
+    found: str | None = get_cookie_header(jar, request)  # type: ignore[no-untyped-call]
+    return found
+
+
+def test_a_cookie_of_one_host_stays_with_it() -> None:
+    jar = RequestsCookieJar()
+    host_only = create_cookie("SESSION", "one", domain="sso.garmin.com", secure=True)  # type: ignore[no-untyped-call]
+    host_only.domain_specified = False
+    jar.set_cookie(host_only)
+    jar.set_cookie(create_cookie("__cf_bm", "two", domain=".garmin.com", secure=True))  # type: ignore[no-untyped-call]
+    again = load_cookies(json.loads(json.dumps(dump_cookies(jar))))
+    for found in (jar, again):
+        assert header(found, "https://connect.garmin.com/") == "__cf_bm=two"
+        assert set((header(found, "https://sso.garmin.com/") or "").split("; ")) == {
+            "SESSION=one",
+            "__cf_bm=two",
+        }
+        assert header(found, "http://sso.garmin.com/") is None
+        assert header(found, "https://sso.garmin.cn/") is None
+
+
+def test_an_empty_jar_is_an_empty_list() -> None:
+    assert dump_cookies(RequestsCookieJar()) == []
+    assert len(load_cookies([])) == 0

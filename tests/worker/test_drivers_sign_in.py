@@ -1,0 +1,344 @@
+"""The password, for every driver: what Garmin may answer, and how often it is sent."""
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.errors import (
+    AccountLockedError,
+    CaptchaRequiredError,
+    ClientRefusedError,
+    GarminUnavailableError,
+    InvalidCredentialsError,
+    SignInError,
+)
+from shared.garmin import CodeRequired, GarminDomain, SignedIn
+from shared.quiet import _TELLTALES, silence_telltales
+from tests.worker.ways import GARTH, MOBILE, WIDGET, Way, driver
+
+EXCHANGE = "/oauth-service/oauth/exchange/user/2.0"
+PREAUTHORIZED = "/oauth-service/oauth/preauthorized"
+DI_TOKEN = "/di-oauth2-service/oauth/token"
+TOKEN_PATHS = {GARTH: EXCHANGE, MOBILE: DI_TOKEN, WIDGET: DI_TOKEN}
+
+only_garth = pytest.mark.parametrize("way", [GARTH], indirect=True)
+json_flows = pytest.mark.parametrize("way", [GARTH, MOBILE], indirect=True)
+garminconnects = pytest.mark.parametrize("way", [MOBILE, WIDGET], indirect=True)
+only_mobile = pytest.mark.parametrize("way", [MOBILE], indirect=True)
+
+
+def test_a_password_alone_signs_in(way: Way) -> None:
+    tokens = way.tokens("plain-anna@example.com")
+    assert (tokens.driver, tokens.domain) == (way.library, GarminDomain.COM)
+    assert way.who(tokens) == way.guid("plain-anna@example.com")
+    assert way.posts("plain-anna@example.com") == 1
+    assert way.garmin.count("tickets_redeemed") == 1
+
+
+def test_tokens_say_how_long_they_last(way: Way) -> None:
+    way.configure(access_ttl_s=70_000)
+    tokens = way.tokens("plain-anna@example.com")
+    access = tokens.access_expires_at - datetime.now(UTC)
+    assert timedelta(seconds=69_000) < access <= timedelta(seconds=70_001)
+    refresh = tokens.refresh_expires_at - datetime.now(UTC)
+    days = 365 if way.library == "garth" else 30
+    assert timedelta(days=days - 1) < refresh <= timedelta(days=days, seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "destination"),
+    [
+        ("email", "email", "em*****@example.com"),
+        ("sms", "sms", "*********"),
+        ("app", "app", None),
+    ],
+)
+def test_garmin_asks_for_a_code(way: Way, method: str, kind: str, destination: str | None) -> None:
+    username = f"{method}-bob@example.com"
+    pending = way.pending(username)
+    assert (pending.driver, pending.domain, pending.mfa_type) == (way.library, "garmin.com", kind)
+    if way.name != WIDGET:  # whose pages are read by the library alone
+        assert (pending.mfa_destination or "").startswith(destination or "")
+        assert (pending.mfa_destination is None) is (destination is None)
+    assert way.posts(username) == 1
+    assert way.garmin.count("tickets_issued") == 0
+
+
+def test_a_half_done_sign_in_is_small_and_shows_nothing(way: Way) -> None:
+    pending = way.pending("email-bob@example.com")
+    state = pending.state.get_secret_value()
+    assert len(state) < 6000
+    assert not [s for s in way.secrets if s in state]
+    assert state not in repr(pending)
+
+
+def test_a_wrong_password_is_sent_once(way: Way) -> None:
+    way.refused_sign_in("wrongpassword-carl@example.com", InvalidCredentialsError)
+    assert way.posts("wrongpassword-carl@example.com") == 1
+
+
+def test_a_password_that_is_another_one_is_wrong_too(way: Way) -> None:
+    username, password = "plain-carl@example.com", "another \u00e4 password & more="
+    with pytest.raises(InvalidCredentialsError) as caught:
+        way.sign_in(username, password)
+    way.checked(caught.value, InvalidCredentialsError)
+    assert way.posts(username) == 1
+
+
+def test_a_locked_account_is_asked_for_once(way: Way) -> None:
+    way.refused_sign_in("locked-dora@example.com", AccountLockedError)
+    assert way.posts("locked-dora@example.com") == 1
+
+
+@json_flows
+@pytest.mark.parametrize("status", [200, 401, 403])
+def test_a_lock_may_come_with_any_status(way: Way, status: int) -> None:
+    way.configure(locked_status=status)
+    way.refused_sign_in("locked-dora@example.com", AccountLockedError)
+    assert way.posts("locked-dora@example.com") == 1
+
+
+@json_flows
+@pytest.mark.parametrize("status", [200, 401, 403])
+def test_a_captcha_is_left_to_the_person(way: Way, status: int) -> None:
+    way.configure(captcha_status=status)
+    way.refused_sign_in("captcha-emil@example.com", CaptchaRequiredError)
+    assert way.posts("captcha-emil@example.com") == 1
+
+
+@pytest.mark.parametrize(
+    "word", ["limited", "limitedbody", "http427", "cloudflare"], ids=lambda word: str(word)
+)
+def test_a_refused_client_says_nothing_of_the_person(way: Way, word: str) -> None:
+    error = way.refused_sign_in(f"{word}-fay@example.com", ClientRefusedError)
+    assert error.retry_after is None
+    assert way.garmin.count("credentials_checked") == 0
+
+
+@json_flows
+def test_a_refusal_says_how_long(way: Way) -> None:
+    error = way.refused_sign_in("limited-after-fay@example.com", ClientRefusedError)
+    assert error.retry_after == 120
+
+
+@only_garth
+def test_an_account_with_codes_that_the_portal_refuses_is_a_refusal_for_garth(way: Way) -> None:
+    way.refused_sign_in("mfa427-gus@example.com", ClientRefusedError)
+
+
+@only_mobile
+def test_an_account_with_codes_that_the_portal_refuses_gets_in_by_the_widget(way: Way) -> None:
+    username = "mfa427-gus@example.com"
+    tokens = way.finish(way.pending(username), way.garmin.code(username))
+    assert way.who(tokens) == way.guid(username)
+    assert way.garmin.count("credentials_checked", username) == 1
+
+
+@only_mobile
+def test_a_refused_flow_is_followed_by_the_other(way: Way) -> None:
+    way.configure({"GCM_IOS_DARK": {"status": 429, "retry_after": 60}})
+    tokens = way.tokens("plain-anna@example.com")
+    assert way.who(tokens) == way.guid("plain-anna@example.com")
+    assert way.garmin.count("credentials_checked") == 1
+
+
+@only_mobile
+@pytest.mark.parametrize("status", [429, 427, 403])
+def test_where_every_flow_is_refused_the_client_is(way: Way, status: int) -> None:
+    refusal = {"status": status, "retry_after": 60}
+    way.configure({"GCM_IOS_DARK": refusal, "widget": refusal})
+    error = way.refused_sign_in("plain-anna@example.com", ClientRefusedError)
+    assert error.retry_after == 60
+
+
+@pytest.mark.parametrize("status", [429, 427, 403])
+def test_a_page_that_is_refused_is_a_refusal(way: Way, status: int) -> None:
+    refusal = {"status": status, "at": ["page"]}
+    way.configure(dict.fromkeys(("GCM_ANDROID_DARK", "GCM_IOS_DARK", "widget"), refusal))
+    way.refused_sign_in("plain-anna@example.com", ClientRefusedError)
+    assert way.garmin.count("credential_posts") == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "posts"), [("down", 1), ("garbage", 1), ("cut-before", 0), ("cut-after", 1)]
+)
+def test_an_answer_that_is_no_use_is_not_asked_for_again(way: Way, word: str, posts: int) -> None:
+    username = f"{word}-hugo@example.com"
+    way.refused_sign_in(username, GarminUnavailableError)
+    assert way.posts(username) == posts
+
+
+@only_garth
+def test_a_garmin_that_hangs_is_not_waited_for(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.drivers.http._ANSWER_SECONDS", 1.0)
+    way.refused_sign_in("hang-hugo@example.com", GarminUnavailableError)
+    assert way.posts("hang-hugo@example.com") == 1
+
+
+@pytest.mark.parametrize("field", ["access_token", "refresh_token"])
+def test_tokens_without_a_field_are_none(way: Way, field: str) -> None:
+    path = TOKEN_PATHS[way.name]
+    way.configure(faults=[{"kind": "without_field", "path": path, "field": field}])
+    way.refused_sign_in("plain-ida@example.com", GarminUnavailableError)
+    assert way.posts("plain-ida@example.com") == 1
+
+
+@pytest.mark.parametrize("kind", ["garbage", "html", "cut", "status"])
+def test_tokens_that_do_not_arrive_are_none(way: Way, kind: str) -> None:
+    way.configure(faults=[{"kind": kind, "path": TOKEN_PATHS[way.name]}])
+    way.refused_sign_in("plain-ida@example.com", GarminUnavailableError)
+    assert way.posts("plain-ida@example.com") == 1
+
+
+@only_garth
+@pytest.mark.parametrize("field", ["oauth_token", "oauth_token_secret"])
+def test_an_oauth1_token_without_a_field_is_none(way: Way, field: str) -> None:
+    way.configure(faults=[{"kind": "without_field", "path": PREAUTHORIZED, "field": field}])
+    way.refused_sign_in("plain-ida@example.com", GarminUnavailableError)
+
+
+@only_garth
+@pytest.mark.parametrize(("kind", "status"), [("cut", 503), ("status", 503), ("status", 500)])
+def test_an_exchange_that_failed_once_is_repeated(way: Way, kind: str, status: int) -> None:
+    way.configure(faults=[{"kind": kind, "status": status, "path": EXCHANGE, "times": 1}])
+    tokens = way.tokens("plain-ida@example.com")
+    assert way.who(tokens) == way.guid("plain-ida@example.com")
+    assert way.garmin.count("oauth1_exchanges") == 1
+
+
+@only_garth
+def test_a_ticket_that_is_refused_is_a_refused_client(way: Way) -> None:
+    way.refused_sign_in("ticket401-plain-jan@example.com", ClientRefusedError)
+    assert way.posts("ticket401-plain-jan@example.com") == 1
+
+
+@only_garth
+@pytest.mark.parametrize("status", [401, 403, 427, 429])
+def test_every_refusal_at_the_ticket_is_one(way: Way, status: int) -> None:
+    way.configure({"oauth1": {"status": status, "retry_after": 60}})
+    error = way.refused_sign_in("plain-jan@example.com", ClientRefusedError)
+    assert error.retry_after == 60
+
+
+@only_garth
+@pytest.mark.parametrize("kind", ["cut", "status", "garbage"])
+def test_a_ticket_is_not_handed_in_twice(way: Way, kind: str) -> None:
+    way.configure(faults=[{"kind": kind, "path": PREAUTHORIZED, "when": "after"}])
+    way.refused_sign_in("plain-jan@example.com", GarminUnavailableError)
+    assert way.garmin.count("oauth1_exchanges") == 1
+    assert way.posts("plain-jan@example.com") == 1
+
+
+@only_garth
+def test_a_cookie_that_does_not_come_is_no_matter(way: Way) -> None:
+    way.configure(faults=[{"kind": "cut", "path": "/portal/sso/embed"}])
+    assert way.who(way.tokens("plain-anna@example.com")) == way.guid("plain-anna@example.com")
+
+
+@only_garth
+@pytest.mark.parametrize("kind", ["cut", "status", "garbage", "html"])
+def test_without_garmins_oauth_consumer_no_password_is_sent(way: Way, kind: str) -> None:
+    way.configure(faults=[{"kind": kind, "host": "thegarth.s3.amazonaws.com"}])
+    way.refused_sign_in("plain-anna@example.com", GarminUnavailableError)
+    assert way.garmin.count("credential_posts") == 0
+
+
+@only_garth
+def test_the_oauth_consumer_is_asked_for_again_where_it_failed(way: Way) -> None:
+    host = "thegarth.s3.amazonaws.com"
+    way.configure(faults=[{"kind": "garbage", "host": host, "times": 3}])
+    way.refused_sign_in("plain-anna@example.com", GarminUnavailableError)
+    assert way.tokens("plain-anna@example.com")
+
+
+@garminconnects
+def test_a_sign_in_whose_tokens_are_only_a_cookie_is_none(way: Way) -> None:
+    way.refused_sign_in("direfused-plain-jan@example.com", GarminUnavailableError)
+    assert way.posts("direfused-plain-jan@example.com") == 1
+
+
+def test_garmin_away_altogether_is_unavailable(way: Way) -> None:
+    way.configure(faults=[{"kind": "cut_connect", "host": "*"}])
+    way.refused_sign_in("plain-anna@example.com", GarminUnavailableError)
+
+
+def test_the_chinese_garmin_has_its_own_people(way: Way) -> None:
+    username = "plain-anna@example.com"
+    tokens = way.tokens(username, GarminDomain.CN)
+    assert tokens.domain == GarminDomain.CN
+    assert way.who(tokens) == way.guid(username, "garmin.cn") != way.guid(username)
+
+
+@json_flows
+def test_a_code_of_the_chinese_garmin_finishes_there(way: Way) -> None:
+    username = "email-anna@example.com"
+    asked = way.sign_in(username, domain=GarminDomain.CN)
+    assert isinstance(asked, CodeRequired)
+    tokens = way.finish(asked.pending, way.garmin.code(username))
+    assert tokens.domain == GarminDomain.CN
+    assert way.who(tokens) == way.guid(username, "garmin.cn")
+
+
+def test_people_who_sign_in_at_once_stay_themselves(way: Way) -> None:
+    one = driver(way.library, way.adapter)  # a worker has one for all its threads
+
+    def sign_in(number: int) -> tuple[str, str]:
+        username = f"{'email' if number % 2 else 'plain'}-{number}@example.com"
+        result = way.sign_in(username)
+        if isinstance(result, CodeRequired):
+            result = one.finish(result.pending, way.garmin.code(username))
+        assert isinstance(result, SignedIn)
+        refreshed = one.refresh(result.tokens)
+        return one.identify(refreshed).guid, way.guid(username)
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(sign_in, range(32)))
+    assert [found for found, _ in answers] == [expected for _, expected in answers]
+
+
+def test_both_libraries_at_once_do_not_mix_people(way: Way) -> None:
+    both = [driver(GARTH, way.adapter), driver(MOBILE, way.adapter)]
+
+    def sign_in(number: int) -> tuple[str, str]:
+        username = f"plain-{number}@example.com"
+        here = Way((GARTH, MOBILE)[number % 2], way.garmin, way.adapter)
+        tokens = here.tokens(username)
+        return both[number % 2].identify(tokens).guid, way.guid(username)
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(sign_in, range(32)))
+    assert [found for found, _ in answers] == [expected for _, expected in answers]
+
+
+@pytest.fixture
+def silenced() -> Iterator[None]:
+    """What a worker does before it builds its drivers."""
+    loggers = [logging.getLogger(name) for name in _TELLTALES]
+    levels = [logger.level for logger in loggers]
+    silence_telltales()
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+@pytest.mark.usefixtures("silenced")
+def test_no_log_line_holds_a_secret(way: Way, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    logging.getLogger("worker").debug("the log is being kept")
+    username = "email-kim@example.com"
+    code = "424242"
+    pending = way.pending(username)
+    with pytest.raises(SignInError):
+        way.finish(pending, code)
+    tokens = way.finish(pending, way.garmin.code(username))
+    way.driver.refresh(tokens)
+    way.refused_sign_in("wrongpassword-kim@example.com", InvalidCredentialsError)
+    cookies = [part for part in pending.state.get_secret_value().split('"') if len(part) > 30]
+    secrets = {code, *way.secrets, *cookies} - {username}
+    secrets |= {part for part in tokens.data.get_secret_value().split('"') if len(part) > 20}
+    lines = [record.getMessage() for record in caplog.records]
+    assert "the log is being kept" in lines
+    assert not [(line, s) for line in lines for s in secrets if s in line]

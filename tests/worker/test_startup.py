@@ -1,0 +1,139 @@
+"""A worker that can't work says why in one line and ends; one that can takes jobs."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from dev.processes import ROOT, Process, clean_environment, says
+from dev.stack import BIN, new_key
+from shared.errors import ConfigurationError
+from shared.redis_connection import connect
+from shared.settings import Settings
+from tests.conftest import migrate
+from tests.shared.samples import nothing_listens
+from worker.startup import build_runner, check_environment
+
+PASSWORD = "database-password"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["GARTH_HOME", "GARTH_TOKEN", "GARTH_TELEMETRY_ENABLED", "garth_home", "Garth_Token"],
+)
+def test_what_makes_garth_share_one_account_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        check_environment({"PATH": "/bin", name: "plain-text-garmin-token"})
+    assert name in str(caught.value)
+    assert "plain-text-garmin-token" not in str(caught.value)
+
+
+def test_every_trap_is_named_at_once() -> None:
+    with pytest.raises(ConfigurationError, match="GARTH_HOME, GARTH_TOKEN"):
+        check_environment({"GARTH_TOKEN": "x", "GARTH_HOME": "y"})
+
+
+def test_an_ordinary_environment_is_fine() -> None:
+    check_environment({"PATH": "/bin", "HTTPS_PROXY": "http://127.0.0.1:1", "GARTH": "x"})
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("migrated")
+    url = f"sqlite:///{folder}/fittrack.db"
+    migrate(url, folder)
+    return url
+
+
+@pytest.fixture
+def good(migrated: str) -> dict[str, str]:
+    """Settings of a worker that starts, but for a Redis, which it does not need for that."""
+    return {
+        "FITTRACK_REDIS_URL": f"redis://{nothing_listens()}/0",
+        "FITTRACK_DATABASE_URL": migrated,
+        "FITTRACK_ENCRYPTION_KEYS": new_key(),
+    }
+
+
+def test_only_the_drivers_that_are_set_are_built(
+    good: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for names in (("garth",), ("garminconnect",), ("garminconnect", "garth")):
+        for name, value in (good | {"FITTRACK_GARMIN_DRIVERS": ",".join(names)}).items():
+            monkeypatch.setenv(name, value)
+        runner = build_runner(Settings.from_environment())
+        runner.accounts._database.close()
+        assert tuple(runner.chain._drivers) == names
+
+
+def end_of_a_worker(settings: dict[str, str]) -> str:
+    """The one line with which a real worker ends at the start."""
+    ended = subprocess.run(
+        [BIN / "celery", "-A", "worker.main", "worker"],
+        cwd=ROOT,
+        env=clean_environment(settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert ended.returncode not in (0, None)
+    said = ended.stdout + ended.stderr
+    assert "Traceback" not in said
+    assert PASSWORD not in said
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("fittrack-auth worker:")]
+    assert len(lines) == 1, said
+    assert ended.stderr.rstrip().endswith(lines[0])
+    return lines[0]
+
+
+def test_a_faulty_key_ends_a_worker(good: dict[str, str]) -> None:
+    line = end_of_a_worker(good | {"FITTRACK_ENCRYPTION_KEYS": "a:c2hvcnQ="})
+    assert "FITTRACK_ENCRYPTION_KEYS: the key 'a' has 5 bytes, it needs 32" in line
+    assert "c2hvcnQ" not in line
+
+
+def test_an_unknown_driver_ends_a_worker(good: dict[str, str]) -> None:
+    line = end_of_a_worker(good | {"FITTRACK_GARMIN_DRIVERS": "garth,fenix"})
+    assert "FITTRACK_GARMIN_DRIVERS" in line
+
+
+def test_missing_settings_end_a_worker() -> None:
+    line = end_of_a_worker({})
+    for name in ("FITTRACK_REDIS_URL", "FITTRACK_DATABASE_URL", "FITTRACK_ENCRYPTION_KEYS"):
+        assert f"{name}: is required" in line
+
+
+def test_an_unmigrated_database_ends_a_worker(good: dict[str, str], tmp_path: Path) -> None:
+    line = end_of_a_worker(good | {"FITTRACK_DATABASE_URL": f"sqlite:///{tmp_path}/new.db"})
+    assert "run `alembic upgrade head`" in line
+
+
+def test_an_unreachable_database_ends_a_worker(good: dict[str, str]) -> None:
+    url = f"postgresql+psycopg://fit:{PASSWORD}@{nothing_listens()}/fit"
+    line = end_of_a_worker(good | {"FITTRACK_DATABASE_URL": url})
+    assert "check FITTRACK_DATABASE_URL" in line
+
+
+def test_a_token_for_garth_ends_a_worker(good: dict[str, str]) -> None:
+    assert "GARTH_TOKEN" in end_of_a_worker(good | {"GARTH_TOKEN": "x"})
+
+
+def test_a_worker_with_everything_right_gets_ready(
+    good: dict[str, str], real_redis_url: str, tmp_path: Path
+) -> None:
+    with Process(
+        "worker",
+        [BIN / "celery", "-A", "worker.main", "worker", "--loglevel", "INFO"],
+        tmp_path / "worker.log",
+        clean_environment(good | {"FITTRACK_REDIS_URL": real_redis_url}),
+        says(" ready."),
+    ) as worker:
+        said = worker.output()
+        with connect(real_redis_url, timeout=30) as redis:
+            assert redis.exists("_kombu.binding.login")
+    assert "garmin.login" in said
+    assert "garmin.complete_mfa" in said
+    assert "concurrency: 32 (thread)" in said
+    assert worker.exit_code == 0
