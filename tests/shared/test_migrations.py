@@ -4,12 +4,13 @@ import subprocess
 
 import pytest
 from alembic import command
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import create_engine, inspect, text
 
 from dev.processes import ROOT, clean_environment
 from dev.stack import BIN
-from shared.database import Database
+from shared.database import SCHEMA_REVISION, Database
 from shared.models import Base
 from tests.shared.conftest import alembic
 from tests.shared.samples import nothing_listens
@@ -91,3 +92,9 @@ def upgrade(settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
         timeout=120,
         check=False,
     )
+
+
+def test_the_revision_that_the_code_wants_is_the_newest() -> None:
+    scripts = ScriptDirectory(str(ROOT / "shared" / "migrations"))
+
+    assert scripts.get_current_head() == SCHEMA_REVISION

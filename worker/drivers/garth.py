@@ -7,6 +7,7 @@ without a deadline (fetched here, before the password is sent), errors whose tex
 """
 
 import json
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -36,7 +37,21 @@ from worker.drivers.answers import Answer, identity, mfa_type
 from worker.drivers.cookies import dump_cookies, load_cookies
 from worker.drivers.http import GarminAdapter
 
-with warnings.catch_warnings():
+
+@contextmanager
+def _absent(module: str) -> Iterator[None]:
+    """As if the module were not installed."""
+    before = {name: sys.modules.pop(name) for name in (module,) if name in sys.modules}
+    sys.modules[module] = None  # type: ignore[assignment]  # how the import system spells it
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+        sys.modules.update(before)
+
+
+# logfire is garth's telemetry: 12 MB, and a way out for what it sees. garth does without it.
+with warnings.catch_warnings(), _absent("logfire"):
     warnings.simplefilter("ignore", DeprecationWarning)  # it says that garth is deprecated: known
     import garth
     from garth import sso
