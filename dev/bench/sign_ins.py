@@ -1,0 +1,159 @@
+"""(a) one sign-in, (b) sign-ins a second, (c) hundreds in flight."""
+
+import asyncio
+import os
+import statistics
+import time
+
+import psutil
+
+from dev.bench.client import Client, sign_in_all
+from dev.bench.cpu import CpuMeter, shares
+from dev.bench.figures import Aim, Figure
+from dev.bench.place import BareGarth, Place
+from dev.stack import Stack
+
+GARMIN_REQUESTS = 6
+"""Of a sign-in with garth: page, password, embed, OAuth1, OAuth2, profile."""
+
+LATENCY = 0.1
+"""Seconds of each of Garmin's answers in (a) and (b)."""
+
+_PAIRS = 20
+_THREADS = 16
+_CLIENTS = 64
+_ROUND = 96
+_ROUNDS = 4
+IN_FLIGHT = 300
+_FLOOR = 5.0
+CONCURRENCY = 320
+"""What docs/benchmark.md recommends for 300 sign-ins at once."""
+
+
+def one_sign_in(place: Place) -> list[Figure]:
+    """(a): bare and service take turns; medians."""
+    with place.bare_garth() as garth, place.stack() as stack:
+        stack.start()
+        asyncio.run(sign_in_all(stack.port, place.people(8), 1))
+        place.garmin.answer_after(LATENCY)
+        meter = _meter(place, stack, garth)
+        bare, service = asyncio.run(_take_turns(place, stack, garth))
+        each = meter.milliseconds_each(_PAIRS)
+    waiting = GARMIN_REQUESTS * LATENCY
+    median = statistics.median
+    limits = (
+        f"waiting for Garmin ({waiting:.1f} s of it), then processor time a sign-in: "
+        f"{shares(each, 'ms')}. The service keeps its connections to Garmin; plain garth "
+        f"makes two new ones, with TLS, for each sign-in."
+    )
+    what = f"submit → succeeded, {LATENCY * 1000:.0f} ms a request"
+    aim = Aim(1.05, at_most=True)
+    details = {"bare_worst": max(bare), "service_worst": max(service)}
+    return [Figure("a", what, median(bare), median(service), "s", aim, limits, details)]
+
+
+async def _take_turns(
+    place: Place, stack: Stack, garth: BareGarth
+) -> tuple[list[float], list[float]]:
+    client = Client(stack.port)
+    bare, service = [], []
+    for _ in range(_PAIRS):
+        bare.append(await asyncio.to_thread(garth.sign_in, place.people(1)))
+        service.append(await client.sign_in(place.people(1)[0]))
+    client.close()
+    return bare, service
+
+
+def sign_ins_a_second(place: Place) -> list[Figure]:
+    """(b), and beside it the same with a Garmin that answers at once: processor time alone."""
+    with place.bare_garth() as garth, place.stack() as stack:
+        stack.start()
+        asyncio.run(sign_in_all(stack.port, place.people(64), 32))
+        what = f"sign-ins a second, {LATENCY * 1000:.0f} ms a request"
+        first = _throughput(place, stack, garth, "b", what, LATENCY)
+        second = _throughput(place, stack, garth, "b0", "the same, Garmin answers at once", 0)
+    return [first, second]
+
+
+def _throughput(
+    place: Place, stack: Stack, garth: BareGarth, key: str, what: str, latency: float
+) -> Figure:
+    place.garmin.answer_after(latency)
+    bare, service = 0.0, 0.0
+    used: dict[str, float] = {}
+    for _ in range(_ROUNDS):
+        bare += garth.sign_in(place.people(_ROUND), _THREADS)
+        meter = _meter(place, stack)
+        service += asyncio.run(sign_in_all(stack.port, place.people(_ROUND), _CLIENTS))
+        used = {name: used.get(name, 0) + value for name, value in meter.seconds().items()}
+    number = _ROUND * _ROUNDS
+    each = {name: value * 1000 / number for name, value in used.items()}
+    busy = sum(used.values()) / service / (os.cpu_count() or 1)
+    worker = used["worker"] / service
+    limits = (
+        f"processor time a sign-in: {shares(each, 'ms')}; all cores {busy:.0%} busy with it, the "
+        f"worker's interpreter {worker:.0%}. Bare {_THREADS} threads, service a worker of 32 and "
+        f"{_CLIENTS} clients."
+    )
+    aim = Aim(1.0, at_most=False) if key == "b" else None
+    details = {f"ms_{name}": round(value, 2) for name, value in each.items()}
+    return Figure(key, what, number / bare, number / service, "/s", aim, limits, details)
+
+
+def many_in_flight(place: Place) -> list[Figure]:
+    """(c): one worker with a thread for each sign-in."""
+    with place.stack() as stack:
+        stack.migrate()
+        processes = [stack.begin_api(), stack.begin_worker("--concurrency", str(CONCURRENCY))]
+        for process in processes:
+            process.wait_ready()
+        place.garmin.answer_after(0)
+        asyncio.run(sign_in_all(stack.port, place.people(8), 1))
+        place.garmin.answer_after(_FLOOR / GARMIN_REQUESTS)
+        meter = _meter(place, stack)
+        took, files, memory = asyncio.run(_watched(place, stack))
+        used = meter.seconds()
+    busy = sum(used.values()) / took / (os.cpu_count() or 1)
+    limits = (
+        f"processor time: {shares(used, 's')} ({busy:.0%} of all cores). The worker had "
+        f"{files:.0f} files open at the most and {memory:.0f} MiB resident."
+    )
+    details = {"worker_files": files, "worker_mib": memory, "concurrency": CONCURRENCY}
+    what = f"{IN_FLIGHT} sign-ins of {_FLOOR:.0f} s at once, one worker, --concurrency "
+    aim = Aim(3.0, at_most=True)
+    return [Figure("c", f"{what}{CONCURRENCY}", _FLOOR, took, "s", aim, limits, details)]
+
+
+async def _watched(place: Place, stack: Stack) -> tuple[float, float, float]:
+    """Seconds, and the most files and memory (MiB) of the worker meanwhile."""
+    worker = psutil.Process(stack.workers[0].pid)
+    files, memory = 0, 0.0
+
+    async def watch() -> None:
+        nonlocal files, memory
+        while True:
+            files = max(files, worker.num_fds())
+            memory = max(memory, worker.memory_info().rss / 2**20)
+            await asyncio.sleep(0.25)
+
+    watching = asyncio.create_task(watch())
+    started = time.perf_counter()
+    await sign_in_all(stack.port, place.people(IN_FLIGHT), IN_FLIGHT)
+    took = time.perf_counter() - started
+    watching.cancel()
+    return took, files, memory
+
+
+def _meter(place: Place, stack: Stack, garth: BareGarth | None = None) -> CpuMeter:
+    pids = {
+        "API": stack.apis[0].pid,
+        "worker": stack.workers[0].pid,
+        "Redis": place.redis.pid,
+        "simulator": place.garmin.pid,
+        "client": os.getpid(),
+    }
+    if place.database is not None:
+        pids["PostgreSQL"] = place.database.pid
+    if garth is not None:
+        pids["plain garth"] = garth.pid
+    return CpuMeter(pids)

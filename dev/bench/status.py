@@ -1,0 +1,119 @@
+"""(e) how many status requests a second one API process answers."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from redis import Redis
+
+from dev.bench.client import Client
+from dev.bench.connection import Connection, request
+from dev.bench.cpu import CpuMeter
+from dev.bench.figures import Aim, Figure
+from dev.bench.place import Place
+from dev.processes import Process, free_port
+from dev.stack import Stack
+
+_KEY = "bench:status"
+_CONNECTIONS = 32
+_ROUNDS = 4
+_ROUND_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    process: Process
+    port: int
+    message: bytes
+
+
+@contextmanager
+def bare_endpoint(place: Place, value: str) -> Iterator[Endpoint]:
+    with Redis.from_url(place.redis.url) as redis:
+        redis.set(_KEY, value)
+    port = free_port()
+    with place.bare_status(port, _KEY) as process:
+        endpoint = Endpoint(process, port, request("GET", "/status"))
+        asyncio.run(load(endpoint, seconds=0.5))
+        yield endpoint
+
+
+def status_requests(place: Place) -> list[Figure]:
+    """The status of a job that waits for a worker: there is none."""
+    with place.stack() as stack:
+        stack.migrate()
+        api = stack.begin_api().wait_ready()
+        job = asyncio.run(_submitted(place, stack))
+        message = request("GET", job["status_url"], token=job["poll_token"])
+        service = Endpoint(api, stack.port, message)
+        body = asyncio.run(load(service, seconds=0.5)).body
+        with bare_endpoint(place, body.decode()) as bare:
+            return [_compared(place, bare, service)]
+
+
+def _compared(place: Place, bare: Endpoint, service: Endpoint) -> Figure:
+    counts = {"bare": 0, "service": 0}
+    seconds = {"bare": 0.0, "service": 0.0}
+    generator = {"bare": 0.0, "service": 0.0}
+    meter = CpuMeter({"API": service.process.pid, "Redis": place.redis.pid})
+    for _ in range(_ROUNDS):
+        for name, endpoint in (("bare", bare), ("service", service)):
+            result = asyncio.run(load(endpoint, _ROUND_SECONDS))
+            counts[name] += result.count
+            seconds[name] += result.seconds
+            generator[name] += result.own_seconds
+    used = meter.seconds()["API"]
+    rate = {name: counts[name] / seconds[name] for name in counts}
+    share = generator["bare"] / seconds["bare"]
+    limits = (
+        f"the API's one interpreter: {used * 1000 / counts['service']:.2f} ms of processor time a "
+        f"request, {used / seconds['service']:.0%} of a core. The load generator used {share:.0%} "
+        f"of a core with the bare endpoint: {'it may limit' if share > 0.8 else 'no limit'}."
+    )
+    details = {"generator_share": share, "api_ms": used * 1000 / counts["service"]}
+    what = f"status requests a second, {_CONNECTIONS} connections"
+    aim = Aim(0.5, at_most=False)
+    return Figure("e", what, rate["bare"], rate["service"], "/s", aim, limits, details)
+
+
+@dataclass(frozen=True)
+class Load:
+    count: int
+    seconds: float
+    own_seconds: float
+    body: bytes
+
+
+async def load(endpoint: Endpoint, seconds: float) -> Load:
+    """Asks again and again, over connections that are kept, one request at a time on each."""
+    connections = [await Connection.open(endpoint.port) for _ in range(_CONNECTIONS)]
+    bodies: list[bytes] = []
+    count, own = 0, time.process_time()
+    started = time.perf_counter()
+
+    async def ask(connection: Connection) -> None:
+        nonlocal count
+        while time.perf_counter() < started + seconds:
+            reply = await connection.ask(endpoint.message)
+            if reply.status != 200:
+                message = f"the status endpoint answered {reply.status}"
+                raise RuntimeError(message)
+            count += 1
+            bodies[:] = [reply.body]
+
+    async with asyncio.TaskGroup() as group:
+        for connection in connections:
+            group.create_task(ask(connection))
+    took = time.perf_counter() - started
+    for connection in connections:
+        connection.close()
+    return Load(count, took, time.process_time() - own, bodies[0])
+
+
+async def _submitted(place: Place, stack: Stack) -> dict[str, str]:
+    client = Client(stack.port)
+    job = await client.submit(place.people(1)[0])
+    client.close()
+    return job
