@@ -76,10 +76,15 @@ def sign_in(stack: Stack, garmin: Simulator) -> None:
     ) as login:
         try:
             tell(login, PASSWORD)
-            tell(login, ask_person(wait_for_code(garmin, login)))
+            say("submitted; waiting for a worker and for Garmin")
+            code = wait_for_code(garmin, login)
+            say("Garmin asks for a code")
+            tell(login, ask_person(code))
+            say("code sent; waiting for the tokens")
             if login.wait(_PATIENCE) != 0:
                 message = "the sign-in did not succeed"
                 raise DemoError(message)
+            say("stored: tokens encrypted, session opened")
         finally:
             login.kill()
 
@@ -107,9 +112,9 @@ def wait_for_code(garmin: Simulator, login: subprocess.Popen[str]) -> str:
 
 def ask_person(code: str) -> str:
     """On a terminal the person types it, as they would from their e-mail; else it is typed here."""
-    print(f"\n    [the simulated Garmin sent the code {code}]", flush=True)
+    say(f"the simulated Garmin sent the code {code}")
     if not sys.stdin.isatty():
-        print(f"    typing {code}", flush=True)
+        say(f"no terminal: typing {code}")
         return code
     try:
         return input("    Type it here: ").strip() or code
@@ -147,6 +152,10 @@ def show_ciphertext(folder: Path) -> None:
             message = "something that should be sealed lies in the clear"
             raise DemoError(message)
     print("    no token, password or username stands there in the clear")
+
+
+def say(text: str) -> None:
+    print(f"    -- {text}", flush=True)
 
 
 def step(text: str) -> None:

@@ -20,7 +20,8 @@ _PORT = int(os.environ.get("PORT", "8000"))
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     folder = ROOT / ".dev-data"
     folder.mkdir(mode=0o700, exist_ok=True)
     print("Starting…", flush=True)

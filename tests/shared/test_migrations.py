@@ -6,7 +6,7 @@ import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import CheckConstraint, create_engine, inspect, text
 
 from dev.processes import ROOT, clean_environment
 from dev.stack import BIN
@@ -45,6 +45,23 @@ def test_migrations_make_what_the_models_say(
 ) -> None:
     monkeypatch.setenv("FITTRACK_DATABASE_URL", database_url)
     command.check(alembic())
+
+
+def test_migrations_make_the_checks_of_the_models(database_url: str) -> None:
+    """alembic does not compare these."""
+    engine = create_engine(database_url)
+    found = {
+        (table, check["name"])
+        for table in Base.metadata.tables
+        for check in inspect(engine).get_check_constraints(table)
+    }
+    engine.dispose()
+    assert found == {
+        (table.name, str(constraint.name))
+        for table in Base.metadata.sorted_tables
+        for constraint in table.constraints
+        if isinstance(constraint, CheckConstraint)
+    }
 
 
 def test_a_table_that_differs_from_its_model_is_noticed(

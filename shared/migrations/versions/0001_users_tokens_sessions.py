@@ -22,8 +22,8 @@ def upgrade() -> None:
         sa.Column("updated_at", _TIME, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_users"),
         sa.UniqueConstraint("domain", "garmin_guid", name="uq_users_domain_garmin_guid"),
-        sa.CheckConstraint("domain IN ('garmin.com', 'garmin.cn')", name="ck_users_domain"),
-        sa.CheckConstraint("garmin_guid <> ''", name="ck_users_garmin_guid"),
+        sa.CheckConstraint("domain IN ('garmin.com', 'garmin.cn')", name=op.f("ck_users_domain")),
+        sa.CheckConstraint("garmin_guid <> ''", name=op.f("ck_users_garmin_guid")),
     )
     op.create_table(
         "garmin_tokens",
@@ -39,8 +39,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name="fk_garmin_tokens_user_id", ondelete="CASCADE"
         ),
-        sa.CheckConstraint("length(ciphertext) > 0", name="ck_garmin_tokens_ciphertext"),
-        sa.CheckConstraint("driver <> ''", name="ck_garmin_tokens_driver"),
+        sa.CheckConstraint("length(ciphertext) > 0", name=op.f("ck_garmin_tokens_ciphertext")),
+        sa.CheckConstraint("driver <> ''", name=op.f("ck_garmin_tokens_driver")),
     )
     op.create_index("ix_garmin_tokens_key_id", "garmin_tokens", ["key_id"])
     op.create_table(
@@ -57,8 +57,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name="fk_user_sessions_user_id", ondelete="CASCADE"
         ),
-        sa.CheckConstraint("length(token_hash) = 64", name="ck_user_sessions_token_hash"),
-        sa.CheckConstraint("expires_at > created_at", name="ck_user_sessions_expires_at"),
+        sa.CheckConstraint("length(token_hash) = 64", name=op.f("ck_user_sessions_token_hash")),
+        sa.CheckConstraint("expires_at > created_at", name=op.f("ck_user_sessions_expires_at")),
     )
     op.create_index("ix_user_sessions_user_id", "user_sessions", ["user_id"])
 
