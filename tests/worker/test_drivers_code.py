@@ -30,7 +30,7 @@ def test_a_process_that_has_never_seen_the_sign_in_finishes_it(way: Way, method:
     username = f"{method}-bob@example.com"
     pending = way.pending(username)
     tokens = finish_elsewhere(pending, way.garmin.code(username))
-    assert tokens.driver == way.library
+    assert tokens.driver == way.driver_name
     assert way.who(tokens) == way.guid(username)
     assert way.posts(username) == way.code_checks(username) == 1
 
@@ -194,7 +194,7 @@ def test_tokens_after_a_code_say_how_long_they_last(way: Way) -> None:
     username = "email-lou@example.com"
     tokens = way.finish(way.pending(username), way.garmin.code(username))
     left = tokens.refresh_expires_at - datetime.now(UTC)
-    days = 365 if way.library == "garth" else 30
+    days = 365 if way.driver_name == "garth" else 30
     assert timedelta(days=days - 2) < left <= timedelta(days=days, seconds=1)
     assert datetime.now(UTC) < tokens.access_expires_at < tokens.refresh_expires_at
 

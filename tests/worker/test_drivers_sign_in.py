@@ -32,7 +32,7 @@ only_mobile = pytest.mark.parametrize("way", [MOBILE], indirect=True)
 
 def test_a_password_alone_signs_in(way: Way) -> None:
     tokens = way.tokens("plain-anna@example.com")
-    assert (tokens.driver, tokens.domain) == (way.library, GarminDomain.COM)
+    assert (tokens.driver, tokens.domain) == (way.driver_name, GarminDomain.COM)
     assert way.who(tokens) == way.guid("plain-anna@example.com")
     assert way.posts("plain-anna@example.com") == 1
     assert way.garmin.count("tickets_redeemed") == 1
@@ -44,7 +44,7 @@ def test_tokens_say_how_long_they_last(way: Way) -> None:
     access = tokens.access_expires_at - datetime.now(UTC)
     assert timedelta(seconds=69_000) < access <= timedelta(seconds=70_001)
     refresh = tokens.refresh_expires_at - datetime.now(UTC)
-    days = 365 if way.library == "garth" else 30
+    days = 365 if way.driver_name == "garth" else 30
     assert timedelta(days=days - 1) < refresh <= timedelta(days=days, seconds=1)
 
 
@@ -59,7 +59,11 @@ def test_tokens_say_how_long_they_last(way: Way) -> None:
 def test_garmin_asks_for_a_code(way: Way, method: str, kind: str, destination: str | None) -> None:
     username = f"{method}-bob@example.com"
     pending = way.pending(username)
-    assert (pending.driver, pending.domain, pending.mfa_type) == (way.library, "garmin.com", kind)
+    assert (pending.driver, pending.domain, pending.mfa_type) == (
+        way.driver_name,
+        "garmin.com",
+        kind,
+    )
     if way.name != WIDGET:  # whose pages are read by the library alone
         assert (pending.mfa_destination or "").startswith(destination or "")
         assert (pending.mfa_destination is None) is (destination is None)
@@ -283,7 +287,7 @@ def test_a_code_of_the_chinese_garmin_finishes_there(way: Way) -> None:
 
 
 def test_people_who_sign_in_at_once_stay_themselves(way: Way) -> None:
-    one = driver(way.library, way.adapter)  # a worker has one for all its threads
+    one = driver(way.driver_name, way.adapter)  # a worker has one for all its threads
 
     def sign_in(number: int) -> tuple[str, str]:
         username = f"{'email' if number % 2 else 'plain'}-{number}@example.com"

@@ -47,12 +47,12 @@ class Way:
         self.configure()
 
     @property
-    def library(self) -> str:
+    def driver_name(self) -> str:
         return self.name.partition("-")[0]
 
     @property
     def driver(self) -> GarminDriver:
-        return driver(self.library, self.adapter)
+        return driver(self.driver_name, self.adapter)
 
     def configure(self, refuse: dict[str, object] | None = None, **changes: object) -> None:
         """Settings of the simulator, in the place of earlier faults and refusals.
