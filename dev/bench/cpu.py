@@ -12,7 +12,7 @@ class CpuMeter:
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         self._processes = {name: psutil.Process(pid) for name, pid in pids.items()}
-        self._before = self._read()
+        self._before, self._machine_before = self._read(), _machine()
 
     def seconds(self) -> dict[str, float]:
         """Processor seconds since then, by name."""
@@ -23,8 +23,23 @@ class CpuMeter:
         """The same for one of `number` equal pieces of work."""
         return {k: round(v * 1000 / number, 1) for k, v in self.seconds().items()}
 
+    def taken_by_others(self) -> float:
+        """The share of all cores that went to what is not measured here: 0 on a quiet machine."""
+        busy, total = (
+            now - before for now, before in zip(_machine(), self._machine_before, strict=True)
+        )
+        return max(0.0, busy - sum(self.seconds().values())) / total if total else 0.0
+
     def _read(self) -> dict[str, float]:
         return {name: _used(process) for name, process in self._processes.items()}
+
+
+def _machine() -> tuple[float, float]:
+    """Seconds of all cores: busy, and all."""
+    times = psutil.cpu_times()._asdict()
+    # The kernel counts what a guest used among `user` and `nice` too.
+    total = sum(value for name, value in times.items() if not name.startswith("guest"))
+    return total - times["idle"] - times.get("iowait", 0.0), total
 
 
 def _used(process: psutil.Process) -> float:

@@ -112,13 +112,15 @@ def many_in_flight(place: Place) -> list[Figure]:
         place.garmin.answer_after(_FLOOR / GARMIN_REQUESTS)
         meter = _meter(place, stack)
         took, files, memory = asyncio.run(_watched(place, stack))
-        used = meter.seconds()
+        used, others = meter.seconds(), meter.taken_by_others()
     busy = sum(used.values()) / took / (os.cpu_count() or 1)
     limits = (
-        f"processor time: {shares(used, 's')} ({busy:.0%} of all cores). The worker had "
+        f"processor time: {shares(used, 's')} ({busy:.0%} of all cores; what else ran on this "
+        f"machine had {others:.0%}, and the floor does not move with it). The worker had "
         f"{files:.0f} files open at the most and {memory:.0f} MiB resident."
     )
     details = {"worker_files": files, "worker_mib": memory, "concurrency": CONCURRENCY}
+    details |= {"taken_by_others": others}
     what = f"{IN_FLIGHT} sign-ins of {_FLOOR:.0f} s at once, one worker, --concurrency "
     aim = Aim(3.0, at_most=True)
     return [Figure("c", f"{what}{CONCURRENCY}", _FLOOR, took, "s", aim, limits, details)]
