@@ -11,7 +11,10 @@ from typing import Annotated
 
 import typer
 
+from admin.service import open_database
 from shared.database import Database
+from shared.events import Event, EventKind, EventLog
+from shared.origin import UNKNOWN
 from shared.sealing import KEY_BYTES, Keyring
 from shared.settings import Settings
 from shared.tokens import SealedTokens
@@ -40,7 +43,7 @@ def rotate() -> None:
     Stopped half-way it loses nothing: run it again and it goes on.
     """
     settings = Settings.from_environment()
-    keyring, database = settings.keyring(), _database(settings)
+    keyring, database = settings.keyring(), open_database(settings)
     done = 0
     while True:
         sealed = database.run(lambda session: SealedTokens(session, keyring).reseal(_BATCH))
@@ -49,6 +52,9 @@ def rotate() -> None:
         print(f"{done} rows sealed with {keyring.sealing_key_id!r}, {left} left", flush=True)
         if not sealed:
             break
+    if done:
+        event = Event.of(EventKind.KEYS_ROTATED, UNKNOWN, keyring.sealing_key_id)
+        database.run(lambda session: EventLog(session).append(event))
     if left:
         print("Some rows were being written just now: run this once more.")
         raise typer.Exit(1)
@@ -58,7 +64,7 @@ def rotate() -> None:
 def check() -> None:
     """Tell what each key is used for, and which can be dropped."""
     settings = Settings.from_environment()
-    keyring, database = settings.keyring(), _database(settings)
+    keyring, database = settings.keyring(), open_database(settings)
     used = _count(database, keyring)
     for key_id in keyring.key_ids:
         print(f"{key_id}: {used.get(key_id, 0)} rows; {_verdict(key_id, keyring, used, settings)}")
@@ -88,12 +94,6 @@ def _left(database: Database, keyring: Keyring) -> int:
 
 def _count(database: Database, keyring: Keyring) -> dict[str, int]:
     return database.run(lambda session: SealedTokens(session, keyring).count_by_key())
-
-
-def _database(settings: Settings) -> Database:
-    database = Database(settings.database_url.get_secret_value())
-    database.check_migrated()
-    return database
 
 
 def _random_key() -> str:

@@ -4,8 +4,16 @@ import sys
 
 import typer
 
-from admin import keys
-from shared.errors import ConfigurationError, SealBrokenError, ServiceUnavailableError
+from admin import clients, keys
+from admin.events import events
+from shared.errors import (
+    ClientExistsError,
+    ConfigurationError,
+    InvalidClientNameError,
+    SealBrokenError,
+    ServiceUnavailableError,
+    UnknownClientError,
+)
 
 app = typer.Typer(
     name="fittrack-auth-admin",
@@ -14,7 +22,23 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(clients.app, name="clients")
 app.add_typer(keys.app, name="keys")
+app.command()(events)
+
+_EXITS: dict[type[Exception], tuple[int, str]] = {
+    InvalidClientNameError: (
+        2,
+        "a client's name is 1 to 64 letters, digits, dots, dashes or underscores",
+    ),
+    ClientExistsError: (1, "there is a client with this name"),
+    UnknownClientError: (1, "there is no client with this name"),
+    SealBrokenError: (
+        1,
+        "a stored value does not open with any of the keys: nothing of its batch was changed",
+    ),
+}
+"""Errors that need no more words."""
 
 
 @app.callback()
@@ -32,10 +56,7 @@ def main() -> None:
     except ServiceUnavailableError as error:
         print(f"fittrack-auth-admin: the {error.what} does not answer", file=sys.stderr)
         sys.exit(3)
-    except SealBrokenError:
-        print(
-            "fittrack-auth-admin: a stored value does not open with any of the keys: nothing of "
-            "its batch was changed",
-            file=sys.stderr,
-        )
-        sys.exit(1)
+    except tuple(_EXITS) as error:
+        code, text = _EXITS[type(error)]
+        print(f"fittrack-auth-admin: {text}", file=sys.stderr)
+        sys.exit(code)

@@ -2,23 +2,34 @@
 
 import sys
 
+from redis import Redis
 from starlette.applications import Starlette
 
 from api.app import THREADS, create_app
+from api.limits import SubmissionLimits
 from api.metrics import Metrics
 from api.notifications import JobNotifications
 from api.services import Services
+from shared.accounts import Accounts
 from shared.challenges import ChallengeStore
 from shared.database import Database
 from shared.driver_rests import DriverRests
 from shared.errors import ConfigurationError
+from shared.event_outbox import EventOutbox
 from shared.jobs import JobStore
 from shared.queue import JobQueue
+from shared.rate_limits import (
+    CODE_PER_CHALLENGE,
+    CODE_PER_IP,
+    LOGIN_PER_ACCOUNT,
+    LOGIN_PER_IP,
+    RateLimit,
+)
 from shared.redis_connection import RedisHealth, connect
 from shared.settings import Settings
 from shared.tallies import JobTallies, QueueLengths
 
-# A submission makes three calls at the most, and has to be answered within three seconds.
+# The first call that is not answered ends a submission, which has to happen within three seconds.
 _REDIS_TIMEOUT = 0.8
 
 
@@ -29,19 +40,35 @@ def build() -> Starlette:
     url = settings.redis_url.get_secret_value()
     redis = connect(url, timeout=_REDIS_TIMEOUT)
     broker = connect(settings.queue_url, timeout=_REDIS_TIMEOUT)
-    metrics = Metrics(
-        JobTallies(redis), QueueLengths(broker), DriverRests(redis), settings.garmin_drivers
-    )
+    rests = DriverRests(redis)
+    database = Database(settings.database_url.get_secret_value())
     services = Services(
+        keyring=keyring,
         jobs=JobStore(redis, keyring, settings.job_ttl),
         challenges=ChallengeStore(redis, keyring, settings.challenge_ttl, settings.mfa_attempts),
         queue=JobQueue(settings.queue_url, _REDIS_TIMEOUT, THREADS),
-        database=Database(settings.database_url.get_secret_value()),
+        limits=_limits(redis, settings),
+        rests=rests,
+        drivers=settings.garmin_drivers,
+        events=EventOutbox(redis),
+        accounts=Accounts(database, keyring, settings.session_ttl),
+        database=database,
         redis=RedisHealth(redis),
         notifications=JobNotifications(url, timeout=10.0),
-        metrics=metrics,
+        metrics=Metrics(JobTallies(redis), QueueLengths(broker), rests, settings.garmin_drivers),
+        session_idle=settings.session_idle_ttl,
+        require_client_key=settings.require_client_key,
     )
-    return create_app(services)
+    return create_app(services, settings.cors_origins)
+
+
+def _limits(redis: Redis, settings: Settings) -> SubmissionLimits:
+    return SubmissionLimits(
+        login_per_ip=RateLimit(redis, LOGIN_PER_IP, settings.limit_login_per_ip),
+        login_per_account=RateLimit(redis, LOGIN_PER_ACCOUNT, settings.limit_login_per_account),
+        code_per_ip=RateLimit(redis, CODE_PER_IP, settings.limit_code_per_ip),
+        code_per_challenge=RateLimit(redis, CODE_PER_CHALLENGE, settings.limit_code_per_challenge),
+    )
 
 
 try:

@@ -17,16 +17,30 @@ from pydantic import (
 
 from shared.garmin import GarminDomain
 from shared.job_states import JobErrorCode, JobKind, JobStage
+from shared.tokens import GarminLink
 
+LONGEST_USER_ID = 128
 _CODE = re.compile(r"[A-Za-z0-9]{4,10}")
 _SECRET_EXAMPLE = "q1w2e3r4t5y6u7i8o9p0a1s2d3f4g5h6j7k8l9z0x1c"  # noqa: S105 - 43 characters
 _JOB_EXAMPLE = "0b6d5d0e-6e0e-4a53-9a3e-4f5b1c0f7a11"
 _USER_EXAMPLE = "7e1d2c3b-4a59-4687-9f0e-1d2c3b4a5968"
+_LINK_EXAMPLE: dict[str, Any] = {
+    "linked": True,
+    "domain": "garmin.com",
+    "driver": "garth",
+    "access_token_expires_at": "2026-11-02T08:00:00Z",
+    "refreshable_until": "2027-11-01T08:00:00Z",
+}
+
+
+def has_control_characters(text: str) -> bool:
+    """NUL and its like, and half a surrogate pair."""
+    return any(unicodedata.category(c) in ("Cc", "Cs") for c in text)
 
 
 def _without_control_characters(value: object) -> object:
     """Before anything is stripped: a line break at the end is one too."""
-    if isinstance(value, str) and any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
+    if isinstance(value, str) and has_control_characters(value):
         message = "must not hold control characters"
         raise ValueError(message)
     return value
@@ -74,6 +88,9 @@ class LoginRequest(_Request):
     )
     password: Annotated[SecretStr, Field(min_length=1, max_length=256), _PlainText]
     domain: GarminDomain = Field(GarminDomain.COM, description="Where the account lives.")
+    user_id: Annotated[str | None, StringConstraints(min_length=1, max_length=128), _PlainText] = (
+        Field(None, description="The app's own id for the person; needs an `X-Client-Key`.")
+    )
 
 
 class CodeRequest(_Request):
@@ -181,6 +198,18 @@ class GarminLinkResponse(_Response):
     access_token_expires_at: datetime | None = None
     refreshable_until: datetime | None = None
 
+    @classmethod
+    def of(cls, link: GarminLink | None) -> "GarminLinkResponse":
+        if link is None:
+            return cls(linked=False)
+        return cls(
+            linked=True,
+            domain=GarminDomain(link.domain),
+            driver=link.driver,
+            access_token_expires_at=link.access_expires_at,
+            refreshable_until=link.refresh_expires_at,
+        )
+
 
 class SessionResponse(_Response):
     """Who the access token belongs to."""
@@ -193,13 +222,7 @@ class SessionResponse(_Response):
                     "user": {"id": _USER_EXAMPLE, "display_name": "runner"},
                     "created_at": "2026-11-01T08:00:00Z",
                     "expires_at": "2026-12-01T08:00:00Z",
-                    "garmin": {
-                        "linked": True,
-                        "domain": "garmin.com",
-                        "driver": "garth",
-                        "access_token_expires_at": "2026-11-02T08:00:00Z",
-                        "refreshable_until": "2027-11-01T08:00:00Z",
-                    },
+                    "garmin": _LINK_EXAMPLE,
                 }
             ]
         }
@@ -209,6 +232,26 @@ class SessionResponse(_Response):
     user: JobUser
     created_at: datetime
     expires_at: datetime
+    garmin: GarminLinkResponse
+
+
+class ClientLinkResponse(_Response):
+    """The Garmin account that an app has linked to an id of its own."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "user_id": "member-4711",
+                    "user": {"id": _USER_EXAMPLE, "display_name": "runner"},
+                    "garmin": _LINK_EXAMPLE,
+                }
+            ]
+        }
+    )
+
+    user_id: str = Field(description="The app's own id for the person.")
+    user: JobUser
     garmin: GarminLinkResponse
 
 

@@ -9,6 +9,8 @@ from pydantic import BaseModel
 
 from api.models import (
     JOB_EXAMPLES,
+    LONGEST_USER_ID,
+    ClientLinkResponse,
     CodeRequest,
     Health,
     JobAccepted,
@@ -22,22 +24,34 @@ from api.models import (
 )
 
 _RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+_RATE_LIMIT: dict[str, Any] = {
+    "RateLimit": {
+        "schema": {"type": "string"},
+        "description": "For each window, what remains (`r`) and when it has room again (`t`, s).",
+    },
+    "RateLimit-Policy": {
+        "schema": {"type": "string"},
+        "description": "For each window, its quota (`q`) and its length (`w`, s).",
+    },
+}
 _PROBLEM_HEADERS: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
     409: _RETRY_AFTER,
+    429: _RETRY_AFTER | _RATE_LIMIT,
     503: _RETRY_AFTER,
 }
 _PROBLEMS = {
     400: "Not JSON.",
-    401: "No valid bearer token.",
+    401: "No valid bearer token, or no valid X-Client-Key.",
     404: "Not found.",
     405: "Not with this method.",
-    409: "Busy.",
+    409: "A sign-in for this account, or a check of a code for this challenge, is running.",
     413: "Larger than 16 KiB.",
     415: "Not `application/json`.",
-    422: "Not valid; `errors` says where.",
+    422: "Not valid; `errors` says where. Or the Idempotency-Key came with another body before.",
+    429: "Too often.",
     500: "A bug.",
-    503: "Redis, the broker or the database does not answer.",
+    503: "Redis, the broker or the database does not answer, or Garmin refuses all sign-ins.",
 }
 
 
@@ -56,6 +70,7 @@ def document() -> dict[str, Any]:
                 "securitySchemes": {
                     "poll_token": {"type": "http", "scheme": "bearer"},
                     "access_token": {"type": "http", "scheme": "bearer"},
+                    "client_key": {"type": "apiKey", "in": "header", "name": "X-Client-Key"},
                 }
             },
         }
@@ -67,7 +82,9 @@ def document() -> dict[str, Any]:
 
 def _paths() -> dict[str, Any]:
     return {
-        "/api/garmin/login": {"post": _submission("login", "Sign in at Garmin", LoginRequest, [])},
+        "/api/garmin/login": {
+            "post": _submission("login", "Sign in at Garmin", LoginRequest, [409])
+        },
         "/api/garmin/login/mfa-complete": {
             "post": _submission("complete_mfa", "Send the code", CodeRequest, [404, 409])
         },
@@ -83,6 +100,8 @@ def _paths() -> dict[str, Any]:
             "delete": _logout("delete_session", "Log out"),
         },
         "/api/sessions": {"delete": _logout("delete_sessions", "Log out everywhere")},
+        "/api/garmin/tokens": {"delete": _logout("delete_tokens", "Unlink Garmin")},
+        "/api/users/{user_id}/garmin": _link(),
         "/healthz": {"get": _operation("healthz", "Alive", {200: _reply("Alive.", Health)}, [])},
         "/readyz": {"get": _operation("readyz", "Ready", {200: _reply("Ready.", Health)}, [503])},
         "/metrics": {
@@ -98,10 +117,19 @@ def _paths() -> dict[str, Any]:
 
 def _submission(name: str, summary: str, model: type[BaseModel], more: list[int]) -> dict[str, Any]:
     accepted = _reply("Enqueued: poll `status_url`.", JobAccepted)
-    accepted["headers"] = _RETRY_AFTER | {"Location": {"schema": {"type": "string"}}}
+    accepted["headers"] = _RETRY_AFTER | _RATE_LIMIT | {"Location": {"schema": {"type": "string"}}}
     body = {"required": True, "content": {"application/json": {"schema": _schema(model)}}}
-    problems = sorted([400, 413, 415, 422, 503, *more])
-    return _operation(name, summary, {202: accepted}, problems) | {"requestBody": body}
+    problems = sorted([400, 401, 413, 415, 422, 429, 503, *more])
+    repeat = {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "Sent again with the same key and body, it answers the same job.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    }
+    operation = _operation(name, summary, {202: accepted}, problems)
+    # A client key is needed only where the operator says so.
+    more_of_it = {"requestBody": body, "parameters": [repeat], "security": [{}, {"client_key": []}]}
+    return operation | more_of_it
 
 
 def _poll() -> dict[str, Any]:
@@ -128,6 +156,24 @@ def _poll() -> dict[str, Any]:
         "get_job", "Poll a job", {200: reply}, [401, 404, 422, 503], security="poll_token"
     )
     return operation | {"parameters": parameters}
+
+
+def _link() -> dict[str, Any]:
+    parameter = {
+        "name": "user_id",
+        "in": "path",
+        "required": True,
+        "description": "The app's own id for the person.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_USER_ID},
+    }
+    found = {200: _reply("The linked account.", ClientLinkResponse)}
+    done = {204: {"description": "Done."}}
+    names = {"get": ("get_link", "See a link", found), "delete": ("delete_link", "Unlink", done)}
+    return {
+        method: _operation(name, summary, replies, [401, 404, 503], security="client_key")
+        | {"parameters": [parameter]}
+        for method, (name, summary, replies) in names.items()
+    }
 
 
 def _logout(name: str, summary: str) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.limits import rate_limit_headers
 from api.models import FieldFault, Problem
 from shared import errors
 from shared.bugs import where
+from shared.rate_limits import RateLimitedError
 
 _log = logging.getLogger(__name__)
 
@@ -56,13 +58,28 @@ def of_error(error: errors.FitTrackError) -> ApiError:
         case errors.ChallengeBusyError(retry_after=seconds):
             detail = "A code for this challenge is being checked right now."
             return ApiError(409, "challenge_busy", detail, {"Retry-After": str(seconds)})
+        case errors.SignInInProgressError(retry_after=seconds):
+            detail = "A sign-in for this account is running: poll its job, or wait for its end."
+            return ApiError(409, "sign_in_in_progress", detail, {"Retry-After": str(seconds)})
+        case errors.IdempotencyKeyReusedError():
+            detail = "This Idempotency-Key came with another body before."
+            return ApiError(422, "idempotency_key_reused", detail)
+        case RateLimitedError(standing=standing, retry_after=seconds):
+            headers = rate_limit_headers(standing) | {"Retry-After": str(seconds)}
+            return ApiError(429, "rate_limited", "Too often: try again later.", headers)
+        case errors.LinkNotFoundError():
+            return ApiError(404, "link_not_found", "No Garmin account is linked to this user.")
         case errors.UnauthorizedError():
             return unauthorized()
-        case errors.ServiceUnavailableError(what=what):
+        case errors.UnknownClientError():
+            headers = {"WWW-Authenticate": "ClientKey"}
+            return ApiError(401, "unauthorized", "A valid X-Client-Key is needed.", headers)
+        case errors.ServiceUnavailableError(what=what, retry_after=seconds):
             detail = "Something this service depends on does not answer: try again shortly."
-            return ApiError(
-                503, "service_unavailable", detail, {"Retry-After": "5"}, unavailable=[what]
-            )
+            if what == "garmin":
+                detail = "Garmin refuses sign-ins from here for now: try again later."
+            headers = {"Retry-After": str(seconds)}
+            return ApiError(503, "service_unavailable", detail, headers, unavailable=[what])
         case _:
             return ApiError(500, "internal_error", "Something went wrong here.")
 

@@ -1,6 +1,7 @@
-"""Who am I, and logging out."""
+"""Who am I, logging out, and unlinking."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
@@ -8,10 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.bodies import bearer_token
+from api.callers import person
 from api.models import GarminLinkResponse, JobUser, SessionResponse
 from api.services import services
-from shared.garmin import GarminDomain
-from shared.sessions import GarminLink, SessionRepository
+from shared.origin import Origin
+from shared.sessions import SessionRepository, SessionView
 
 
 async def session(request: Request) -> Response:
@@ -20,13 +22,13 @@ async def session(request: Request) -> Response:
 
 
 async def get_session(request: Request) -> Response:
-    view = await _in_transaction(request, lambda sessions, token: sessions.find(token))
+    view = await _in_transaction(request, lambda call: call.view)
     body = SessionResponse(
         session_id=str(view.session_id),
         user=JobUser(id=str(view.user_id), display_name=view.display_name),
         created_at=view.created_at,
         expires_at=view.expires_at,
-        garmin=_link(view.garmin),
+        garmin=GarminLinkResponse.of(view.garmin),
     )
     return Response(body.model_dump_json(), media_type="application/json")
 
@@ -34,7 +36,7 @@ async def get_session(request: Request) -> Response:
 async def delete_session(request: Request) -> Response:
     """Logs this session out."""
     await _in_transaction(
-        request, lambda sessions, token: sessions.end(sessions.find(token).session_id)
+        request, lambda call: call.sessions.end(call.view.session_id, call.origin)
     )
     return Response(status_code=204)
 
@@ -42,27 +44,36 @@ async def delete_session(request: Request) -> Response:
 async def delete_sessions(request: Request) -> Response:
     """Logs the person out everywhere."""
     await _in_transaction(
-        request, lambda sessions, token: sessions.end_all(sessions.find(token).user_id)
+        request, lambda call: call.sessions.end_all(call.view.user_id, call.origin)
     )
     return Response(status_code=204)
 
 
-async def _in_transaction[T](request: Request, work: Callable[[SessionRepository, str], T]) -> T:
-    token = bearer_token(request)
+async def delete_tokens(request: Request) -> Response:
+    """Unlinks Garmin: the tokens are gone, and every session ends."""
+    accounts = services(request).accounts
+    await _in_transaction(
+        request, lambda call: accounts.unlink_person(call.session, call.view.user_id, call.origin)
+    )
+    return Response(status_code=204)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A request with a valid access token, within a transaction."""
+
+    session: Session
+    sessions: SessionRepository
+    view: SessionView
+    origin: Origin
+
+
+async def _in_transaction[T](request: Request, work: Callable[[_Call], T]) -> T:
+    """Raises UnauthorizedError, ServiceUnavailableError."""
+    token, origin, found = bearer_token(request), person(request), services(request)
 
     def run(session: Session) -> T:
-        return work(SessionRepository(session), token)
+        sessions = SessionRepository(session, found.session_idle)
+        return work(_Call(session, sessions, sessions.find(token), origin))
 
-    return await run_in_threadpool(services(request).database.run, run)
-
-
-def _link(link: GarminLink | None) -> GarminLinkResponse:
-    if link is None:
-        return GarminLinkResponse(linked=False)
-    return GarminLinkResponse(
-        linked=True,
-        domain=GarminDomain(link.domain),
-        driver=link.driver,
-        access_token_expires_at=link.access_expires_at,
-        refreshable_until=link.refresh_expires_at,
-    )
+    return await run_in_threadpool(found.database.run, run)

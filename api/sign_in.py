@@ -1,6 +1,7 @@
 """Submitting a sign-in, and the code for one."""
 
 from contextlib import suppress
+from dataclasses import dataclass
 
 from pydantic import SecretStr
 from starlette.concurrency import run_in_threadpool
@@ -8,71 +9,190 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.bodies import read_json
-from api.models import CodeRequest, JobAccepted, LoginRequest
+from api.callers import network, submitter
+from api.idempotency import repeatable
+from api.limits import rate_limit_headers
+from api.models import CodeRequest, FieldFault, JobAccepted, LoginRequest
+from api.problems import invalid
 from api.services import Services, services
-from shared.errors import ServiceUnavailableError
+from shared.errors import FitTrackError, ServiceUnavailableError
+from shared.events import Event, EventKind
 from shared.garmin import CodeSubmission, Credentials
 from shared.job_states import JobKind
-from shared.jobs import JobStore, NewJob
+from shared.jobs import JobStore, NewJob, Repeatable
+from shared.origin import Origin
+from shared.rate_limits import RateLimit, RateLimitedError, Standing
+from shared.sealing import token_hash
 from shared.secret import Sealable
+
+
+@dataclass(frozen=True)
+class _Submission[T: Sealable]:
+    kind: JobKind
+    work: T
+    origin: Origin
+    repeatable: Repeatable | None
+
+
+@dataclass(frozen=True)
+class _Accepted:
+    job: NewJob
+    standing: Standing
 
 
 async def login(request: Request) -> Response:
     """Enqueues a sign-in and answers at once."""
+    origin = await submitter(request)
     asked = await read_json(request, LoginRequest)
+    if asked.user_id is not None and origin.client_id is None:
+        fault = FieldFault(loc=["body", "user_id"], message="needs an X-Client-Key beside it")
+        raise invalid([fault])
+    found = services(request)
     credentials = Credentials(
         username=SecretStr(asked.username), password=asked.password, domain=asked.domain
     )
-    job_id = JobStore.new_id()
-    found = services(request)
-    return _accepted(await run_in_threadpool(_submit, found, JobKind.LOGIN, job_id, credentials))
+    account = found.keyring.hash_name(credentials.account)
+    origin = origin.model_copy(update={"account": account, "client_user_id": asked.user_id})
+    kind = JobKind.LOGIN
+    again = repeatable(request, found.keyring, kind, credentials, origin)
+    submission = _Submission(kind, credentials, origin, again)
+    return _response(await run_in_threadpool(_submit_login, found, submission))
 
 
 async def complete_mfa(request: Request) -> Response:
     """Enqueues the check of a code and answers at once."""
+    origin = await submitter(request)
     asked = await read_json(request, CodeRequest)
-    submission = CodeSubmission(challenge_id=asked.challenge_id, code=asked.mfa_code)
-    return _accepted(await run_in_threadpool(_submit_code, services(request), submission))
+    found = services(request)
+    code = CodeSubmission(challenge_id=asked.challenge_id, code=asked.mfa_code)
+    kind = JobKind.MFA_COMPLETION
+    again = repeatable(request, found.keyring, kind, code, origin)
+    submission = _Submission(kind, code, origin, again)
+    return _response(await run_in_threadpool(_submit_code, found, submission))
 
 
-def _submit_code(found: Services, submission: CodeSubmission) -> NewJob:
-    """Raises ChallengeNotFoundError, ChallengeBusyError, ServiceUnavailableError."""
+def _submit_login(found: Services, submission: _Submission[Credentials]) -> _Accepted:
+    """Raises RateLimitedError, SignInInProgressError, IdempotencyKeyReusedError.
+
+    And ServiceUnavailableError, also if Garmin refuses every driver for now: then the password is
+    of no use, and is not kept.
+    """
+    origin = submission.origin
+    standing = _count(found, found.limits.login_per_ip, _sender(found, origin), origin)
+    job = _repeated(found, submission)
+    if job is None:
+        _check_account(found, origin)
+        rest = found.rests.shortest(found.drivers)
+        if rest:
+            what = "garmin"
+            raise ServiceUnavailableError(what, retry_after=rest)
+        job = _create(found, submission, JobStore.new_id())
+    _send(found, submission, job)
+    return _Accepted(job, standing)
+
+
+def _submit_code(found: Services, submission: _Submission[CodeSubmission]) -> _Accepted:
+    """Raises RateLimitedError, ChallengeNotFoundError, ChallengeBusyError.
+
+    And IdempotencyKeyReusedError and ServiceUnavailableError.
+    """
+    origin, challenge_id = submission.origin, submission.work.challenge_id
+    standing = _count(found, found.limits.code_per_ip, _sender(found, origin), origin)
+    challenge = token_hash(challenge_id.get_secret_value())
+    _count(found, found.limits.code_per_challenge, challenge, origin)
+    job = _repeated(found, submission)
+    if job is not None:
+        _send(found, submission, job)
+        return _Accepted(job, standing)
     job_id = JobStore.new_id()
-    found.challenges.reserve(submission.challenge_id, job_id)
+    opened = found.challenges.reserve(challenge_id, job_id, origin.client_id)
+    here = {"address": origin.address, "request_id": origin.request_id}
+    known = _Submission(
+        submission.kind,
+        submission.work,
+        opened.origin.model_copy(update=here),
+        submission.repeatable,
+    )
     try:
-        return _submit(found, JobKind.MFA_COMPLETION, job_id, submission)
-    except ServiceUnavailableError:
+        job = _create(found, known, job_id)
+        _send(found, known, job)
+    except FitTrackError:
         with suppress(ServiceUnavailableError):
-            found.challenges.release(submission.challenge_id, job_id)
+            found.challenges.release(challenge_id, job_id)
         raise
+    return _Accepted(job, standing)
 
 
-def _submit(found: Services, kind: JobKind, job_id: str, work: Sealable) -> NewJob:
+def _repeated(found: Services, submission: _Submission[Sealable]) -> NewJob | None:
+    again = submission.repeatable
+    return None if again is None else found.jobs.find_repeated(again)
+
+
+def _create(found: Services, submission: _Submission[Sealable], job_id: str) -> NewJob:
+    return found.jobs.create(
+        job_id, submission.kind, submission.work, submission.origin, submission.repeatable
+    )
+
+
+def _send(found: Services, submission: _Submission[Sealable], job: NewJob) -> None:
     """All or nothing: a job whose message could not be sent is taken back.
 
     A broker that took the message and then fell silent looks the same as one that did not: the
-    job, which without its message nobody runs, tells them apart.
+    job, which without its message nobody runs, tells them apart. A repeated submission sends the
+    message that the first one may have failed to send; twice does no harm.
     """
-    job = found.jobs.create(job_id, kind, work)
+    if not job.unsent:
+        return
     try:
-        found.queue.put(kind, job_id)
+        found.queue.put(submission.kind, job.job_id)
     except ServiceUnavailableError:
-        if found.jobs.discard(job_id):
+        if found.jobs.discard(job.job_id):
             raise
-    return job
+        return
+    if submission.repeatable is not None and not found.jobs.confirm(job.job_id):
+        what = "broker"  # an equal submission failed to send it, and took the job back
+        raise ServiceUnavailableError(what)
 
 
-def _accepted(job: NewJob) -> Response:
+def _sender(found: Services, origin: Origin) -> str:
+    return found.keyring.hash_name(f"address {network(origin.address or '')}")
+
+
+def _count(found: Services, limit: RateLimit, who: str, origin: Origin) -> Standing:
+    try:
+        return limit.hit(who)
+    except RateLimitedError as refusal:
+        _tell(found, refusal, origin)
+        raise
+
+
+def _check_account(found: Services, origin: Origin) -> None:
+    """What counts against an account are sign-ins that failed: the worker counts those."""
+    assert origin.account is not None  # noqa: S101 - for the type checker
+    try:
+        found.limits.login_per_account.check(origin.account)
+    except RateLimitedError as refusal:
+        _tell(found, refusal, origin)
+        raise
+
+
+def _tell(found: Services, refusal: RateLimitedError, origin: Origin) -> None:
+    found.events.add(Event.of(EventKind.RATE_LIMITED, origin, refusal.standing.limit))
+
+
+def _response(accepted: _Accepted) -> Response:
+    job = accepted.job
     status_url = f"/api/jobs/{job.job_id}"
-    accepted = JobAccepted(
+    body = JobAccepted(
         job_id=job.job_id,
         poll_token=job.poll_token.get_secret_value(),
         status_url=status_url,
         expires_in=job.expires_in,
     )
+    headers = {"Location": status_url, "Retry-After": "1"}
     return Response(
-        accepted.model_dump_json(),
+        body.model_dump_json(),
         status_code=202,
-        headers={"Location": status_url, "Retry-After": "1"},
+        headers=headers | rate_limit_headers(accepted.standing),
         media_type="application/json",
     )

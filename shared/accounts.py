@@ -1,4 +1,7 @@
-"""A finished sign-in, stored in one transaction: the person, their tokens, their session."""
+"""A finished sign-in, stored in one transaction: the person, their tokens, their session.
+
+And what takes that back: unlinking, by the person or by the app that linked them.
+"""
 
 import uuid
 from dataclasses import dataclass
@@ -9,8 +12,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shared.database import Database
+from shared.events import Event, EventKind, EventLog
 from shared.garmin import GarminDomain, GarminIdentity, GarminTokens
+from shared.links import LinkRepository
 from shared.models import User
+from shared.origin import UNKNOWN, Origin
 from shared.sealing import Keyring
 from shared.sessions import SessionRepository
 from shared.tokens import TokenRepository
@@ -35,21 +41,75 @@ class Accounts:
         tokens: GarminTokens,
         session_id: uuid.UUID,
         access_token: SecretStr,
+        origin: Origin = UNKNOWN,
     ) -> StoredSignIn:
-        """Stores user, tokens and session, all or nothing. Repeating it changes nothing more.
+        """Stores user, tokens, link and session, all or nothing. Repeating it changes nothing more.
 
         Raises ServiceUnavailableError when the database is away.
         """
 
         def work(session: Session) -> StoredSignIn:
             user = _find_or_add(session, identity, tokens.domain)
-            TokenRepository(session, self._keyring).save(user.id, tokens)
-            expires_at = SessionRepository(session).open(
-                session_id, user.id, access_token.get_secret_value(), self._session_lifetime
-            )
+            sessions = SessionRepository(session)
+            expires_at = sessions.expiry(session_id)
+            if expires_at is None:
+                self._save(session, user.id, tokens, origin)
+                expires_at = sessions.open(
+                    session_id,
+                    user.id,
+                    access_token.get_secret_value(),
+                    self._session_lifetime,
+                    origin,
+                )
             return StoredSignIn(user.id, user.display_name, expires_at)
 
         return self._database.run(work)
+
+    def _save(
+        self, session: Session, user_id: uuid.UUID, tokens: GarminTokens, origin: Origin
+    ) -> None:
+        TokenRepository(session, self._keyring).save(user_id, tokens)
+        stored = Event.of(EventKind.TOKENS_STORED, origin, tokens.driver, user_id=user_id)
+        EventLog(session).append(stored)
+        if origin.client_id is not None and origin.client_user_id is not None:
+            links = LinkRepository(session)
+            before = links.save(origin.client_id, origin.client_user_id, user_id)
+            if before is not None:
+                self._let_go(session, before, origin)
+
+    def unlink_person(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
+        """The person's own word: tokens and links gone, every session ended."""
+        SessionRepository(session).end_unlinked(user_id, origin)
+        self._delete_tokens(session, user_id, origin)
+
+    def unlink_client_user(self, session: Session, client_user_id: str, origin: Origin) -> None:
+        """The app's word: its link gone, and with the last link the tokens and all sessions.
+
+        `origin` names the app. Raises LinkNotFoundError.
+        """
+        assert origin.client_id is not None  # noqa: S101 - for the type checker
+        user_id = LinkRepository(session).delete(origin.client_id, client_user_id)
+        self._let_go(session, user_id, origin)
+
+    def unlink_client(self, session: Session, origin: Origin) -> int:
+        """Deletes every link of the app that `origin` names. How many there were."""
+        assert origin.client_id is not None  # noqa: S101 - for the type checker
+        linked = LinkRepository(session).of_client(origin.client_id)
+        for client_user_id in linked:
+            self.unlink_client_user(session, client_user_id, origin)
+        return len(linked)
+
+    def _let_go(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
+        """After a link was deleted: nobody keeps tokens that no link leads to any more."""
+        if LinkRepository(session).count(user_id):
+            SessionRepository(session).end_unlinked(user_id, origin, origin.client_id)
+        else:
+            self.unlink_person(session, user_id, origin)
+
+    def _delete_tokens(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
+        if TokenRepository(session, self._keyring).delete(user_id):
+            event = Event.of(EventKind.TOKENS_DELETED, origin, user_id=user_id)
+            EventLog(session).append(event)
 
 
 def _find_or_add(session: Session, identity: GarminIdentity, domain: GarminDomain) -> User:

@@ -1,12 +1,14 @@
 """Sign-ins that wait for a code, sealed in Redis under the hash of their challenge id.
 
-`fittrack:challenge:<sha256>` (hash: pending, attempts_left, job, reserved_until, rejected), with a
-time to live. One job at a time may check a code for it: it reserves the challenge, for a bounded
-time, so that a reservation whose job never ran ends by itself.
+`fittrack:challenge:<sha256>` (hash: pending, attempts_left, client, origin, job, reserved_until,
+rejected), with a time to live. Only the client that opened it can answer it. One job at a time may
+check a code for it: it reserves the challenge, for a bounded time, so that a reservation whose job
+never ran ends by itself.
 """
 
 import math
 import time
+import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +18,7 @@ from redis import Redis
 
 from shared.errors import ChallengeBusyError, ChallengeNotFoundError, SealBrokenError
 from shared.garmin import PendingSignIn
+from shared.origin import UNKNOWN, Origin
 from shared.redis_connection import redis_errors_translated, script
 from shared.sealing import Keyring, Purpose, new_token, token_hash
 
@@ -35,10 +38,11 @@ class NewChallenge:
 
 @dataclass(frozen=True)
 class OpenChallenge:
-    """A challenge reserved for one job."""
+    """A challenge reserved for one job. `origin` is who asked for the sign-in."""
 
     pending: PendingSignIn
     attempts_left: int
+    origin: Origin = UNKNOWN
 
 
 class ChallengeStore:
@@ -55,12 +59,14 @@ class ChallengeStore:
         self._finish = script(redis, "challenge_finish")
 
     @redis_errors_translated
-    def create(self, pending: PendingSignIn) -> NewChallenge:
+    def create(self, pending: PendingSignIn, origin: Origin = UNKNOWN) -> NewChallenge:
         challenge_id = new_token()
         name = token_hash(challenge_id)
         fields: dict[Any, Any] = {
             "pending": self._seal(name, pending),
             "attempts_left": self._attempts,
+            "client": str(origin.client_id or ""),
+            "origin": origin.model_dump_json(),
         }
         expires_at = datetime.now(UTC) + timedelta(seconds=self._ttl)
         with self._redis.pipeline(transaction=True) as pipe:
@@ -70,27 +76,32 @@ class ChallengeStore:
         return NewChallenge(SecretStr(challenge_id), expires_at, self._attempts)
 
     @redis_errors_translated
-    def reserve(self, challenge_id: SecretStr, job_id: str) -> OpenChallenge:
+    def reserve(
+        self, challenge_id: SecretStr, job_id: str, client_id: uuid.UUID | None = None
+    ) -> OpenChallenge:
         """Reserves the challenge for a job; again, for the job that has it already.
 
-        Raises ChallengeNotFoundError, also if what is kept does not open, and ChallengeBusyError.
+        Raises ChallengeNotFoundError, also if it is another client's or what is kept does not
+        open, and ChallengeBusyError.
         """
         name = token_hash(challenge_id.get_secret_value())
         now = int(time.time() * 1000)
         until = now + RESERVATION_SECONDS * 1000
-        answer = self._begin(keys=[_key(name)], args=[job_id, now, until])
+        client = str(client_id or "")
+        answer = self._begin(keys=[_key(name)], args=[job_id, now, until, client])
         if answer[0] == b"missing":
             raise ChallengeNotFoundError
         if answer[0] == b"busy":
             left = math.ceil(int(answer[1]) / 1000)
             raise ChallengeBusyError(retry_after=min(left, _TYPICAL_CHECK_SECONDS))
         sealed, attempts_left = answer[1], int(answer[2])
+        origin = Origin.model_validate_json(answer[3])
         try:
             revealed = self._keyring.open(sealed, Purpose.CHALLENGE, name)
         except SealBrokenError:  # its key was dropped, or it is another challenge's
             self._finish(keys=[_key(name)], args=[job_id])
             raise ChallengeNotFoundError from None
-        return OpenChallenge(PendingSignIn.from_revealed(revealed), attempts_left)
+        return OpenChallenge(PendingSignIn.from_revealed(revealed), attempts_left, origin)
 
     @redis_errors_translated
     def release(self, challenge_id: SecretStr, job_id: str) -> int | None:

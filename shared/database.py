@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from shared.errors import ConfigurationError, ServiceUnavailableError
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The newest of `shared/migrations/versions`: asking alembic would cost a worker 10 MB."""
 
 _TRANSACTION_TRIES = 5

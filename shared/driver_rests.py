@@ -5,6 +5,7 @@ row it was refused), both with a time to live.
 """
 
 import math
+from collections.abc import Iterable
 
 from redis import Redis
 
@@ -41,6 +42,10 @@ class DriverRests:
         """Seconds until the driver may be tried again; 0: now."""
         left = int(self._redis.pttl(_rest(driver)))
         return math.ceil(left / 1000) if left > 0 else 0
+
+    def shortest(self, drivers: Iterable[str]) -> int:
+        """Seconds until one of them may be tried again; 0: one may be tried now."""
+        return min(self.remaining(driver) for driver in drivers)
 
 
 def _rest(driver: str) -> str:

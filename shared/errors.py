@@ -18,15 +18,47 @@ class SealBrokenError(FitTrackError):
 
 
 class ServiceUnavailableError(FitTrackError):
-    """Redis, the broker or the database did not answer in time."""
+    """Redis, the broker or the database did not answer in time; or Garmin refuses every driver.
 
-    def __init__(self, what: str) -> None:
+    `retry_after` is in seconds.
+    """
+
+    def __init__(self, what: str, retry_after: int = 5) -> None:
         super().__init__(what)
         self.what = what
+        self.retry_after = retry_after
 
 
 class UnauthorizedError(FitTrackError):
     """No, an unknown, a revoked or an expired bearer token."""
+
+
+class UnknownClientError(FitTrackError):
+    """No client has this key."""
+
+
+class InvalidClientNameError(FitTrackError):
+    """A client's name is 1 to 64 letters, digits, dots, dashes or underscores."""
+
+
+class ClientExistsError(FitTrackError):
+    """There is a client with this name."""
+
+
+class LinkNotFoundError(FitTrackError):
+    """This client has linked no Garmin account to this id of its own."""
+
+
+class SignInInProgressError(FitTrackError):
+    """A sign-in for the same Garmin account is running."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("sign-in in progress")
+        self.retry_after = retry_after
+
+
+class IdempotencyKeyReusedError(FitTrackError):
+    """The same Idempotency-Key came with another body."""
 
 
 class JobNotFoundError(FitTrackError):

@@ -1,5 +1,6 @@
 """What is said about a Garmin account between the rooms: credentials, pending sign-ins, tokens."""
 
+import unicodedata
 from datetime import datetime
 from enum import StrEnum
 
@@ -19,6 +20,15 @@ class Credentials(Sealable):
     username: Secret
     password: Secret
     domain: GarminDomain = GarminDomain.COM
+
+    @property
+    def account(self) -> str:
+        """The account's name as Garmin takes it: case and width of letters make no difference.
+
+        Personal: hash it before it is kept.
+        """
+        name = unicodedata.normalize("NFKC", self.username.get_secret_value())
+        return f"{self.domain}:{name.strip().casefold()}"
 
 
 class CodeSubmission(Sealable):

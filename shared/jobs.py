@@ -1,8 +1,11 @@
 """Jobs in Redis: one hash each, a lease for the worker that runs it, and its sealed input.
 
-`fittrack:job:<id>` (hash: kind, status, stage, poll_hash, owner, runs, progress,
-outcome),
-`fittrack:job:<id>:lease` (the owner), `fittrack:job:<id>:input` (sealed, gone when the job ends).
+`fittrack:job:<id>` (hash: kind, status, stage, poll_hash, origin, owner, runs, progress, outcome,
+sent, and the names of the two keys below that are the job's),
+`fittrack:job:<id>:lease` (the owner), `fittrack:job:<id>:input` (sealed, gone when the job ends),
+`fittrack:account:<keyed hash>` (the job that signs this Garmin account in),
+`fittrack:idempotency:<keyed hash>` (hash: body, job, poll_token): both say nothing once the job is
+gone.
 All of them have a time to live. Every step is published on `CHANNEL` with the job id.
 """
 
@@ -14,18 +17,28 @@ from typing import cast
 from pydantic import SecretStr
 from redis import Redis
 
-from shared import tallies
-from shared.errors import JobLostError, JobNotFoundError, SealBrokenError
+from shared import event_outbox, tallies
+from shared.errors import (
+    IdempotencyKeyReusedError,
+    JobLostError,
+    JobNotFoundError,
+    SealBrokenError,
+    SignInInProgressError,
+)
+from shared.events import Event, EventKind
 from shared.job_states import (
     OUTCOME_TYPES,
     TRANSITIONS,
+    CodeAsked,
     Failure,
     JobErrorCode,
     JobKind,
     JobStage,
     JobStatus,
     Outcome,
+    Success,
 )
+from shared.origin import UNKNOWN, Origin
 from shared.redis_connection import redis_errors_translated, script
 from shared.sealing import Keyring, Purpose, new_token, token_hash
 from shared.secret import Sealable
@@ -37,6 +50,18 @@ LEASE_SECONDS = 15
 OUTCOME_SECONDS = 120
 """How long an outcome can be polled at the least."""
 
+_TYPICAL_SIGN_IN_SECONDS = 5
+
+
+_LOCKS = {JobKind.LOGIN: "alone", JobKind.MFA_COMPLETION: "mark"}
+"""What a job does about its account: a login runs alone; a code is checked in any case, but no
+login may start meanwhile, whose new code would make this one void."""
+
+_REQUESTED = {
+    JobKind.LOGIN: EventKind.SIGN_IN_REQUESTED,
+    JobKind.MFA_COMPLETION: EventKind.CODE_SUBMITTED,
+}
+
 
 class JobBusyError(JobLostError):
     """Another worker holds the job's lease."""
@@ -44,11 +69,23 @@ class JobBusyError(JobLostError):
 
 @dataclass(frozen=True)
 class NewJob:
-    """A job as its submitter sees it. `expires_in` is in seconds."""
+    """A job as its submitter sees it. `expires_in` is in seconds.
+
+    `unsent`: nobody has said yet that its message was sent.
+    """
 
     job_id: str
     poll_token: SecretStr
     expires_in: int
+    unsent: bool = True
+
+
+@dataclass(frozen=True)
+class Repeatable:
+    """A submission that its client may send again: keyed hashes of its key and of its body."""
+
+    name: str
+    body: str
 
 
 @dataclass(frozen=True)
@@ -76,6 +113,7 @@ class Claim:
     runs: int
     input: bytes | None = field(repr=False)
     progress: bytes | None = field(repr=False)
+    origin: Origin = UNKNOWN
 
 
 class JobStore:
@@ -85,6 +123,8 @@ class JobStore:
         self._redis = redis
         self._keyring = keyring
         self._ttl = ttl
+        self._create = script(redis, "job_create")
+        self._confirm = script(redis, "job_confirm")
         self._discard = script(redis, "job_discard")
         self._claim = script(redis, "job_claim")
         self._move = script(redis, "job_move")
@@ -97,31 +137,87 @@ class JobStore:
         return str(uuid.uuid4())
 
     @redis_errors_translated
-    def create(self, job_id: str, kind: JobKind, work: Sealable) -> NewJob:
-        """Keeps a new job and, sealed, what its worker needs."""
+    def create(
+        self,
+        job_id: str,
+        kind: JobKind,
+        work: Sealable,
+        origin: Origin = UNKNOWN,
+        repeatable: Repeatable | None = None,
+    ) -> NewJob:
+        """Keeps a new job and, sealed, what its worker needs; or finds the one it repeats.
+
+        Raises IdempotencyKeyReusedError, and SignInInProgressError for a login whose account has a
+        job that runs.
+        """
         poll_token = new_token()
         fields = {
             "kind": kind,
             "status": JobStatus.QUEUED,
             "stage": JobStage.WAITING_FOR_WORKER,
             "poll_hash": token_hash(poll_token),
+            "origin": origin.model_dump_json(exclude_none=True),
             "runs": 0,
         }
         sealed = self._keyring.seal(work.reveal(), Purpose.JOB_INPUT, job_id)
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(_job(job_id), mapping={k: str(v) for k, v in fields.items()})
-            pipe.expire(_job(job_id), self._ttl)
-            pipe.set(_input(job_id), sealed, ex=self._ttl)
-            pipe.execute()
-        return NewJob(job_id, SecretStr(poll_token), self._ttl)
+        lock = "" if origin.account is None else _LOCKS[kind]
+        kept_token = b""
+        if repeatable is not None:
+            kept_token = self._keyring.seal(poll_token.encode(), Purpose.POLL_TOKEN, job_id)
+        event = Event.of(_REQUESTED[kind], origin, job_id=job_id).model_dump_json(exclude_none=True)
+        keys = [_job(job_id), _input(job_id), _account(origin.account or ""), event_outbox.KEY]
+        flat = [str(part) for pair in fields.items() for part in pair]
+        answer = self._create(
+            keys=[_idempotency(repeatable), *keys],
+            args=[
+                repeatable.body if repeatable else "",
+                _job(""),
+                job_id,
+                self._ttl * 1000,
+                sealed,
+                kept_token,
+                lock,
+                event,
+                event_outbox.MOST,
+                event_outbox.SECONDS,
+                *flat,
+            ],
+        )
+        if answer[0] == b"busy":
+            raise SignInInProgressError(_TYPICAL_SIGN_IN_SECONDS)
+        return self._repeated(answer) or NewJob(job_id, SecretStr(poll_token), self._ttl)
+
+    @redis_errors_translated
+    def find_repeated(self, repeatable: Repeatable) -> NewJob | None:
+        """The job that an earlier, equal submission has made. Raises IdempotencyKeyReusedError."""
+        args = [repeatable.body, _job("")]
+        return self._repeated(self._create(keys=[_idempotency(repeatable)], args=args))
+
+    @redis_errors_translated
+    def confirm(self, job_id: str) -> bool:
+        """The job's message was sent: nobody takes it back any more. False if somebody has."""
+        return bool(self._confirm(keys=[_job(job_id)]))
+
+    def _repeated(self, answer: list[bytes]) -> NewJob | None:
+        if answer[0] == b"other":
+            raise IdempotencyKeyReusedError
+        if answer[0] != b"same":
+            return None
+        _, known, sealed, ms_left, unsent = answer
+        try:
+            poll_token = self._keyring.open(sealed, Purpose.POLL_TOKEN, known.decode())
+        except SealBrokenError:  # its key was dropped, or it is another job's
+            raise IdempotencyKeyReusedError from None
+        seconds = max(1, int(ms_left) // 1000)
+        return NewJob(known.decode(), SecretStr(poll_token.decode()), seconds, bool(int(unsent)))
 
     @redis_errors_translated
     def discard(self, job_id: str) -> bool:
         """Takes back a job whose message may not have been sent.
 
-        False if a worker has it already: then the message did arrive.
+        False if a worker has it already, or somebody else has sent the message.
         """
-        return bool(self._discard(keys=[_job(job_id), _input(job_id)]))
+        return bool(self._discard(keys=[_job(job_id), _input(job_id)], args=[job_id]))
 
     @redis_errors_translated
     def view(self, job_id: str, poll_token: str) -> JobView:
@@ -160,9 +256,15 @@ class JobStore:
             raise JobBusyError
         if answer[0] != b"claimed":
             raise JobNotFoundError
-        _, kind, runs, work, progress = answer
+        _, kind, runs, work, progress, origin = answer
         return Claim(
-            job_id, owner, JobKind(kind.decode()), int(runs), work or None, progress or None
+            job_id,
+            owner,
+            JobKind(kind.decode()),
+            int(runs),
+            work or None,
+            progress or None,
+            Origin.model_validate_json(origin),
         )
 
     def open_input[T: Sealable](self, claim: Claim, model: type[T]) -> T | None:
@@ -203,7 +305,8 @@ class JobStore:
         sealed = self._keyring.seal(outcome.reveal(), Purpose.JOB_OUTCOME, claim.job_id)
         status = next(s for s, kind in OUTCOME_TYPES.items() if isinstance(outcome, kind))
         result = outcome.code if isinstance(outcome, Failure) else status
-        self._apply(claim, status, {"outcome": sealed}, OUTCOME_SECONDS, result)
+        event = _event(claim, outcome).model_dump_json(exclude_none=True)
+        self._apply(claim, status, {"outcome": sealed}, OUTCOME_SECONDS, result, event)
         return str(result)
 
     @redis_errors_translated
@@ -214,14 +317,17 @@ class JobStore:
         fields: dict[str, bytes],
         least_ttl: int = 0,
         result: str = "",
+        event: str = "",
     ) -> None:
         allowed = "".join(f"|{status}" for status in JobStatus if to in TRANSITIONS[status]) + "|"
         flat: list[str | bytes] = [part for pair in fields.items() for part in pair]
         step = (claim.owner, allowed, to, int(to.ended), least_ttl * 1000, CHANNEL)
         tally = (f"{claim.kind}:{result}", tallies.SECONDS)
+        telling = (event, event_outbox.MOST, event_outbox.SECONDS)
+        keys = [_job(claim.job_id), _lease(claim.job_id), _input(claim.job_id)]
         moved = self._move(
-            keys=[_job(claim.job_id), _lease(claim.job_id), _input(claim.job_id), tallies.KEY],
-            args=[*step, claim.job_id, *tally, *flat],
+            keys=[*keys, tallies.KEY, event_outbox.KEY],
+            args=[*step, claim.job_id, *tally, *telling, *flat],
         )
         if not moved:
             raise JobLostError
@@ -244,3 +350,32 @@ def _lease(job_id: str) -> str:
 
 def _input(job_id: str) -> str:
     return f"fittrack:job:{job_id}:input"
+
+
+def _account(account: str) -> str:
+    return f"fittrack:account:{account}"
+
+
+def _idempotency(repeatable: Repeatable | None) -> str:
+    return f"fittrack:idempotency:{repeatable.name if repeatable else ''}"
+
+
+def _event(claim: Claim, outcome: Outcome) -> Event:
+    """How a job's end is told to the audit log."""
+    match outcome:
+        case Success():
+            user_id, session_id = uuid.UUID(outcome.user_id), uuid.UUID(outcome.session_id)
+            return Event.of(
+                EventKind.SIGNED_IN,
+                claim.origin,
+                user_id=user_id,
+                session_id=session_id,
+                job_id=claim.job_id,
+            )
+        case CodeAsked():
+            kind, how = EventKind.CODE_REQUESTED, outcome.mfa_type
+        case Failure(code=JobErrorCode.MFA_CODE_INVALID):
+            kind, how = EventKind.CODE_WRONG, str(outcome.code)
+        case Failure():
+            kind, how = EventKind.SIGN_IN_FAILED, str(outcome.code)
+    return Event.of(kind, claim.origin, how, job_id=claim.job_id)

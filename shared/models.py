@@ -8,6 +8,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     ForeignKey,
+    Index,
     LargeBinary,
     MetaData,
     String,
@@ -98,8 +99,63 @@ class UserSession(Base):
     user_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), index=True
     )
+    client_id: Mapped[uuid.UUID | None]
+    """Which app opened it; no foreign key, so that removing a client leaves the row as it was."""
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+
+
+class ApiClient(Base):
+    """An app that embeds this service: only the SHA-256 of its key, in hex."""
+
+    __tablename__ = "api_clients"
+    __table_args__ = (
+        CheckConstraint("length(key_hash) = 64", name="key_hash"),
+        CheckConstraint("name <> ''", name="name"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    key_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+
+
+class ClientLink(Base):
+    """A client's own id for a person, and the Garmin tokens that belong to it."""
+
+    __tablename__ = "client_links"
+
+    client_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("api_clients.id", ondelete="CASCADE"), primary_key=True
+    )
+    client_user_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    user_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("garmin_tokens.user_id", ondelete="CASCADE"), index=True
+    )
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class AuthEvent(Base):
+    """One line of the audit log. Only added, never changed; no foreign keys, so it outlives all."""
+
+    __tablename__ = "auth_events"
+    __table_args__ = (
+        Index("ix_auth_events_account_at", "account", "at"),
+        Index("ix_auth_events_user_id_at", "user_id", "at"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    outcome: Mapped[str] = mapped_column(String(64))
+    account: Mapped[str | None] = mapped_column(String(64))
+    user_id: Mapped[uuid.UUID | None]
+    client_id: Mapped[uuid.UUID | None]
+    session_id: Mapped[uuid.UUID | None]
+    job_id: Mapped[str | None] = mapped_column(String(36))
+    address: Mapped[str | None] = mapped_column(String(64))
+    request_id: Mapped[str | None] = mapped_column(String(64))

@@ -31,6 +31,7 @@ class Purpose(StrEnum):
     JOB_INPUT = "job-input"
     JOB_PROGRESS = "job-progress"
     JOB_OUTCOME = "job-outcome"
+    POLL_TOKEN = "poll-token"  # noqa: S105 - a name, no secret
     CHALLENGE = "challenge"
     GARMIN_TOKENS = "garmin-tokens"
 

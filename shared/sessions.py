@@ -8,18 +8,14 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from shared.errors import UnauthorizedError
+from shared.events import Event, EventKind, EventLog
 from shared.models import GarminToken, User, UserSession
+from shared.origin import UNKNOWN, Origin
 from shared.sealing import token_hash
+from shared.tokens import GarminLink, garmin_link
 
-
-@dataclass(frozen=True)
-class GarminLink:
-    """What may be told about the Garmin tokens of a person without opening them."""
-
-    domain: str
-    driver: str
-    access_expires_at: datetime
-    refresh_expires_at: datetime
+IDLE_SECONDS = 7 * 86_400
+_SEEN_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -35,33 +31,47 @@ class SessionView:
 
 
 class SessionRepository:
-    """Sessions, within the caller's transaction."""
+    """Sessions, within the caller's transaction. One that nobody uses for `idle` seconds ends."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, idle: int = IDLE_SECONDS) -> None:
         self._session = session
+        self._idle = timedelta(seconds=idle)
+
+    def expiry(self, session_id: uuid.UUID) -> datetime | None:
+        """When a session expires that an earlier try has opened; None if there is none."""
+        row = self._session.get(UserSession, session_id)
+        return None if row is None else row.expires_at
 
     def open(
-        self, session_id: uuid.UUID, user_id: uuid.UUID, access_token: str, lifetime: timedelta
+        self,
+        session_id: uuid.UUID,
+        user_id: uuid.UUID,
+        access_token: str,
+        lifetime: timedelta,
+        origin: Origin = UNKNOWN,
     ) -> datetime:
-        """Opens the session, or finds it opened by an earlier try. Returns when it expires."""
-        existing = self._session.get(UserSession, session_id)
-        if existing is not None:
-            return existing.expires_at
+        """Opens a session. Returns when it expires at the latest."""
         now = datetime.now(UTC)
         row = UserSession(
             id=session_id,
             user_id=user_id,
+            client_id=origin.client_id,
             token_hash=token_hash(access_token),
             created_at=now,
             last_seen_at=now,
             expires_at=now + lifetime,
         )
         self._session.add(row)
-        self._session.flush()
+        event = Event.of(EventKind.SESSION_OPENED, origin, user_id=user_id, session_id=session_id)
+        EventLog(self._session).append(event)
         return row.expires_at
 
     def find(self, access_token: str) -> SessionView:
-        """The session of an access token. Raises UnauthorizedError if it is not valid."""
+        """The session of an access token, which is in use by that.
+
+        Raises UnauthorizedError if it is not valid.
+        """
+        now = datetime.now(UTC)
         row = self._session.execute(
             select(UserSession, User, GarminToken)
             .join(User, User.id == UserSession.user_id)
@@ -70,38 +80,60 @@ class SessionRepository:
                 # The hash of 256 random bits: how long the index looks tells nothing of the token.
                 UserSession.token_hash == token_hash(access_token),
                 UserSession.revoked_at.is_(None),
-                UserSession.expires_at > datetime.now(UTC),
+                UserSession.expires_at > now,
+                UserSession.last_seen_at > now - self._idle,
             )
         ).one_or_none()
         if row is None:
             raise UnauthorizedError
         session, user, token = row
+        self._see(session, now)
         return SessionView(
             session_id=session.id,
             user_id=user.id,
             display_name=user.display_name,
             created_at=session.created_at,
             expires_at=session.expires_at,
-            garmin=_link(user, token),
+            garmin=garmin_link(user, token),
         )
 
-    def end(self, session_id: uuid.UUID) -> None:
+    def end(self, session_id: uuid.UUID, origin: Origin = UNKNOWN) -> None:
         """Logs one session out."""
-        self._revoke(UserSession.id == session_id)
+        self._revoke(UserSession.id == session_id, origin, "log_out")
 
-    def end_all(self, user_id: uuid.UUID) -> None:
+    def end_all(self, user_id: uuid.UUID, origin: Origin = UNKNOWN) -> None:
         """Logs a person out everywhere."""
-        self._revoke(UserSession.user_id == user_id)
+        self._revoke(UserSession.user_id == user_id, origin, "log_out_everywhere")
 
-    def _revoke(self, which: ColumnElement[bool]) -> None:
+    def end_unlinked(
+        self, user_id: uuid.UUID, origin: Origin, client_id: uuid.UUID | None = None
+    ) -> None:
+        """Ends the sessions of a person whose tokens are gone; of one client alone, if given."""
+        which = UserSession.user_id == user_id
+        if client_id is not None:
+            which &= UserSession.client_id == client_id
+        self._revoke(which, origin, "unlinked")
+
+    def _see(self, session: UserSession, now: datetime) -> None:
+        """Written at most once a minute, also where several requests come at once."""
+        stale = now - _SEEN_EVERY
+        if session.last_seen_at > stale:
+            return
         self._session.execute(
+            update(UserSession)
+            .where(UserSession.id == session.id, UserSession.last_seen_at <= stale)
+            .values(last_seen_at=now)
+        )
+
+    def _revoke(self, which: ColumnElement[bool], origin: Origin, how: str) -> None:
+        ended = self._session.execute(
             update(UserSession)
             .where(which, UserSession.revoked_at.is_(None))
             .values(revoked_at=datetime.now(UTC))
-        )
-
-
-def _link(user: User, token: GarminToken | None) -> GarminLink | None:
-    if token is None or token.refresh_expires_at <= datetime.now(UTC):
-        return None
-    return GarminLink(user.domain, token.driver, token.access_expires_at, token.refresh_expires_at)
+            .returning(UserSession.id, UserSession.user_id)
+        ).all()
+        events = [
+            Event.of(EventKind.SESSION_ENDED, origin, how, user_id=user_id, session_id=session_id)
+            for session_id, user_id in ended
+        ]
+        EventLog(self._session).append(*events)

@@ -1,9 +1,11 @@
 """Settings from the environment. Read only in the entry files, handed on from there."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+from limits import parse_many
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
@@ -21,6 +23,7 @@ from shared.sealing import Keyring
 
 PREFIX = "FITTRACK_"
 KNOWN_DRIVERS = ("garth", "garminconnect")
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 
 class _FileSource(PydanticBaseSettingsSource):
@@ -70,6 +73,18 @@ def _check_database_url(url: SecretStr) -> SecretStr:
         raise ValueError(message)
     return url
 
+
+def _check_notation(value: str) -> str:
+    try:
+        parse_many(value)
+    except ValueError:
+        message = "must read like 20/minute;100/hour"
+        raise ValueError(message) from None
+    return value
+
+
+RateLimitNotation = Annotated[str, AfterValidator(_check_notation)]
+"""The notation of the `limits` library: one or more windows, each with a limit of its own."""
 
 RedisUrl = Annotated[SecretStr, AfterValidator(_check_redis_url)]
 
@@ -130,17 +145,52 @@ class Settings(DatabaseSettings):
     """Seconds a person has for the code."""
 
     session_ttl: int = Field(30 * 86_400, ge=60)
-    """Seconds a user session lasts."""
+    """Seconds a user session lasts at the most."""
+
+    session_idle_ttl: int = Field(7 * 86_400, ge=60)
+    """Seconds after which a user session that nobody uses ends."""
 
     mfa_attempts: int = Field(3, ge=1, le=10)
     """Codes that may be tried for one challenge."""
 
+    limit_login_per_ip: RateLimitNotation = "20/minute;100/hour"
+    """Sign-ins that one address may submit."""
+
+    limit_login_per_account: RateLimitNotation = "5/15minute;20/day"
+    """Sign-ins of one Garmin account that may fail."""
+
+    limit_code_per_ip: RateLimitNotation = "30/minute"
+    """Codes that one address may submit."""
+
+    limit_code_per_challenge: RateLimitNotation = "20/hour"
+    """Codes that may be submitted for one challenge, also where Garmin gave no verdict on them."""
+
+    require_client_key: bool = False
+    """Whether sign-ins and codes are taken from known apps alone."""
+
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins whose pages may use the API from a browser, comma-separated. None by default."""
+
+    event_days: int = Field(90, ge=1, le=3650)
+    """Days the audit log is kept."""
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        return _split(value)
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_ORIGIN.fullmatch(origin) for origin in value):
+            message = "must name origins as browsers do: https://app.example.com, without a path"
+            raise ValueError(message)
+        return value
+
     @field_validator("garmin_drivers", mode="before")
     @classmethod
     def _split_drivers(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+        return _split(value)
 
     @field_validator("garmin_drivers")
     @classmethod
@@ -159,6 +209,12 @@ class Settings(DatabaseSettings):
     def queue_url(self) -> str:
         """Where Celery's messages go."""
         return (self.broker_url or self.redis_url).get_secret_value()
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
 
 
 def _reason(kind: str, message: str) -> str:

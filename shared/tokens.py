@@ -1,14 +1,34 @@
 """Garmin tokens in the database, encrypted."""
 
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from shared.events import Event, EventKind, EventLog
 from shared.garmin import GarminTokens
-from shared.models import GarminToken
+from shared.models import GarminToken, User
+from shared.origin import UNKNOWN, Origin
 from shared.sealing import Keyring, Purpose
+
+
+@dataclass(frozen=True)
+class GarminLink:
+    """What may be told about the Garmin tokens of a person without opening them."""
+
+    domain: str
+    driver: str
+    access_expires_at: datetime
+    refresh_expires_at: datetime
+
+
+def garmin_link(user: User, token: GarminToken | None) -> GarminLink | None:
+    """None where there are no tokens, or they can no longer be refreshed."""
+    if token is None or token.refresh_expires_at <= datetime.now(UTC):
+        return None
+    return GarminLink(user.domain, token.driver, token.access_expires_at, token.refresh_expires_at)
 
 
 class SealedTokens:
@@ -75,15 +95,18 @@ class TokenRepository:
         row.updated_at = now
         self._session.flush()
 
-    def load(self, user_id: uuid.UUID) -> GarminTokens | None:
+    def load(self, user_id: uuid.UUID, origin: Origin = UNKNOWN) -> GarminTokens | None:
         """The tokens; None when there are none or they can no longer be refreshed.
 
-        Raises SealBrokenError if what lies there does not open.
+        That they were read is told to the audit log. Raises SealBrokenError if what lies there does
+        not open.
         """
         row = self._session.get(GarminToken, user_id)
         if row is None or row.refresh_expires_at <= datetime.now(UTC):
             return None
         revealed = self._keyring.open(row.ciphertext, Purpose.GARMIN_TOKENS, str(user_id))
+        event = Event.of(EventKind.TOKENS_READ, origin, row.driver, user_id=user_id)
+        EventLog(self._session).append(event)
         return GarminTokens.from_revealed(revealed)
 
     def delete(self, user_id: uuid.UUID) -> bool:

@@ -38,7 +38,7 @@ class DriverChain:
             else:
                 self._rests.accepted(name)
                 return result
-        raise GarminRateLimitedError(retry_after=self._shortest_rest())
+        raise GarminRateLimitedError(retry_after=max(1, self._rests.shortest(self._drivers)))
 
     def finish(self, pending: PendingSignIn, code: str) -> SignedIn:
         """With the driver that began it: a half-done session can't change libraries."""
@@ -56,6 +56,3 @@ class DriverChain:
         if name not in self._drivers:
             raise InterruptedSignInError
         return self._drivers[name]
-
-    def _shortest_rest(self) -> int:
-        return max(1, min(self._rests.remaining(name) for name in self._drivers))

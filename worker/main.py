@@ -22,10 +22,12 @@ def _run_job(job_id: str) -> str:
 def _prepare(**_: object) -> None:
     # Here and not at import: Flower imports this module too, and runs no jobs.
     global _runner  # noqa: PLW0603, RUF100 - built once, by the process's entry
-    from worker.startup import build_runner
+    from worker.startup import build_housekeeping, build_runner, open_database
 
     try:
-        _runner = build_runner(settings)
+        database = open_database(settings)
+        _runner = build_runner(settings, database)
+        build_housekeeping(settings, database).start()
     except ConfigurationError as error:
         sys.exit(f"fittrack-auth worker: {error}")
 

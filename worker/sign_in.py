@@ -30,6 +30,7 @@ from shared.job_states import (
     Success,
 )
 from shared.jobs import Claim, JobStore
+from shared.rate_limits import RateLimit
 from shared.sealing import new_token
 from shared.secret import Sealable, Secret
 from worker.chain import DriverChain
@@ -43,6 +44,15 @@ _CHALLENGE_IS_OVER = (
     errors.SignInExpiredError,
     errors.InterruptedSignInError,
 )
+_FAILED_SIGN_INS = {
+    JobErrorCode.INVALID_CREDENTIALS,
+    JobErrorCode.MFA_ATTEMPTS_EXHAUSTED,
+    JobErrorCode.ACCOUNT_LOCKED,
+    JobErrorCode.CAPTCHA_REQUIRED,
+}
+"""What counts against an account: Garmin's verdicts on the person, and nothing that is our own or
+Garmin's trouble."""
+
 _STORE_PATIENCE = 10.0
 _LONGEST_PAUSE = 5.0
 
@@ -74,6 +84,7 @@ class SignInRunner:
     challenges: ChallengeStore
     chain: DriverChain
     accounts: Accounts
+    failures: RateLimit
     keeper: LeaseKeeper
 
     def run(self, job_id: str) -> str:
@@ -87,13 +98,25 @@ class SignInRunner:
             claim, _DEADLINES[claim.kind], on_timeout=lambda: self._time_out(claim)
         ) as lease:
             try:
-                return self.jobs.end(claim, self._outcome(claim, lease))
+                outcome = self._outcome(claim, lease)
+                self._count(claim, outcome)
+                return self.jobs.end(claim, outcome)
             except errors.JobLostError:
                 _log.warning("job %s was lost to its deadline or to another worker", job_id)
                 return "lost"
             except (StoringDelayedError, errors.ServiceUnavailableError):
                 self.jobs.release(claim)
                 raise
+
+    def _count(self, claim: Claim, outcome: Outcome) -> None:
+        """Failed sign-ins stand against the account until one goes through."""
+        account = claim.origin.account
+        if account is None:
+            return
+        if isinstance(outcome, Failure) and outcome.code in _FAILED_SIGN_INS:
+            self.failures.count(account)
+        elif isinstance(outcome, Success):
+            self.failures.clear(account)
 
     def _outcome(self, claim: Claim, lease: Lease) -> Outcome:
         try:
@@ -117,7 +140,7 @@ class SignInRunner:
             begin = self._login if claim.kind is JobKind.LOGIN else self._complete_mfa
             reached = begin(claim)
         if isinstance(reached, Progress):
-            return self._store(lease, self._identified(claim, reached))
+            return self._store(claim, lease, self._identified(claim, reached))
         return reached
 
     def _login(self, claim: Claim) -> Progress | CodeAsked:
@@ -128,7 +151,7 @@ class SignInRunner:
         result = self.chain.sign_in(credentials)
         if isinstance(result, SignedIn):
             return self._keep(claim, result)
-        challenge = self.challenges.create(result.pending)
+        challenge = self.challenges.create(result.pending, claim.origin)
         return CodeAsked(
             challenge_id=challenge.challenge_id,
             mfa_type=result.pending.mfa_type,
@@ -158,7 +181,8 @@ class SignInRunner:
 
     def _reserved(self, claim: Claim, challenge_id: SecretStr) -> PendingSignIn:
         try:
-            return self.challenges.reserve(challenge_id, claim.job_id).pending
+            client_id = claim.origin.client_id
+            return self.challenges.reserve(challenge_id, claim.job_id, client_id).pending
         except errors.ChallengeNotFoundError:
             raise errors.SignInExpiredError from None
         except errors.ChallengeBusyError:
@@ -206,14 +230,18 @@ class SignInRunner:
         self.jobs.keep_progress(claim, JobStage.STORING, progress)
         return progress
 
-    def _store(self, lease: Lease, progress: Progress) -> Success:
+    def _store(self, claim: Claim, lease: Lease, progress: Progress) -> Success:
         assert progress.identity is not None  # noqa: S101 - for the type checker
         identity = progress.identity
         lease.drop_deadline()
         try:
             stored = _repeated(
                 lambda: self.accounts.store(
-                    identity, progress.tokens, progress.session_id, progress.access_token
+                    identity,
+                    progress.tokens,
+                    progress.session_id,
+                    progress.access_token,
+                    claim.origin,
                 ),
                 errors.ServiceUnavailableError,
                 patience=_STORE_PATIENCE,

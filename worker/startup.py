@@ -8,13 +8,16 @@ from shared.challenges import ChallengeStore
 from shared.database import Database
 from shared.driver_rests import DriverRests
 from shared.errors import ConfigurationError
+from shared.event_outbox import EventOutbox
 from shared.jobs import JobStore
 from shared.quiet import silence_telltales
+from shared.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
 from shared.redis_connection import connect
 from shared.settings import Settings
 from worker.chain import DriverChain
 from worker.drivers.driver import GarminDriver
 from worker.drivers.http import GarminAdapter
+from worker.housekeeping import Housekeeping
 from worker.lease import LeaseKeeper
 from worker.sign_in import SignInRunner
 
@@ -31,13 +34,18 @@ def check_environment(environment: Mapping[str, str]) -> None:
         raise ConfigurationError(message)
 
 
-def build_runner(settings: Settings) -> SignInRunner:
+def open_database(settings: Settings) -> Database:
+    """Raises ConfigurationError if it does not answer or is not migrated."""
+    database = Database(settings.database_url.get_secret_value())
+    database.check_migrated()
+    return database
+
+
+def build_runner(settings: Settings, database: Database) -> SignInRunner:
     """Checks everything, then builds. Raises ConfigurationError with one line."""
     check_environment(os.environ)
     silence_telltales()
     keyring = settings.keyring()
-    database = Database(settings.database_url.get_secret_value())
-    database.check_migrated()
     url = settings.redis_url.get_secret_value()
     patient = connect(url, timeout=_REDIS_TIMEOUT, patience=_REDIS_PATIENCE)
     prompt = connect(url, timeout=_REDIS_TIMEOUT)
@@ -46,8 +54,14 @@ def build_runner(settings: Settings) -> SignInRunner:
         challenges=ChallengeStore(patient, keyring, settings.challenge_ttl, settings.mfa_attempts),
         chain=DriverChain(_drivers(settings.garmin_drivers), DriverRests(patient)),
         accounts=Accounts(database, keyring, settings.session_ttl),
+        failures=RateLimit(patient, LOGIN_PER_ACCOUNT, settings.limit_login_per_account),
         keeper=LeaseKeeper(JobStore(prompt, keyring, settings.job_ttl)),
     )
+
+
+def build_housekeeping(settings: Settings, database: Database) -> Housekeeping:
+    redis = connect(settings.redis_url.get_secret_value(), timeout=_REDIS_TIMEOUT)
+    return Housekeeping(EventOutbox(redis), database, settings.event_days)
 
 
 def _drivers(names: tuple[str, ...]) -> list[GarminDriver]:

@@ -15,10 +15,9 @@ import httpx
 from dev.processes import ROOT, Process, clean_environment, says
 from dev.servers import PostgresServer, RedisServer
 from dev.simulator.accounts import PASSWORD
-from dev.stack import BIN, Stack, new_key
+from dev.stack import BIN, LIMITS_OFF, Stack, new_key
 
 BARE = ROOT / "dev" / "bench" / "bare"
-_NO_LIMIT = "1000000/second"
 
 
 class GarminProcess(Process):
@@ -101,9 +100,7 @@ class Place:
             "FITTRACK_REDIS_URL": self.redis.url,
             "FITTRACK_DATABASE_URL": self.database_url,
             "FITTRACK_ENCRYPTION_KEYS": new_key("bench"),
-            # All of it comes from one address.
-            "FITTRACK_LIMIT_LOGIN_PER_IP": _NO_LIMIT,
-            "FITTRACK_LIMIT_LOGIN_PER_ACCOUNT": _NO_LIMIT,
+            **LIMITS_OFF,  # all of it comes from one address
         }
         return Stack(folder, settings, self.garmin.environment)
 

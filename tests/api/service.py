@@ -16,9 +16,10 @@ from pydantic import SecretStr
 from redis import Redis
 
 from dev.processes import NotReadyError, Process
-from dev.stack import Stack, new_key
+from dev.stack import LIMITS_OFF, Stack, new_key
 from shared.accounts import Accounts
 from shared.challenges import ChallengeStore, NewChallenge
+from shared.clients import ClientRepository
 from shared.database import Database
 from shared.garmin import (
     CodeSubmission,
@@ -29,6 +30,7 @@ from shared.garmin import (
     PendingSignIn,
 )
 from shared.jobs import Claim, JobStore
+from shared.origin import UNKNOWN, Origin
 from shared.redis_connection import connect
 from shared.sealing import Keyring
 
@@ -93,8 +95,10 @@ class Service:
         self.database.close()
         self.redis.close()
 
-    def submit(self, body: Mapping[str, Any] = CREDENTIALS) -> Job:
-        reply = self.client.post(LOGIN, json=dict(body))
+    def submit(self, body: Mapping[str, Any] | None = None, **headers: str) -> Job:
+        """A sign-in; of a person of its own, if nobody is named."""
+        somebody = {"username": f"{uuid4().hex}@example.com", "password": "correct horse"}
+        reply = self.client.post(LOGIN, json=dict(body or somebody), headers=headers)
         assert reply.status_code == 202, reply.text
         return Job(reply.json()["job_id"], reply.json()["poll_token"])
 
@@ -124,7 +128,7 @@ class Service:
         """A challenge, as a worker leaves one behind."""
         return self.challenges.create(pending(destination))
 
-    def sign_in(self, guid: str | None = None) -> Account:
+    def sign_in(self, guid: str | None = None, origin: Origin = UNKNOWN) -> Account:
         """A person with Garmin tokens and a session; with the same `guid`, the same person."""
         now = datetime.now(UTC).replace(microsecond=0)
         tokens = GarminTokens(
@@ -136,13 +140,25 @@ class Service:
         )
         identity = GarminIdentity(guid=guid or uuid4().hex, display_name="Läufer 🏃")
         session_id, access_token = uuid4(), secrets.token_urlsafe(32)
-        stored = self.accounts.store(identity, tokens, session_id, SecretStr(access_token))
+        stored = self.accounts.store(identity, tokens, session_id, SecretStr(access_token), origin)
         expires_at = stored.session_expires_at
         return Account(stored.user_id, session_id, access_token, expires_at, tokens)
 
+    def app_with_link(self, user_id: str, name: str = "") -> dict[str, str]:
+        """The header of a new app that has linked a Garmin account to this id."""
+        client, key = self.database.run(
+            lambda session: ClientRepository(session).add(name or uuid4().hex)
+        )
+        self.sign_in(origin=Origin(client_id=client.client_id, client_user_id=user_id))
+        return {"X-Client-Key": key}
+
     def kept(self) -> set[str]:
-        """The names of everything that this service keeps in Redis."""
-        return {key.decode() for key in self.redis.scan_iter("fittrack:*")}
+        """The names of everything that this service keeps in Redis for a person.
+
+        Limits and the audit log count also what came to nothing.
+        """
+        names = {key.decode() for key in self.redis.scan_iter("fittrack:*")}
+        return {n for n in names if not n.startswith(("fittrack:limit:", "fittrack:events"))}
 
     def count_reads(self) -> None:
         """From now on, for `until_read`."""
@@ -198,6 +214,7 @@ def settings(redis_url: str, folder: Path, **more: str) -> dict[str, str]:
         "FITTRACK_REDIS_URL": redis_url,
         "FITTRACK_DATABASE_URL": f"sqlite:///{folder}/api.db",
         "FITTRACK_ENCRYPTION_KEYS": new_key(),
+        **LIMITS_OFF,
         **more,
     }
 

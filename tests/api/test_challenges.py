@@ -83,7 +83,7 @@ def test_the_challenge_id_of_another_is_of_no_use_in_part(
 
 def test_a_refused_submission_makes_no_job(service: Service) -> None:
     assert_problem(service.send_code("x" * 43), 404, "challenge_not_found")
-    assert service.redis.dbsize() == 0
+    assert service.kept() == set()
 
 
 def test_a_job_id_is_no_challenge(service: Service) -> None:

@@ -52,6 +52,11 @@ _PARAMETER = {
             "description required deprecated allowEmptyValue allowReserved",
             **{"in": {"const": "query"}, "schema": _SCHEMA},
         ),
+        _object(
+            "name in schema",
+            "description required deprecated",
+            **{"in": {"const": "header"}, "schema": _SCHEMA},
+        ),
     ]
 }
 _RESPONSE = _object(
@@ -75,7 +80,14 @@ OPENAPI_3_1 = _object(
         "",
         "schemas securitySchemes",
         schemas=_map(_SCHEMA, r"^[a-zA-Z0-9._-]+$"),
-        securitySchemes=_map(_object("type scheme", "description", type={"const": "http"})),
+        securitySchemes=_map(
+            {
+                "oneOf": [
+                    _object("type scheme", "description", type={"const": "http"}),
+                    _object("type in name", "description", type={"const": "apiKey"}),
+                ]
+            }
+        ),
     ),
 )
 """What this document may hold of the OpenAPI 3.1 specification, and where."""
@@ -207,7 +219,7 @@ def test_every_route_is_described_and_nothing_else(
     app: Starlette, document: dict[str, Any]
 ) -> None:
     routes = {
-        (route.path, method)
+        (route.path_format, method)
         for route in app.routes
         if isinstance(route, Route)
         for method in (route.methods or set()) - {"HEAD"}
@@ -257,6 +269,15 @@ def real_replies(service: Service) -> Iterator[tuple[str, str, httpx.Response]]:
     account = service.sign_in()
     session, sessions = "/api/session", "/api/sessions"
     yield "get", session, client.get(session, headers=account.headers)
+    tokens, link = "/api/garmin/tokens", "/api/users/{user_id}/garmin"
+    yield "delete", tokens, client.delete(tokens, headers=service.sign_in().headers)
+    yield "delete", tokens, client.delete(tokens)
+    yield "get", link, client.get("/api/users/somebody/garmin")
+    yield "delete", link, client.delete("/api/users/somebody/garmin")
+    app = service.app_with_link("member-1")
+    for name in ("member-1", "nobody"):
+        yield "get", link, client.get(f"/api/users/{name}/garmin", headers=app)
+        yield "delete", link, client.delete(f"/api/users/{name}/garmin", headers=app)
     yield "delete", session, client.delete(session, headers=account.headers)
     yield "get", session, client.get(session, headers=account.headers)
     yield "delete", session, client.delete(session, headers=account.headers)

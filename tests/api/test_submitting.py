@@ -104,7 +104,7 @@ def test_every_submission_is_a_job_of_its_own(service: Service) -> None:
 
 def test_what_a_job_keeps_in_redis_expires(service: Service) -> None:
     service.submit()
-    assert len(service.kept()) == 2
+    assert len(service.kept()) == 3
     assert all(0 < service.redis.ttl(key) <= 900 for key in service.kept())
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 
 from dev.servers import PostgresServer, RedisServer
 from dev.simulator import Simulator
-from dev.stack import Stack, new_key
+from dev.stack import LIMITS_OFF, Stack, new_key
 from tests.end_to_end.client import Client
 
 
@@ -35,6 +35,7 @@ def running_stack(
         "FITTRACK_REDIS_URL": redis_server.url.replace("/0", "/5"),
         "FITTRACK_DATABASE_URL": database,
         "FITTRACK_ENCRYPTION_KEYS": new_key("test"),
+        **LIMITS_OFF,
     }
     with Stack(folder, settings, running_simulator.environment) as stack:
         yield stack.start()
@@ -67,6 +68,7 @@ def own_settings(real_redis_url: str, postgres_url: str) -> dict[str, str]:
         "FITTRACK_REDIS_URL": real_redis_url,
         "FITTRACK_DATABASE_URL": postgres_url,
         "FITTRACK_ENCRYPTION_KEYS": new_key("test"),
+        **LIMITS_OFF,
     }
 
 

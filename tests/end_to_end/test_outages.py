@@ -10,7 +10,7 @@ from redis import Redis
 
 from dev.servers import PostgresServer, RedisServer
 from dev.simulator import Simulator
-from dev.stack import Stack, new_key
+from dev.stack import LIMITS_OFF, Stack, new_key
 from tests.end_to_end.client import Client
 
 
@@ -31,6 +31,7 @@ def stack(
         "FITTRACK_REDIS_URL": own_redis.url,
         "FITTRACK_DATABASE_URL": postgres_url,
         "FITTRACK_ENCRYPTION_KEYS": new_key("test"),
+        **LIMITS_OFF,
     }
     with Stack(tmp_path, settings, garmin.environment) as stack:
         yield stack.start()
@@ -59,6 +60,7 @@ def test_what_garmin_gave_waits_for_a_database_that_is_away(
             "FITTRACK_REDIS_URL": own_redis.url,
             "FITTRACK_DATABASE_URL": first.url,
             "FITTRACK_ENCRYPTION_KEYS": new_key("test"),
+            **LIMITS_OFF,
         }
         with Stack(tmp_path, settings, garmin.environment) as stack:
             stack.start()

@@ -9,6 +9,7 @@ from sqlalchemy import create_engine, text
 from dev.simulator import Simulator
 from dev.simulator.accounts import PASSWORD
 from dev.stack import Stack
+from shared.models import Base
 from tests.end_to_end.client import Client, Json
 
 
@@ -131,18 +132,26 @@ def test_where_garth_is_refused_garminconnect_signs_in_and_garth_rests(
     assert garmin.counters()["by_client"]["GCM_ANDROID_DARK"] == asked_garth
 
 
-def test_where_every_driver_rests_the_job_fails_at_once(client: Client, garmin: Simulator) -> None:
+def test_where_every_driver_rests_a_submission_is_refused_at_once(
+    client: Client, garmin: Simulator, stack: Stack
+) -> None:
     refused = {"status": 429, "retry_after": 600}
     garmin.configure(refuse=dict.fromkeys(("GCM_ANDROID_DARK", "GCM_IOS_DARK", "widget"), refused))
     first = client.login("plain-hal@example.com")
+    assert first["error"]["code"] == "garmin_rate_limited"
+    assert 0 < first["error"]["retry_after"] <= 3600
     posts = garmin.count("credential_posts")
 
-    second = client.login("plain-ida@example.com")
+    body = {"username": "plain-ida@example.com", "password": PASSWORD}
+    second = client.http.post("/api/garmin/login", json=body)
 
-    for failed in (first, second):
-        assert failed["error"]["code"] == "garmin_rate_limited"
-        assert 0 < failed["error"]["retry_after"] <= 3600
+    assert second.status_code == 503
+    assert second.json()["code"] == "service_unavailable"
+    assert second.json()["unavailable"] == ["garmin"]
+    assert 0 < int(second.headers["Retry-After"]) <= 3600
     assert garmin.count("credential_posts") == posts
+    with Redis.from_url(stack.settings["FITTRACK_REDIS_URL"]) as redis:
+        assert not list(redis.scan_iter("fittrack:job:*:input"))  # no password is kept
 
 
 def test_a_second_sign_in_replaces_the_tokens_and_leaves_the_session(
@@ -249,6 +258,8 @@ def read_redis(redis: Redis, key: bytes | str) -> object:
             return redis.smembers(key)
         case b"zset":
             return redis.zrange(key, 0, -1)
+        case b"stream":
+            return redis.xrange(key)
         case b"none":
             return None  # gone since it was listed: the broker's own locks come and go
         case other:
@@ -261,8 +272,8 @@ def dump_database(url: str) -> bytes:
     with engine.connect() as connection:
         rows = [
             repr(row)
-            for table in ("users", "garmin_tokens", "user_sessions")
-            for row in connection.execute(text(f"SELECT * FROM {table}"))  # noqa: S608
+            for table in Base.metadata.sorted_tables
+            for row in connection.execute(table.select())
         ]
     engine.dispose()
     return "\n".join(rows).encode()

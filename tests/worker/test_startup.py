@@ -12,7 +12,7 @@ from shared.redis_connection import connect
 from shared.settings import Settings
 from tests.conftest import migrate
 from tests.shared.samples import nothing_listens
-from worker.startup import build_runner, check_environment
+from worker.startup import build_runner, check_environment, open_database
 
 PASSWORD = "database-password"
 
@@ -61,8 +61,10 @@ def test_only_the_drivers_that_are_set_are_built(
     for names in (("garth",), ("garminconnect",), ("garminconnect", "garth")):
         for name, value in (good | {"FITTRACK_GARMIN_DRIVERS": ",".join(names)}).items():
             monkeypatch.setenv(name, value)
-        runner = build_runner(Settings.from_environment())
-        runner.accounts._database.close()
+        settings = Settings.from_environment()
+        database = open_database(settings)
+        runner = build_runner(settings, database)
+        database.close()
         assert tuple(runner.chain._drivers) == names
 
 

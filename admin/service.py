@@ -1,0 +1,11 @@
+"""What the commands work on: the settings of the service, and its database."""
+
+from shared.database import Database
+from shared.settings import Settings
+
+
+def open_database(settings: Settings) -> Database:
+    """Raises ConfigurationError if it does not answer or is not migrated."""
+    database = Database(settings.database_url.get_secret_value())
+    database.check_migrated()
+    return database
