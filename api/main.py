@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from api.app import THREADS, create_app
 from api.limits import SubmissionLimits
 from api.metrics import Metrics
+from api.middleware import WithoutServerHeader
 from api.notifications import JobNotifications
 from api.services import Services
 from shared.accounts import Accounts
@@ -72,6 +73,6 @@ def _limits(redis: Redis, settings: Settings) -> SubmissionLimits:
 
 
 try:
-    app = build()
+    app = WithoutServerHeader(build())
 except ConfigurationError as error:
     sys.exit(f"fittrack-auth api: {error}")

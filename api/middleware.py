@@ -2,6 +2,7 @@
 
 import logging
 import time
+from typing import Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -34,6 +35,24 @@ class SafeHeaders:
             await send(message)
 
         await self._app(scope, receive, send_safely if scope["type"] == "http" else send)
+
+
+class WithoutServerHeader:
+    """No reply names the server, also where uvicorn was started without `--no-server-header`.
+
+    uvicorn adds what it calls default headers after the application has answered; the callable it
+    hands over is a method of what holds them.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        cycle: Any = getattr(send, "__self__", None)
+        if hasattr(cycle, "default_headers"):
+            kept = [pair for pair in cycle.default_headers if pair[0].lower() != b"server"]
+            cycle.default_headers = kept
+        await self._app(scope, receive, send)
 
 
 class Counting:

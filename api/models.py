@@ -62,6 +62,13 @@ def _code_shape(value: SecretStr) -> SecretStr:
     return value
 
 
+def _can_stand_in_a_url(value: str | None) -> str | None:
+    if value in (".", ".."):
+        message = "must not be a dot or two, which no URL can hold"
+        raise ValueError(message)
+    return value
+
+
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -88,9 +95,12 @@ class LoginRequest(_Request):
     )
     password: Annotated[SecretStr, Field(min_length=1, max_length=256), _PlainText]
     domain: GarminDomain = Field(GarminDomain.COM, description="Where the account lives.")
-    user_id: Annotated[str | None, StringConstraints(min_length=1, max_length=128), _PlainText] = (
-        Field(None, description="The app's own id for the person; needs an `X-Client-Key`.")
-    )
+    user_id: Annotated[
+        str | None,
+        StringConstraints(min_length=1, max_length=LONGEST_USER_ID),
+        AfterValidator(_can_stand_in_a_url),
+        _PlainText,
+    ] = Field(None, description="The app's own id for the person; needs an `X-Client-Key`.")
 
 
 class CodeRequest(_Request):

@@ -1,0 +1,174 @@
+"""Limits as clients see them: status, code, and the headers that tell where one stands."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dev.servers import RedisServer
+from dev.stack import Stack
+from shared.driver_rests import DriverRests
+from shared.event_outbox import KEY
+from shared.garmin import Credentials
+from shared.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
+from tests.api.problems import assert_problem
+from tests.api.service import CODE, CREDENTIALS, LOGIN, Service, running, settings
+
+PER_ACCOUNT = "2/hour"
+LIMITS = {
+    "FITTRACK_LIMIT_LOGIN_PER_IP": "4/hour;6/day",
+    "FITTRACK_LIMIT_LOGIN_PER_ACCOUNT": PER_ACCOUNT,
+    "FITTRACK_LIMIT_CODE_PER_IP": "4/hour",
+    "FITTRACK_LIMIT_CODE_PER_CHALLENGE": "2/hour",
+    "FORWARDED_ALLOW_IPS": "127.0.0.1",
+}
+_ITEM = re.compile(r'"([a-z0-9-]+)";([a-z])=(\d+);([a-z])=(\d+)')
+
+
+@pytest.fixture(scope="module")
+def limited_service(server_folder: Path, redis_server: RedisServer) -> Iterator[Service]:
+    folder = server_folder / "limited"
+    folder.mkdir()
+    with running(folder, settings(redis_server.url, folder) | LIMITS) as service:
+        yield service
+
+
+@pytest.fixture
+def limited(limited_service: Service, real_redis_url: str) -> Service:
+    return limited_service
+
+
+def login(service: Service, name: str = "", address: str = "192.0.2.1") -> httpx.Response:
+    body = {"username": f"{name or address}@example.com", "password": "x"}
+    return service.client.post(LOGIN, json=body, headers={"X-Forwarded-For": address})
+
+
+def refused(reply: httpx.Response) -> None:
+    assert_problem(reply, 429, "rate_limited")
+    assert int(reply.headers["Retry-After"]) > 0
+    remaining = [int(r) for r in re.findall(r"r=(\d+)", reply.headers["RateLimit"])]
+    assert min(remaining) == 0
+
+
+def test_one_address_may_submit_so_many_sign_ins(limited: Service) -> None:
+    for n in range(4):
+        assert login(limited, f"anna{n}").status_code == 202
+    refused(login(limited, "anna4"))
+    assert login(limited, "bob", "192.0.2.2").status_code == 202
+
+
+def test_the_headers_tell_where_the_sender_stands(limited: Service) -> None:
+    first, second = login(limited, "a"), login(limited, "b")
+    assert _ITEM.findall(first.headers["RateLimit-Policy"]) == [
+        ("login-ip-3600s", "q", "4", "w", "3600"),
+        ("login-ip-86400s", "q", "6", "w", "86400"),
+    ]
+    standing = _ITEM.findall(second.headers["RateLimit"])
+    assert [(name, int(r)) for name, _, r, _, _ in standing] == [
+        ("login-ip-3600s", 2),
+        ("login-ip-86400s", 4),
+    ]
+    assert all(0 < int(t) <= 86_400 for _, _, _, _, t in standing)
+
+
+def test_a_whole_ipv6_network_is_one_address(limited: Service) -> None:
+    for n in range(4):
+        assert login(limited, f"six{n}", f"2001:db8:1:2::{n}").status_code == 202
+    refused(login(limited, "six", "2001:db8:1:2:ffff::1"))
+    assert login(limited, "seven", "2001:db8:1:3::1").status_code == 202
+
+
+def test_an_address_is_believed_only_from_a_named_proxy(
+    tmp_path: Path, redis_server: RedisServer, real_redis_url: str
+) -> None:
+    untrusting = settings(real_redis_url, tmp_path) | LIMITS | {"FORWARDED_ALLOW_IPS": "192.0.2.9"}
+    with running(tmp_path, untrusting) as service:
+        for n in range(4):
+            assert login(service, f"x{n}", f"192.0.2.{n}").status_code == 202
+        refused(login(service, "x5", "192.0.2.200"))
+
+
+def test_api_processes_count_together(limited: Service) -> None:
+    with Stack(limited.stack.folder, limited.stack.settings) as other:
+        other.begin_api().wait_ready()
+        for n in range(2):
+            assert login(limited, f"y{n}").status_code == 202
+        with httpx.Client(base_url=other.url, trust_env=False, timeout=30) as client:
+            headers = {"X-Forwarded-For": "192.0.2.1"}
+            replies = [
+                client.post(
+                    LOGIN, json={"username": f"z{n}@x.org", "password": "x"}, headers=headers
+                )
+                for n in range(3)
+            ]
+    assert [reply.status_code for reply in replies] == [202, 202, 429]
+
+
+def test_only_failed_sign_ins_count_against_an_account(limited: Service) -> None:
+    account = Credentials.model_validate(CREDENTIALS).account
+    who = limited.keyring.hash_name(account)
+    failures = RateLimit(limited.redis, LOGIN_PER_ACCOUNT, PER_ACCOUNT)
+
+    def submit(address: str) -> httpx.Response:
+        headers = {"X-Forwarded-For": address}
+        body = CREDENTIALS | {"username": " RUNNER@example.com"}
+        reply = limited.client.post(LOGIN, json=body, headers=headers)
+        if reply.status_code == 202:
+            assert limited.jobs.discard(reply.json()["job_id"])
+        return reply
+
+    for n in range(5):
+        assert submit(f"198.51.100.{n}").status_code == 202
+    for _ in range(2):
+        failures.count(who)
+    refused(submit("198.51.100.7"))
+    failures.clear(who)
+    assert submit("198.51.100.8").status_code == 202
+
+
+def test_one_address_may_submit_so_many_codes(limited: Service) -> None:
+    replies = [limited.send_code(f"unknown-{n}") for n in range(5)]
+    assert [reply.status_code for reply in replies] == [404] * 4 + [429]
+    refused(replies[-1])
+
+
+def test_a_challenge_takes_so_many_codes_from_wherever_they_come(limited: Service) -> None:
+    challenge_id = limited.ask_for_code().challenge_id.get_secret_value()
+
+    def send(address: str) -> httpx.Response:
+        body = {"challenge_id": challenge_id, "mfa_code": "123456"}
+        return limited.client.post(CODE, json=body, headers={"X-Forwarded-For": address})
+
+    assert send("192.0.2.1").status_code == 202
+    assert send("192.0.2.2").status_code == 409
+    refused(send("192.0.2.3"))
+
+
+def test_a_refusal_is_told_to_the_audit_log(limited: Service) -> None:
+    for n in range(5):
+        login(limited, f"told{n}")
+    told = repr(limited.redis.xrange(KEY))
+    assert told.count("rate_limited") == 1
+    assert "192.0.2.1" in told
+    assert "told" not in told.replace("rate_limited", "")
+
+
+def test_no_address_stands_in_a_limit_s_key(limited: Service) -> None:
+    login(limited)
+    keys = list(limited.redis.scan_iter("fittrack:limit:*"))
+    assert len(keys) == 2
+    assert not [key for key in keys if b"192.0.2" in key]
+
+
+def test_while_every_driver_rests_no_password_is_taken(limited: Service) -> None:
+    rests = DriverRests(limited.redis)
+    rests.refused("garth", 100)
+    assert login(limited, "one").status_code == 202
+    rests.refused("garminconnect", 300)
+    reply = login(limited, "two")
+    problem = assert_problem(reply, 503, "service_unavailable")
+    assert problem["unavailable"] == ["garmin"]
+    assert 0 < int(reply.headers["Retry-After"]) <= 100
+    assert len([key for key in limited.kept() if key.endswith(":input")]) == 1
