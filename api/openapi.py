@@ -7,6 +7,8 @@ from openapi_pydantic import OpenAPI
 from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema_class
 from pydantic import BaseModel
 
+from api.bodies import LONGEST_WAIT
+from api.jobs import JOB_ID
 from api.models import (
     JOB_EXAMPLES,
     CodeRequest,
@@ -26,6 +28,20 @@ _PROBLEM_HEADERS: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
     409: _RETRY_AFTER,
     503: _RETRY_AFTER,
+}
+_TO_POLL = {
+    "poll": {
+        "operationId": "get_job",
+        "parameters": {"job_id": "$response.body#/job_id"},
+        "description": "With `poll_token` as the bearer token.",
+    }
+}
+_TO_SEND_CODE = {
+    "send_code": {
+        "operationId": "complete_mfa",
+        "requestBody": {"challenge_id": "$response.body#/mfa_challenge_id"},
+        "description": "With the person's code as `mfa_code`, if `mfa_challenge_id` is there.",
+    }
 }
 _PROBLEMS = {
     400: "Not JSON.",
@@ -98,7 +114,8 @@ def _paths() -> dict[str, Any]:
 
 def _submission(name: str, summary: str, model: type[BaseModel], more: list[int]) -> dict[str, Any]:
     accepted = _reply("Enqueued: poll `status_url`.", JobAccepted)
-    accepted["headers"] = _RETRY_AFTER | {"Location": {"schema": {"type": "string"}}}
+    accepted["headers"] = _always(_RETRY_AFTER | {"Location": {"schema": {"type": "string"}}})
+    accepted["links"] = _TO_POLL
     body = {"required": True, "content": {"application/json": {"schema": _schema(model)}}}
     problems = sorted([400, 413, 415, 422, 503, *more])
     return _operation(name, summary, {202: accepted}, problems) | {"requestBody": body}
@@ -114,14 +131,20 @@ def _poll() -> dict[str, Any]:
         "description": "The job.",
         "headers": _RETRY_AFTER,
         "content": {"application/json": content},
+        "links": _TO_SEND_CODE,
     }
     parameters = [
-        {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}},
+        {
+            "name": "job_id",
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "pattern": f"^{JOB_ID.pattern}$"},
+        },
         {
             "name": "wait",
             "in": "query",
             "description": "Seconds to wait for a change.",
-            "schema": {"type": "integer", "minimum": 0, "maximum": 30, "default": 0},
+            "schema": {"type": "integer", "minimum": 0, "maximum": LONGEST_WAIT, "default": 0},
         },
     ]
     operation = _operation(
@@ -162,8 +185,13 @@ def _problem(status: int) -> dict[str, Any]:
     content = {"application/problem+json": {"schema": _schema(Problem)}}
     headers = _PROBLEM_HEADERS.get(status)
     return {"description": _PROBLEMS[status], "content": content} | (
-        {"headers": headers} if headers else {}
+        {"headers": _always(headers)} if headers else {}
     )
+
+
+def _always(headers: dict[str, Any]) -> dict[str, Any]:
+    """Headers that no such reply lacks."""
+    return {name: header | {"required": True} for name, header in headers.items()}
 
 
 def _schema(model: type[BaseModel]) -> PydanticSchema[BaseModel]:
