@@ -64,6 +64,7 @@ def test_a_code_that_is_plain_stays_as_it_is(code: str) -> None:
 @example("\u0661\u0662\u0663\u0664")
 @example("1234\n")
 @example("1" * 11)
+@example("1234" + " " * 29)
 @settings(deadline=None, max_examples=1000)
 def test_what_is_accepted_is_what_was_typed_and_nothing_but_a_code(text: str) -> None:
     kept = "".join(character for character in text if character in PLAIN)
@@ -73,6 +74,7 @@ def test_what_is_accepted_is_what_was_typed_and_nothing_but_a_code(text: str) ->
     else:
         assert not others
         assert 4 <= len(kept) <= 10
+        assert len(text) <= 32
         assert normalised(text) == kept
 
 
