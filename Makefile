@@ -1,4 +1,4 @@
-.PHONY: install demo dev test check bench lock
+.PHONY: install demo dev test check audit bench lock
 
 install: .venv/.installed
 
@@ -21,6 +21,9 @@ check: install
 	.venv/bin/lint-imports
 	sh dev/check-compose.sh
 	.venv/bin/python -m pytest
+
+audit: install
+	sh dev/audit.sh
 
 bench: install
 	.venv/bin/python -m dev.bench

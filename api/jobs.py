@@ -23,7 +23,7 @@ from shared.errors import JobNotFoundError
 from shared.job_states import CodeAsked, Failure, Success
 from shared.jobs import JobView
 
-_JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CHALLENGE = {"attempts_left", "mfa_challenge_id"}
 
 
@@ -31,7 +31,7 @@ async def get_job(request: Request) -> Response:
     """Answers at once if the job has ended, else when it changes, else after `wait` seconds."""
     job_id: str = request.path_params["job_id"]
     token, wait = bearer_token(request), wait_seconds(request)
-    if not _JOB_ID.fullmatch(job_id):  # what else is kept in Redis has names that begin with it
+    if not JOB_ID.fullmatch(job_id):  # what else is kept in Redis has names that begin with it
         raise JobNotFoundError
     view = await _changed_view(services(request), job_id, token, wait)
     # Who waits in the poll itself need not wait between two.

@@ -6,13 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.callers import app
-from api.models import (
-    LONGEST_USER_ID,
-    ClientLinkResponse,
-    GarminLinkResponse,
-    JobUser,
-    has_control_characters,
-)
+from api.models import USER_ID, ClientLinkResponse, GarminLinkResponse, JobUser
 from api.services import services
 from shared.errors import LinkNotFoundError
 from shared.links import LinkRepository, LinkView
@@ -52,6 +46,6 @@ async def delete_link(request: Request) -> Response:
 def _user_id(request: Request) -> str:
     """Raises LinkNotFoundError for what can't be anybody's id, as for an unknown one."""
     user_id: str = request.path_params["user_id"]
-    if not 0 < len(user_id) <= LONGEST_USER_ID or has_control_characters(user_id):
+    if not USER_ID.fits(user_id):
         raise LinkNotFoundError
     return user_id

@@ -1,26 +1,29 @@
 """What the API reads and writes. `/openapi.json` is generated from these."""
 
 import re
-import unicodedata
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     SecretStr,
     StringConstraints,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_before_validator_function
 
 from shared.garmin import GarminDomain
 from shared.job_states import JobErrorCode, JobKind, JobStage
 from shared.tokens import GarminLink
 
 LONGEST_USER_ID = 128
-_CODE = re.compile(r"[A-Za-z0-9]{4,10}")
 _SECRET_EXAMPLE = "q1w2e3r4t5y6u7i8o9p0a1s2d3f4g5h6j7k8l9z0x1c"  # noqa: S105 - 43 characters
 _JOB_EXAMPLE = "0b6d5d0e-6e0e-4a53-9a3e-4f5b1c0f7a11"
 _USER_EXAMPLE = "7e1d2c3b-4a59-4687-9f0e-1d2c3b4a5968"
@@ -32,41 +35,59 @@ _LINK_EXAMPLE: dict[str, Any] = {
     "refreshable_until": "2027-11-01T08:00:00Z",
 }
 
-
-def has_control_characters(text: str) -> bool:
-    """NUL and its like, and half a surrogate pair."""
-    return any(unicodedata.category(c) in ("Cc", "Cs") for c in text)
+_CONTROL = r"\x00-\x1f\x7f-\x9f"
+_SPACE = rf"[^\S{_CONTROL}]"
 
 
-def _without_control_characters(value: object) -> object:
-    """Before anything is stripped: a line break at the end is one too."""
-    if isinstance(value, str) and has_control_characters(value):
-        message = "must not hold control characters"
-        raise ValueError(message)
-    return value
+@dataclass(frozen=True)
+class _Shape:
+    """A pattern that is checked before anything is stripped, and that the document shows.
+
+    It means the same to Python and to ECMA-262, and begins with `^` and ends with `$`.
+    """
+
+    pattern: str
+    message: str
+
+    def check(self, value: object) -> object:
+        if isinstance(value, str) and not self.fits(value):
+            raise ValueError(self.message)
+        return value
+
+    def fits(self, text: str) -> bool:
+        # `fullmatch`, as Python's `$` forgives a line break at the end.
+        return re.fullmatch(self.pattern, text) is not None
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return no_info_before_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": self.pattern}
 
 
-_PlainText = BeforeValidator(_without_control_characters)
+_PlainText = _Shape(rf"^[^{_CONTROL}]*$", "must not hold control characters")
+_Username = _Shape(
+    rf"^{_SPACE}*[^\s{_CONTROL}][^{_CONTROL}]+[^\s{_CONTROL}]{_SPACE}*$",
+    "must have 3 characters or more, spaces around it not counted, and no control characters",
+)
+USER_ID = _Shape(
+    rf"^(?!\.{{1,2}}$)[^{_CONTROL}]{{1,{LONGEST_USER_ID}}}$",
+    "must be 1 to 128 characters, no control characters, and not a dot or two, "
+    "which no URL can hold",
+)
+_SEPARATORS = rf"(?:{_SPACE}|-)*"
+_Code = _Shape(
+    rf"^{_SEPARATORS}(?:[A-Za-z0-9]{_SEPARATORS}){{4,10}}$", "must be 4 to 10 letters or digits"
+)
 
 
-def _compact_code(value: object) -> object:
-    """Forgives the spaces and the dash that people copy along with a code."""
-    _without_control_characters(value)
-    return re.sub(r"[\s-]", "", value) if isinstance(value, str) and len(value) <= 32 else value
-
-
-def _code_shape(value: SecretStr) -> SecretStr:
-    if not _CODE.fullmatch(value.get_secret_value()):
-        message = "must be 4 to 10 letters or digits"
-        raise ValueError(message)
-    return value
-
-
-def _can_stand_in_a_url(value: str | None) -> str | None:
-    if value in (".", ".."):
-        message = "must not be a dot or two, which no URL can hold"
-        raise ValueError(message)
-    return value
+def _compact_code(code: SecretStr) -> SecretStr:
+    """Forgives the spaces and dashes that people copy along with a code."""
+    return SecretStr(re.sub(r"[\s-]", "", code.get_secret_value()))
 
 
 class _Request(BaseModel):
@@ -88,19 +109,17 @@ class LoginRequest(_Request):
 
     username: Annotated[
         str,
-        StringConstraints(strip_whitespace=True, min_length=3, max_length=254),
-        _PlainText,
+        StringConstraints(min_length=3, max_length=254),
+        _Username,
+        AfterValidator(str.strip),
     ] = Field(
         repr=False, description="The e-mail address or name the person signs in to Garmin with."
     )
     password: Annotated[SecretStr, Field(min_length=1, max_length=256), _PlainText]
     domain: GarminDomain = Field(GarminDomain.COM, description="Where the account lives.")
-    user_id: Annotated[
-        str | None,
-        StringConstraints(min_length=1, max_length=LONGEST_USER_ID),
-        AfterValidator(_can_stand_in_a_url),
-        _PlainText,
-    ] = Field(None, description="The app's own id for the person; needs an `X-Client-Key`.")
+    user_id: Annotated[str, USER_ID] | None = Field(
+        None, description="The app's own id for the person; needs an `X-Client-Key`."
+    )
 
 
 class CodeRequest(_Request):
@@ -111,9 +130,9 @@ class CodeRequest(_Request):
     )
 
     challenge_id: Annotated[SecretStr, Field(min_length=1, max_length=128), _PlainText]
-    mfa_code: Annotated[SecretStr, BeforeValidator(_compact_code), AfterValidator(_code_shape)] = (
-        Field(description="4 to 10 letters or digits; spaces and dashes are ignored.")
-    )
+    mfa_code: Annotated[
+        SecretStr, Field(min_length=4, max_length=32), _Code, AfterValidator(_compact_code)
+    ] = Field(description="4 to 10 letters or digits; spaces and dashes are ignored.")
 
 
 class JobAccepted(_Response):

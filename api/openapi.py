@@ -7,9 +7,11 @@ from openapi_pydantic import OpenAPI
 from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema_class
 from pydantic import BaseModel
 
+from api.bodies import LONGEST_WAIT
+from api.jobs import JOB_ID
 from api.models import (
     JOB_EXAMPLES,
-    LONGEST_USER_ID,
+    USER_ID,
     ClientLinkResponse,
     CodeRequest,
     Health,
@@ -39,6 +41,20 @@ _PROBLEM_HEADERS: dict[int, dict[str, Any]] = {
     409: _RETRY_AFTER,
     429: _RETRY_AFTER | _RATE_LIMIT,
     503: _RETRY_AFTER,
+}
+_TO_POLL = {
+    "poll": {
+        "operationId": "get_job",
+        "parameters": {"job_id": "$response.body#/job_id"},
+        "description": "With `poll_token` as the bearer token.",
+    }
+}
+_TO_SEND_CODE = {
+    "send_code": {
+        "operationId": "complete_mfa",
+        "requestBody": {"challenge_id": "$response.body#/mfa_challenge_id"},
+        "description": "With the person's code as `mfa_code`, if `mfa_challenge_id` is there.",
+    }
 }
 _PROBLEMS = {
     400: "Not JSON.",
@@ -117,7 +133,9 @@ def _paths() -> dict[str, Any]:
 
 def _submission(name: str, summary: str, model: type[BaseModel], more: list[int]) -> dict[str, Any]:
     accepted = _reply("Enqueued: poll `status_url`.", JobAccepted)
-    accepted["headers"] = _RETRY_AFTER | _RATE_LIMIT | {"Location": {"schema": {"type": "string"}}}
+    location = {"Location": {"schema": {"type": "string"}}}
+    accepted["headers"] = _always(_RETRY_AFTER | _RATE_LIMIT | location)
+    accepted["links"] = _TO_POLL
     body = {"required": True, "content": {"application/json": {"schema": _schema(model)}}}
     problems = sorted([400, 401, 413, 415, 422, 429, 503, *more])
     repeat = {
@@ -142,14 +160,20 @@ def _poll() -> dict[str, Any]:
         "description": "The job.",
         "headers": _RETRY_AFTER,
         "content": {"application/json": content},
+        "links": _TO_SEND_CODE,
     }
     parameters = [
-        {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}},
+        {
+            "name": "job_id",
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "pattern": f"^{JOB_ID.pattern}$"},
+        },
         {
             "name": "wait",
             "in": "query",
             "description": "Seconds to wait for a change.",
-            "schema": {"type": "integer", "minimum": 0, "maximum": 30, "default": 0},
+            "schema": {"type": "integer", "minimum": 0, "maximum": LONGEST_WAIT, "default": 0},
         },
     ]
     operation = _operation(
@@ -164,7 +188,7 @@ def _link() -> dict[str, Any]:
         "in": "path",
         "required": True,
         "description": "The app's own id for the person.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_USER_ID},
+        "schema": {"type": "string", "pattern": USER_ID.pattern},
     }
     found = {200: _reply("The linked account.", ClientLinkResponse)}
     done = {204: {"description": "Done."}}
@@ -208,8 +232,13 @@ def _problem(status: int) -> dict[str, Any]:
     content = {"application/problem+json": {"schema": _schema(Problem)}}
     headers = _PROBLEM_HEADERS.get(status)
     return {"description": _PROBLEMS[status], "content": content} | (
-        {"headers": headers} if headers else {}
+        {"headers": _always(headers)} if headers else {}
     )
+
+
+def _always(headers: dict[str, Any]) -> dict[str, Any]:
+    """Headers that no such reply lacks."""
+    return {name: header | {"required": True} for name, header in headers.items()}
 
 
 def _schema(model: type[BaseModel]) -> PydanticSchema[BaseModel]:

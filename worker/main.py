@@ -14,7 +14,7 @@ _runner: SignInRunner | None = None
 
 
 def _run_job(job_id: str) -> str:
-    assert _runner is not None, "jobs come only after worker_init"  # noqa: S101
+    assert _runner is not None, "jobs come only after worker_init"  # noqa: S101 - as it says
     return _runner.run(job_id)
 
 

@@ -59,8 +59,14 @@ _PARAMETER = {
         ),
     ]
 }
+_LINKS = _map(_object("operationId", "parameters requestBody description", operationId=_TEXT))
 _RESPONSE = _object(
-    "description", "headers content", description=_TEXT, headers=_HEADERS, content=_CONTENT
+    "description",
+    "headers content links",
+    description=_TEXT,
+    headers=_HEADERS,
+    content=_CONTENT,
+    links=_LINKS,
 )
 _OPERATION = _object(
     "operationId summary responses",

@@ -5,12 +5,18 @@ import uuid
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from redis import Redis
 
 from shared.errors import JobLostError, JobNotFoundError
 from shared.garmin import GarminTokens
-from shared.job_states import TRANSITIONS, JobKind, JobStage, JobStatus
+from shared.job_states import TRANSITIONS, JobKind, JobStage, JobStatus, Outcome
 from shared.jobs import Claim, JobBusyError, JobStore
 from shared.sealing import Keyring
 from tests.shared.samples import (
@@ -34,7 +40,7 @@ STATUSES = {
 
 
 class JobMachine(RuleBasedStateMachine):
-    """One job, three workers. `status`, `owner`, `holder`, `runs`, `progress` are the model."""
+    """One job, its submitter and three workers. What `__init__` sets beside them is the model."""
 
     def __init__(self, jobs: JobStore, redis: Redis) -> None:
         super().__init__()
@@ -47,6 +53,8 @@ class JobMachine(RuleBasedStateMachine):
         self.holder: str | None = None
         self.runs = 0
         self.progress = False
+        self.stage = JobStage.WAITING_FOR_WORKER
+        self.outcome: Outcome | None = None
 
     def claim_of(self, worker: str) -> Claim:
         made_up = Claim(self.job.job_id, worker, JobKind.LOGIN, 1, None, None)
@@ -67,6 +75,11 @@ class JobMachine(RuleBasedStateMachine):
             assert claim.runs == self.runs
             progress = self.jobs.open_progress(claim, GarminTokens)
             assert progress == (TOKENS if self.progress else None)
+
+    @precondition(lambda machine: machine.status is not JobStatus.QUEUED)
+    @rule()
+    def take_back_what_a_worker_has_seen(self) -> None:
+        assert self.jobs.discard(self.job.job_id) is False
 
     @rule()
     def let_the_lease_run_out(self) -> None:
@@ -91,6 +104,7 @@ class JobMachine(RuleBasedStateMachine):
         claim = self.claim_of(worker)
         if self.may_move(worker):
             self.jobs.advance(claim, JobStage.CHECKING_CODE)
+            self.stage = JobStage.CHECKING_CODE
         else:
             with pytest.raises(JobLostError):
                 self.jobs.advance(claim, JobStage.CHECKING_CODE)
@@ -100,7 +114,7 @@ class JobMachine(RuleBasedStateMachine):
         claim = self.claim_of(worker)
         if self.may_move(worker):
             self.jobs.keep_progress(claim, JobStage.STORING, TOKENS)
-            self.progress = True
+            self.progress, self.stage = True, JobStage.STORING
         else:
             with pytest.raises(JobLostError):
                 self.jobs.keep_progress(claim, JobStage.STORING, TOKENS)
@@ -111,6 +125,7 @@ class JobMachine(RuleBasedStateMachine):
         if self.may_move(worker):
             self.jobs.end(claim, OUTCOMES[number])
             self.status, self.holder = STATUSES[number], None
+            self.outcome = OUTCOMES[number]
         else:
             with pytest.raises(JobLostError):
                 self.jobs.end(claim, OUTCOMES[number])
@@ -118,8 +133,13 @@ class JobMachine(RuleBasedStateMachine):
     @invariant()
     def the_view_agrees(self) -> None:
         view = self.jobs.view(self.job.job_id, self.job.poll_token.get_secret_value())
-        assert view.status is self.status
-        assert (view.outcome is not None) is self.status.ended
+        assert (view.status, view.stage) == (self.status, self.stage)
+        assert view.outcome == self.outcome
+
+    @invariant()
+    def a_stranger_sees_nothing(self) -> None:
+        with pytest.raises(JobNotFoundError):
+            self.jobs.view(self.job.job_id, self.job.poll_token.get_secret_value()[::-1])
 
     @invariant()
     def redis_holds_what_it_may(self) -> None:

@@ -12,6 +12,12 @@ from shared.sealing import Keyring, Purpose, key_id_of, new_token, token_hash
 
 KEYRING = Keyring.parse(new_key("a"))
 PURPOSES = st.sampled_from(list(Purpose))
+NAMESAKE = Keyring.parse(new_key("a"))
+SUBJECTS = st.text(max_size=20) | st.sampled_from(
+    ["", "\0", "one", "one\0", "\0one", *(f"{purpose}\0one" for purpose in Purpose)]
+)
+PLACES = st.tuples(st.sampled_from([KEYRING, NAMESAKE]), PURPOSES, SUBJECTS)
+"""Where a value is kept: under which key, for what, and whose it is."""
 
 
 @given(st.binary(max_size=200), PURPOSES, st.text(max_size=40))
@@ -51,6 +57,19 @@ def test_another_subject_does_not_open(subject: str, other: str) -> None:
         KEYRING.open(blob, Purpose.CHALLENGE, other)
 
 
+@given(st.binary(max_size=40), PLACES, PLACES)
+@settings(deadline=None, max_examples=300)
+def test_what_was_sealed_for_one_place_opens_in_no_other(
+    plaintext: bytes, here: tuple[Keyring, Purpose, str], there: tuple[Keyring, Purpose, str]
+) -> None:
+    assume(here != there)
+    keyring, purpose, subject = here
+    blob = keyring.seal(plaintext, purpose, subject)
+    keyring, purpose, subject = there
+    with pytest.raises(SealBrokenError):
+        keyring.open(blob, purpose, subject)
+
+
 @pytest.mark.parametrize("name", ["a", "b"])
 def test_another_key_does_not_open_whatever_its_name(name: str) -> None:
     blob = KEYRING.seal(b"secret", Purpose.CHALLENGE, "one")
@@ -67,6 +86,20 @@ def test_an_altered_byte_does_not_open(plaintext: bytes, data: st.DataObject) ->
     altered = blob[:place] + bytes([byte]) + blob[place + 1 :]
     with pytest.raises(SealBrokenError):
         KEYRING.open(altered, Purpose.CHALLENGE, "one")
+
+
+@given(st.binary(max_size=40), st.binary(max_size=40), st.data())
+@settings(deadline=None, max_examples=300)
+def test_no_mixture_of_two_sealed_values_opens(
+    plaintext: bytes, other: bytes, data: st.DataObject
+) -> None:
+    one, two = (KEYRING.seal(text, Purpose.CHALLENGE, "one") for text in (plaintext, other))
+    mixture = (
+        one[: data.draw(st.integers(0, len(one)))] + two[data.draw(st.integers(0, len(two))) :]
+    )
+    assume(mixture not in (one, two))
+    with pytest.raises(SealBrokenError):
+        KEYRING.open(mixture, Purpose.CHALLENGE, "one")
 
 
 @pytest.mark.parametrize("length", [0, 1, 2])

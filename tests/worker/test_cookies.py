@@ -17,6 +17,14 @@ NAMES = st.text(
     max_size=12,
 )
 DOMAINS = st.sampled_from(["sso.garmin.com", ".garmin.com", "connect.garmin.cn", ".garmin.cn"])
+URLS = st.sampled_from(
+    [
+        f"{scheme}://{host}{path}"
+        for scheme in ("http", "https")
+        for host in ("sso.garmin.com", "connect.garmin.com", "sso.garmin.com:443", "x.garmin.cn")
+        for path in ("/", "/sso/signin", "/mobile/api/login")
+    ]
+)
 
 
 @st.composite
@@ -65,6 +73,17 @@ def header(jar: RequestsCookieJar, url: str) -> str | None:
     request = requests.Request("GET", url).prepare()
     found: str | None = get_cookie_header(jar, request)  # type: ignore[no-untyped-call]
     return found
+
+
+@given(st.lists(cookies(), max_size=6), URLS)
+@settings(deadline=None)
+def test_the_same_cookies_go_to_the_same_places(kept: list[Cookie], url: str) -> None:
+    jar = RequestsCookieJar()
+    for cookie in kept:
+        cookie.version = cookie.version or 0  # http.cookiejar can keep one without, not send it
+        jar.set_cookie(cookie)
+    again = load_cookies(json.loads(json.dumps(dump_cookies(jar))))
+    assert header(again, url) == header(jar, url)
 
 
 def test_a_cookie_of_one_host_stays_with_it() -> None:

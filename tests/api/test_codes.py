@@ -1,0 +1,96 @@
+"""What people copy along with a code is forgiven; what is no code is never made into one."""
+
+import string
+import unicodedata
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from api.models import CodeRequest
+
+PLAIN = string.ascii_letters + string.digits
+SEPARATORS = "- \u00a0\u1680\u2002\u2009\u202f\u205f\u3000"
+LOOK_ALIKES = (
+    "\u0661\u06f1\u0967\uff11\U0001d7cf\u00b9\u2460"  # a one, but not ours
+    "\uff21\u0410\u0391\u00aa\u0131\u017f\u212a"  # a letter, but not ours
+    "\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d\u00ad"  # a dash, but not ours
+    "\u200b\u200d\u2060\ufeff\u202e\u0301\u180e"  # nothing to be seen
+    "\0\t\n\v\f\r\x1c\x1f\x7f\x85"
+    "._,:;/+"
+)
+
+codes = st.text(PLAIN, min_size=4, max_size=10)
+
+
+@st.composite
+def typed(draw: st.DrawFn) -> tuple[str, str]:
+    """A code, and how somebody may type it."""
+    code = draw(codes)
+    separators = st.text(SEPARATORS, max_size=2)
+    text = draw(separators) + "".join(character + draw(separators) for character in code)
+    return code, text
+
+
+def normalised(text: str) -> str:
+    """Raises ValidationError."""
+    request = CodeRequest.model_validate({"challenge_id": "x", "mfa_code": text})
+    return request.mfa_code.get_secret_value()
+
+
+def refused(text: str) -> bool:
+    try:
+        normalised(text)
+    except ValidationError:
+        return True
+    return False
+
+
+@given(typed())
+@settings(deadline=None)
+def test_spaces_and_dashes_anywhere_are_forgiven(code_and_text: tuple[str, str]) -> None:
+    code, text = code_and_text
+    assert normalised(text) == code
+
+
+@given(codes)
+@settings(deadline=None)
+def test_a_code_that_is_plain_stays_as_it_is(code: str) -> None:
+    assert normalised(code) == code
+
+
+@given(st.text() | st.text(PLAIN + SEPARATORS) | st.text(PLAIN + SEPARATORS + LOOK_ALIKES))
+@example("\u0661\u0662\u0663\u0664")
+@example("1234\n")
+@example("1" * 11)
+@example("1234" + " " * 29)
+@settings(deadline=None, max_examples=1000)
+def test_what_is_accepted_is_what_was_typed_and_nothing_but_a_code(text: str) -> None:
+    kept = "".join(character for character in text if character in PLAIN)
+    others = {c for c in text if c not in PLAIN and c != "-" and unicodedata.category(c) != "Zs"}
+    if refused(text):
+        assert others or not 4 <= len(kept) <= 10 or len(text) > 32
+    else:
+        assert not others
+        assert 4 <= len(kept) <= 10
+        assert len(text) <= 32
+        assert normalised(text) == kept
+
+
+@pytest.mark.parametrize("look_alike", LOOK_ALIKES, ids=lambda c: f"U+{ord(c):04X}")
+@given(code=codes, place=st.integers(0, 10))
+@settings(deadline=None, max_examples=20)
+def test_what_only_looks_alike_is_refused_and_not_dropped(
+    look_alike: str, code: str, place: int
+) -> None:
+    assert refused(code[:place] + look_alike + code[place:])
+    assert refused(code[:place] + look_alike + code[place + 1 :])
+
+
+@given(st.text() | codes)
+@settings(deadline=None)
+def test_a_refusal_does_not_show_what_was_typed(text: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        normalised(f"{text}canary-{text}!")
+    assert "canary" not in str(caught.value)

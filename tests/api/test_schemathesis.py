@@ -1,0 +1,246 @@
+"""schemathesis tries every operation of the document, and doubts every answer.
+
+All of its checks are on; one that can't hold for an operation is off for that one alone, with the
+reason. What is new in the document is tried without a change here, but for a new kind of token:
+`Client` has to be told where to get one.
+"""
+
+from collections.abc import Iterator
+from itertools import cycle
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import schemathesis
+from hypothesis import settings as hypothesis_settings
+from pydantic import SecretStr
+from schemathesis import CheckContext, Response
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.schemas import BaseSchema
+
+from api.models import Problem
+from api.openapi import document
+from dev.servers import RedisServer
+from shared.job_states import CodeAsked, Failure, JobErrorCode, JobStage, Outcome, Success
+from tests.api.service import CODE, LOGIN, Job, Service, bearer, running, settings
+
+Case = schemathesis.Case[Any]
+POLL = "/api/jobs/{job_id}"
+
+
+def contract(*, real_tokens: bool, **checks: dict[str, object]) -> BaseSchema:
+    """The document, and how it is tried: the same way each time."""
+    generation = {
+        "deterministic": True,
+        "database": "none",
+        "max-examples": 40,
+        "with-security-parameters": not real_tokens,
+    }
+    # A wrong poll token gets not a 401 but the 404 of an unknown job, so that nobody learns which
+    # jobs there are. The test below looks for that instead.
+    polling = {"include-operation-id": "get_job", "checks": {"ignored_auth": {"enabled": False}}}
+    config = {
+        "seed": 1,
+        "generation": generation,
+        "checks": checks,
+        "operations": [polling] if real_tokens else [],
+    }
+    return schemathesis.openapi.from_dict(document(), config=schemathesis.Config.from_dict(config))
+
+
+STRANGER = contract(real_tokens=False)
+"""Who makes tokens and ids up: what is asked for in the right way may not be there for them."""
+
+CLIENT = contract(real_tokens=True, positive_data_acceptance={"expected-statuses": ["2xx"]})
+"""Who has them: what is asked for in the right way is done."""
+
+FOLLOWER = contract(real_tokens=True)
+"""Who follows the links of the document, with the tokens that come along."""
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service and a Redis of its own: they are left with a thousand jobs."""
+    if not RedisServer.installed():
+        pytest.skip("redis-server is not installed")
+    folder = tmp_path_factory.mktemp("schemathesis")
+    with RedisServer(folder) as redis, running(folder, settings(redis.url, folder)) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def client(attacked: Service) -> "Client":
+    return Client(attacked)
+
+
+class Client:
+    """Who has real tokens, and the ids that belong to them."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        ended = [ended_job(service, outcome) for outcome in outcomes(service)]
+        queued, begun = service.submit(), service.submit()
+        service.jobs.advance(service.claim(begun), JobStage.CHECKING_CODE)
+        self._ended, self._jobs = cycle(ended), cycle([queued, begun, *ended])
+
+    def prepare(self, case: Case) -> dict[str, str]:
+        """Puts real ids where valid ones stand. Returns the headers to send along."""
+        if is_valid(case, ParameterLocation.BODY):
+            own = self._what_a_submission_needs(case.operation.path)
+            case.body = case.body | own if isinstance(case.body, dict) else case.body
+        make_unrepeated(case)
+        tokens = {
+            "poll_token": self._poll_token,
+            "access_token": self._access_token,
+            "client_key": self._client_key,
+        }
+        headers: dict[str, str] = {}
+        for kind in kinds_of_token(case):
+            headers |= tokens[kind](case)
+        return headers
+
+    def _what_a_submission_needs(self, path: str) -> dict[str, str]:
+        """A challenge that is there; an account whose sign-in does not run already."""
+        if path == CODE:
+            challenge = self._service.ask_for_code()
+            return {"challenge_id": challenge.challenge_id.get_secret_value()}
+        return {"username": f"{uuid4().hex}@example.com"}
+
+    def _client_key(self, case: Case) -> dict[str, str]:
+        """Of an app that has the link in question; a code comes from whom the challenge is of."""
+        if case.operation.path == CODE:
+            return {}
+        linked = (case.path_parameters or {}).get("user_id", "member-1")
+        fits = is_valid(case, ParameterLocation.PATH)
+        return self._service.app_with_link(str(linked) if fits else "member-1")
+
+    def _poll_token(self, case: Case) -> dict[str, str]:
+        # Only a job that has ended answers a poll that would wait at once.
+        job = next(self._ended if "wait" in case.query else self._jobs)
+        if is_valid(case, ParameterLocation.PATH):
+            case.path_parameters["job_id"] = job.job_id
+        return job.headers
+
+    def _access_token(self, _: Case) -> dict[str, str]:
+        return self._service.sign_in().headers
+
+
+def make_unrepeated(case: Case) -> None:
+    """Keys that are made up come again, with other bodies."""
+    headers = case.headers or {}
+    if "Idempotency-Key" in headers and is_valid(case, ParameterLocation.HEADER):
+        headers["Idempotency-Key"] = uuid4().hex
+
+
+def kinds_of_token(case: Case) -> list[str]:
+    """What the operation asks for, by its name in the document."""
+    requirements = case.operation.definition.raw.get("security", [])
+    return [kind for requirement in requirements for kind in requirement]
+
+
+def is_valid(case: Case, location: ParameterLocation) -> bool:
+    """Whether this part of the request is as the document wants it."""
+    assert case.meta is not None
+    part = case.meta.components.get(location)
+    return case.meta.generation.mode.is_positive if part is None else part.mode.is_positive
+
+
+def ended_job(service: Service, outcome: Outcome) -> Job:
+    job = service.submit()
+    service.jobs.end(service.claim(job), outcome)
+    return job
+
+
+def outcomes(service: Service) -> list[Outcome]:
+    """One of each kind."""
+    challenge_id = service.ask_for_code().challenge_id
+    wrong_code = Failure(
+        code=JobErrorCode.MFA_CODE_INVALID, challenge_id=challenge_id, attempts_left=2
+    )
+    locked = Failure(code=JobErrorCode.ACCOUNT_LOCKED, retry_after=60)
+    return [code_asked(service), signed_in(service), wrong_code, locked]
+
+
+def code_asked(service: Service) -> CodeAsked:
+    challenge = service.ask_for_code()
+    return CodeAsked(
+        challenge_id=challenge.challenge_id,
+        mfa_type="email",
+        mfa_destination="ru***@example.com",
+        expires_at=challenge.expires_at,
+        attempts_left=challenge.attempts_left,
+    )
+
+
+def signed_in(service: Service) -> Success:
+    account = service.sign_in()
+    return Success(
+        session_id=str(account.session_id),
+        access_token=SecretStr(account.access_token),
+        session_expires_at=account.session_expires_at,
+        user_id=str(account.user_id),
+        display_name="Läufer 🏃",
+    )
+
+
+def every_refusal_is_a_problem(_: CheckContext, response: Response, case: Case) -> None:
+    """Also one that is no operation's own, as of a method that is not there."""
+    if response.status_code >= 400:
+        assert response.headers["content-type"] == ["application/problem+json"]
+        problem = Problem.model_validate_json(response.content)
+        assert problem.status == response.status_code
+
+
+@STRANGER.parametrize()
+def test_a_stranger_gets_no_answer_that_is_not_documented(case: Case, attacked: Service) -> None:
+    make_unrepeated(case)
+    case.call_and_validate(attacked.stack.url, additional_checks=[every_refusal_is_a_problem])
+
+
+@CLIENT.parametrize()
+def test_a_client_gets_no_answer_that_is_not_documented(
+    case: Case, attacked: Service, client: Client
+) -> None:
+    headers = client.prepare(case)
+    response = case.call_and_validate(
+        attacked.stack.url, headers=headers, additional_checks=[every_refusal_is_a_problem]
+    )
+    if case.operation.path == POLL and response.status_code == 200:
+        wrong = case.call(attacked.stack.url, headers=bearer("wrong"))
+        assert wrong.status_code == 404, "in place of the check that is off"
+
+
+def test_whoever_follows_the_links_gets_what_is_documented(attacked: Service) -> None:
+    """From submission to poll to code to poll, with anything in between; the test is the worker."""
+    seen: set[tuple[str, str]] = set()
+
+    class SignIns(FOLLOWER.as_state_machine()):  # type: ignore[misc] # made from the document
+        def setup(self) -> None:
+            self.jobs: dict[str, Job] = {}
+
+        def get_call_kwargs(self, case: Case) -> dict[str, Any]:
+            job = self.jobs.get(str((case.path_parameters or {}).get("job_id")))
+            headers = {"headers": job.headers} if job else {}
+            return {"base_url": attacked.stack.url, **headers}
+
+        def after_call(self, response: Response, case: Case) -> None:
+            super().after_call(response, case)
+            body = response.json()
+            if response.status_code == 202:
+                job = Job(body["job_id"], body["poll_token"])
+                self.jobs[job.job_id] = job
+                outcome = code_asked if case.operation.path == LOGIN else signed_in
+                attacked.jobs.end(attacked.claim(job), outcome(attacked))
+            seen.add((case.operation.path, str(body["status"])))
+
+    limits = hypothesis_settings(
+        max_examples=30, stateful_step_count=6, derandomize=True, database=None, deadline=None
+    )
+    SignIns.run(settings=limits)
+    assert seen >= {
+        (LOGIN, "queued"),
+        (POLL, "mfa_required"),
+        (CODE, "queued"),
+        (CODE, "409"),
+        (POLL, "succeeded"),
+    }
