@@ -126,6 +126,9 @@ def login(
     If Garmin asks for a one-time code, says where it was sent and asks for it, as often as the
     service allows. Ctrl-C leaves nothing half-done.
 
+    Where the service takes sign-ins from known apps alone, the app's key is taken from the
+    environment variable FITTRACK_CLIENT_KEY.
+
     With --json and no terminal, standard input holds the password and then one line for each code
     that is asked for.
     """
@@ -141,7 +144,7 @@ def login(
             ),
             domain=domain.value,
         )
-        with Service(at) as service:
+        with Service(at, _client_key()) as service:
             report = account.log_in(service, screen, file, credentials, show_token=show_token)
         screen.show(report)
 
@@ -204,6 +207,11 @@ def _poll_token(inputs: Inputs) -> SecretStr:
     if given:
         return SecretStr(given)
     return inputs.secret("poll token", "Poll token (hidden): ", "set FITTRACK_POLL_TOKEN")
+
+
+def _client_key() -> SecretStr | None:
+    given = os.environ.get("FITTRACK_CLIENT_KEY")
+    return SecretStr(given) if given else None
 
 
 def _job_id(text: str) -> str:

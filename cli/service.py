@@ -40,10 +40,14 @@ class JobReading:
 
 
 class Service:
-    """Every method raises `Trouble`; none tries anything twice."""
+    """Every method raises `Trouble`; none tries anything twice.
 
-    def __init__(self, server: Server) -> None:
+    `client_key` is needed where the service takes sign-ins from known apps alone.
+    """
+
+    def __init__(self, server: Server, client_key: SecretStr | None = None) -> None:
         self.server = server
+        self._client_key = client_key
         self._wire = Wire(server)
 
     def __enter__(self) -> Self:
@@ -73,7 +77,7 @@ class Service:
         return self._submit("/api/garmin/login/mfa-complete", body)
 
     def _submit(self, path: str, body: dict[str, str]) -> Submitted:
-        reply = self._wire.send("POST", path, body=body)
+        reply = self._wire.send("POST", path, client_key=self._client_key, body=body)
         if reply.status in _LOST_BEHIND_A_GATEWAY:
             raise AnswerLost
         _accepted(reply)

@@ -57,6 +57,7 @@ class Wire:
         path: str,
         *,
         bearer: SecretStr | None = None,
+        client_key: SecretStr | None = None,
         body: dict[str, str] | None = None,
         wait: int = 0,
     ) -> Reply:
@@ -64,10 +65,13 @@ class Wire:
 
         `wait` is how many seconds the service has been asked to hold the answer back.
         """
+        headers = {"Authorization": f"Bearer {_token(bearer)}"} if bearer else {}
+        if client_key is not None:
+            headers["X-Client-Key"] = _token(client_key)
         request = self._client.build_request(
             method,
             self._base + path,
-            headers={"Authorization": f"Bearer {_token(bearer)}"} if bearer else {},
+            headers=headers,
             json=body,
             params={"wait": wait} if wait else None,
             timeout=httpx.Timeout(ANSWER_SECONDS + wait, connect=CONNECT_SECONDS),
@@ -94,8 +98,8 @@ def _no_answer(method: str) -> Trouble:
     return AnswerLost() if method == "POST" else Unreachable(detail="the connection broke")
 
 
-def _token(bearer: SecretStr) -> str:
-    text = bearer.get_secret_value()
+def _token(secret: SecretStr) -> str:
+    text = secret.get_secret_value()
     if not _TOKEN.fullmatch(text):
         raise Trouble(Code.BAD_INPUT, detail="a token has other characters than this one")
     return text

@@ -56,6 +56,22 @@ def test_what_is_sent_is_what_the_contract_asks_for(service: StandIn, program: P
     assert poll.query == {"wait": ["20"]}
 
 
+def test_an_app_s_key_goes_with_submissions_alone(service: StandIn, program: Program) -> None:
+    service.on(LOGIN, accepted("one"))
+    service.on(job("one"), code_asked("one"))
+    service.on(CODE, accepted("two"))
+    service.on(job("two"), succeeded("two"))
+    program.environment["FITTRACK_CLIENT_KEY"] = "key-of-the-app"
+
+    result = program.login("--code-stdin", lines=(PASSWORD, "123456"))
+
+    assert result.exit_code == 0, result.err
+    assert service.seen(LOGIN)[0].headers["x-client-key"] == "key-of-the-app"
+    assert service.seen(CODE)[0].headers["x-client-key"] == "key-of-the-app"
+    assert "x-client-key" not in service.seen(job("one"))[0].headers
+    assert "key-of-the-app" not in result.out + result.err
+
+
 def test_a_password_is_sent_as_it_is_typed(service: StandIn, program: Program) -> None:
     service.on(LOGIN, accepted("one"))
     service.on(job("one"), succeeded("one"))
