@@ -117,7 +117,9 @@ class SignInRunner:
             begin = self._login if claim.kind is JobKind.LOGIN else self._complete_mfa
             reached = begin(claim)
         if isinstance(reached, Progress):
-            return self._store(lease, self._identified(claim, reached))
+            # Whoever comes again and again must not hold a thread each time: once is enough.
+            patience = _STORE_PATIENCE if claim.progress is None else 0.0
+            return self._store(lease, self._identified(claim, reached), patience)
         return reached
 
     def _login(self, claim: Claim) -> Progress | CodeAsked:
@@ -206,7 +208,7 @@ class SignInRunner:
         self.jobs.keep_progress(claim, JobStage.STORING, progress)
         return progress
 
-    def _store(self, lease: Lease, progress: Progress) -> Success:
+    def _store(self, lease: Lease, progress: Progress, patience: float) -> Success:
         assert progress.identity is not None  # noqa: S101 - for the type checker
         identity = progress.identity
         lease.drop_deadline()
@@ -216,7 +218,7 @@ class SignInRunner:
                     identity, progress.tokens, progress.session_id, progress.access_token
                 ),
                 errors.ServiceUnavailableError,
-                patience=_STORE_PATIENCE,
+                patience,
             )
         except errors.ServiceUnavailableError:
             raise StoringDelayedError from None
