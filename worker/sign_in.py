@@ -130,7 +130,10 @@ class SignInRunner:
         result = self.chain.sign_in(credentials)
         if isinstance(result, SignedIn):
             return self._keep(claim, result)
-        challenge = self.challenges.create(result.pending)
+        # What Garmin gave is not given twice: with Redis away, the job waits until its deadline.
+        challenge = _repeated(
+            lambda: self.challenges.create(result.pending), errors.ServiceUnavailableError
+        )
         return CodeAsked(
             challenge_id=challenge.challenge_id,
             mfa_type=result.pending.mfa_type,
@@ -194,7 +197,10 @@ class SignInRunner:
         progress = Progress(
             tokens=result.tokens, session_id=uuid.uuid4(), access_token=SecretStr(new_token())
         )
-        self.jobs.keep_progress(claim, JobStage.READING_PROFILE, progress)
+        _repeated(
+            lambda: self.jobs.keep_progress(claim, JobStage.READING_PROFILE, progress),
+            errors.ServiceUnavailableError,
+        )
         return progress
 
     def _identified(self, claim: Claim, progress: Progress) -> Progress:

@@ -28,7 +28,9 @@ VERIFY = "/mobile/api/mfa/verifyCode"
 LOGIN = "/mobile/api/login"
 FOR_EVER_MS = 300_000
 ONE_OF_EACH = {"users": 1, "garmin_tokens": 1, "user_sessions": 1}
-both_kinds = pytest.mark.parametrize("username", ["plain-abby@example.com", "email-abby@example.com"])
+both_kinds = pytest.mark.parametrize(
+    "username", ["plain-abby@example.com", "email-abby@example.com"]
+)
 
 
 def last_job(client: Client, garmin: Simulator, username: str) -> Json:
@@ -134,9 +136,9 @@ def test_a_worker_killed_between_the_database_and_the_jobs_end_stores_nothing_tw
 def read_only(redis: Redis) -> Iterator[Callable[[], object]]:
     """Whoever writes to this Redis waits, from the call until the block ends."""
     try:
-        yield lambda: redis.execute_command("CLIENT", "PAUSE", FOR_EVER_MS, "WRITE")
+        yield lambda: redis.client_pause(FOR_EVER_MS, all=False)
     finally:
-        redis.execute_command("CLIENT", "UNPAUSE")
+        redis.client_unpause()
 
 
 def test_both_workers_are_killed_and_one_is_started_a_minute_later(
