@@ -21,8 +21,8 @@ def connect(url: str, *, timeout: float, patience: float = 0.0) -> Redis:
     """A client with its own pool. Connects at the first command.
 
     `timeout` is the longest wait in seconds for a connection and for a reply. `patience` is how
-    many seconds a command is repeated while Redis is away, or full: 0 for a web request, which has a
-    person waiting; longer for a worker, which holds what Garmin gave it.
+    many seconds a command is repeated while Redis is away, or full: 0 for a web request, which has
+    a person waiting; longer for a worker, which holds what Garmin gave it.
     """
     # Once at the least: a pooled connection may be left over from before Redis was restarted.
     retry = Retry(NoBackoff(), 1, (RedisConnectionError,))
