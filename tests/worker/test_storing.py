@@ -1,8 +1,9 @@
-"""What Garmin gave, and a database that is away: how long a run waits, and what it keeps."""
+"""What Garmin gave, and a database that is away or a Redis that is full: nothing of it is lost."""
 
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 from pydantic import SecretStr
@@ -12,9 +13,10 @@ from shared.accounts import Accounts
 from shared.challenges import ChallengeStore
 from shared.database import Database
 from shared.driver_rests import DriverRests
-from shared.garmin import Credentials
+from shared.garmin import CodeRequired, Credentials, SignedIn
 from shared.job_states import JobKind, JobStage, JobStatus, Success
 from shared.jobs import JobStore, NewJob
+from shared.redis_connection import connect
 from shared.sealing import Keyring
 from tests.worker.test_chain import ToldDriver
 from worker.chain import DriverChain
@@ -129,3 +131,30 @@ def test_a_later_run_stores_what_an_earlier_one_was_given(
 
     assert isinstance(jobs.view(job.job_id, token).outcome, Success)
     assert driver.calls == ["sign_in", "identify"]
+
+
+@dataclass
+class FillingDriver(ToldDriver):
+    """Redis has no memory left when Garmin answers, and for a second more."""
+
+    redis: Redis | None = None
+
+    def sign_in(self, credentials: Credentials) -> SignedIn | CodeRequired:
+        assert self.redis is not None
+        self.redis.config_set("maxmemory", "1")
+        threading.Timer(1.0, self.redis.config_set, ("maxmemory", "0")).start()
+        return super().sign_in(credentials)
+
+
+@pytest.mark.parametrize(("asks", "result"), [(False, "succeeded"), (True, "mfa_required")])
+def test_what_garmin_gave_is_kept_once_redis_has_memory_again(
+    real_redis_url: str, keyring: Keyring, database_url: str, asks: bool, result: str
+) -> None:
+    with connect(real_redis_url, timeout=30) as redis:  # without patience of its own
+        jobs = JobStore(redis, keyring, 900)
+        job = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS)
+        driver = FillingDriver("garth", asks=asks, redis=redis)
+
+        assert runner(redis, keyring, jobs, driver, database_url).run(job.job_id) == result
+
+        assert driver.calls.count("sign_in") == 1
