@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -18,6 +19,7 @@ from shared.job_states import JobKind, JobStage, JobStatus, Success
 from shared.jobs import JobStore, NewJob
 from shared.redis_connection import connect
 from shared.sealing import Keyring
+from tests.conftest import migrate
 from tests.worker.test_chain import ToldDriver
 from worker.chain import DriverChain
 from worker.lease import LeaseKeeper
@@ -61,6 +63,13 @@ def absent() -> Iterator[AbsentDatabase]:
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.sign_in._STORE_PATIENCE", 1.0)
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path}/test.db"
+    migrate(url, tmp_path)
+    return url
 
 
 @pytest.fixture
