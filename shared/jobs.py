@@ -50,8 +50,10 @@ LEASE_SECONDS = 15
 OUTCOME_SECONDS = 120
 """How long an outcome can be polled at the least."""
 
-_TYPICAL_SIGN_IN_SECONDS = 5
+PROGRESS_SECONDS = 86_400
+"""How long what Garmin gave waits to be stored, at the least: a day to repair a database in."""
 
+_TYPICAL_SIGN_IN_SECONDS = 5
 
 _LOCKS = {JobKind.LOGIN: "alone", JobKind.MFA_COMPLETION: "mark"}
 """What a job does about its account: a login runs alone; a code is checked in any case, but no
@@ -292,14 +294,19 @@ class JobStore:
         self._apply(claim, JobStatus.RUNNING, {"stage": stage.encode()})
 
     def keep_progress(self, claim: Claim, stage: JobStage, progress: Sealable) -> None:
-        """Seals what has been reached into the job, and gives it a full time to live again."""
+        """Seals what has been reached into the job, which now lives until that is stored.
+
+        For `PROGRESS_SECONDS` from now, that is, or for the usual time to live if that is longer.
+        """
         sealed = self._keyring.seal(progress.reveal(), Purpose.JOB_PROGRESS, claim.job_id)
         fields = {"stage": stage.encode(), "progress": sealed}
-        self._apply(claim, JobStatus.RUNNING, fields, least_ttl=self._ttl)
+        least_ttl = max(PROGRESS_SECONDS, self._ttl)
+        self._apply(claim, JobStatus.RUNNING, fields, least_ttl)
 
     def end(self, claim: Claim, outcome: Outcome) -> str:
         """Ends the job and deletes what was sealed for its worker. Raises JobLostError.
 
+        Its outcome can be polled for `OUTCOME_SECONDS` at the least, and no longer than a new job.
         Returns in a word how it ended: its status, or the error's code.
         """
         sealed = self._keyring.seal(outcome.reveal(), Purpose.JOB_OUTCOME, claim.job_id)
@@ -321,7 +328,8 @@ class JobStore:
     ) -> None:
         allowed = "".join(f"|{status}" for status in JobStatus if to in TRANSITIONS[status]) + "|"
         flat: list[str | bytes] = [part for pair in fields.items() for part in pair]
-        step = (claim.owner, allowed, to, int(to.ended), least_ttl * 1000, CHANNEL)
+        times_to_live = (least_ttl * 1000, self._ttl * 1000)
+        step = (claim.owner, allowed, to, int(to.ended), *times_to_live, CHANNEL)
         tally = (f"{claim.kind}:{result}", tallies.SECONDS)
         telling = (event, event_outbox.MOST, event_outbox.SECONDS)
         keys = [_job(claim.job_id), _lease(claim.job_id), _input(claim.job_id)]

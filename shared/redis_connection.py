@@ -8,7 +8,7 @@ from redis import Redis
 from redis.backoff import ConstantBackoff, NoBackoff
 from redis.commands.core import Script
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -21,16 +21,15 @@ def connect(url: str, *, timeout: float, patience: float = 0.0) -> Redis:
     """A client with its own pool. Connects at the first command.
 
     `timeout` is the longest wait in seconds for a connection and for a reply. `patience` is how
-    many seconds a command is repeated while Redis is away: 0 for a web request, which has a person
-    waiting; longer for a worker, which holds what Garmin gave it.
+    many seconds a command is repeated while Redis is away, or full: 0 for a web request, which has
+    a person waiting; longer for a worker, which holds what Garmin gave it.
     """
     # Once at the least: a pooled connection may be left over from before Redis was restarted.
     retry = Retry(NoBackoff(), 1, (RedisConnectionError,))
     if patience:
         repeats = int(patience / _RETRY_PAUSE)
-        retry = Retry(
-            ConstantBackoff(_RETRY_PAUSE), repeats, (RedisConnectionError, RedisTimeoutError)
-        )
+        passing = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError)
+        retry = Retry(ConstantBackoff(_RETRY_PAUSE), repeats, passing)
     return Redis.from_url(
         url,
         socket_timeout=timeout,

@@ -5,13 +5,41 @@ kombu 5.7 then acknowledges it, or puts it back, the channel has no connection a
 raises is an AttributeError, of which Celery's worker dies. Here it is the connection error that
 Celery expects, logs and survives; the message comes back by its visibility timeout, and finds a job
 that has ended or is held.
+
+A Redis without memory left refuses what kombu has to write, and the worker would die of that too,
+with the messages that it had just taken out of their queues. Here it waits for memory.
 """
 
+import time
 from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import Channel, Transport
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError
+from redis.retry import Retry
+
+_MEMORY_PAUSE = 1.0
+
+
+class _WaitsForMemory(Retry):
+    """Repeats what was refused for want of memory, for as long as it takes; nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__(NoBackoff(), 0)
+
+    def call_with_retry(self, do: Any, fail: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """The library's. `fail` closes the connection, and ends what watched a key on it."""
+        while True:
+            try:
+                return super().call_with_retry(do, fail, *args, **kwargs)
+            except OutOfMemoryError as error:
+                time.sleep(_MEMORY_PAUSE)
+                if kwargs.get("with_failure_count"):
+                    fail(error, 1)
+                else:
+                    fail(error)
 
 
 class LastingChannel(Channel):  # type: ignore[misc]  # untyped
@@ -19,7 +47,7 @@ class LastingChannel(Channel):  # type: ignore[misc]  # untyped
         if self.connection is None or self.connection.client is None:
             message = "the channel's connection is closed"
             raise RedisConnectionError(message)
-        return super()._connparams(asynchronous=asynchronous)
+        return super()._connparams(asynchronous=asynchronous) | {"retry": _WaitsForMemory()}
 
 
 class LastingTransport(Transport):  # type: ignore[misc]  # untyped

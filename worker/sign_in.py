@@ -151,7 +151,11 @@ class SignInRunner:
         result = self.chain.sign_in(credentials)
         if isinstance(result, SignedIn):
             return self._keep(claim, result)
-        challenge = self.challenges.create(result.pending, claim.origin)
+        # What Garmin gave is not given twice: with Redis away, the job waits until its deadline.
+        challenge = _repeated(
+            lambda: self.challenges.create(result.pending, claim.origin),
+            errors.ServiceUnavailableError,
+        )
         return CodeAsked(
             challenge_id=challenge.challenge_id,
             mfa_type=result.pending.mfa_type,
@@ -216,7 +220,10 @@ class SignInRunner:
         progress = Progress(
             tokens=result.tokens, session_id=uuid.uuid4(), access_token=SecretStr(new_token())
         )
-        self.jobs.keep_progress(claim, JobStage.READING_PROFILE, progress)
+        _repeated(
+            lambda: self.jobs.keep_progress(claim, JobStage.READING_PROFILE, progress),
+            errors.ServiceUnavailableError,
+        )
         return progress
 
     def _identified(self, claim: Claim, progress: Progress) -> Progress:
@@ -233,6 +240,8 @@ class SignInRunner:
     def _store(self, claim: Claim, lease: Lease, progress: Progress) -> Success:
         assert progress.identity is not None  # noqa: S101 - for the type checker
         identity = progress.identity
+        # Whoever comes again and again must not hold a thread each time: once is enough.
+        patience = _STORE_PATIENCE if claim.progress is None else 0.0
         lease.drop_deadline()
         try:
             stored = _repeated(
@@ -244,7 +253,7 @@ class SignInRunner:
                     claim.origin,
                 ),
                 errors.ServiceUnavailableError,
-                patience=_STORE_PATIENCE,
+                patience,
             )
         except errors.ServiceUnavailableError:
             raise StoringDelayedError from None

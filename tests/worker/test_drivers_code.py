@@ -147,6 +147,20 @@ def test_a_right_code_whose_answer_got_lost_is_not_called_wrong(way: Way) -> Non
     assert way.code_checks(username) == 1
 
 
+@json_flows
+@pytest.mark.parametrize("kind", ["status", "garbage"])
+def test_a_right_code_whose_answer_says_nothing_is_not_sent_to_another_endpoint(
+    way: Way, kind: str
+) -> None:
+    """It is used up by now: Garmin would call it wrong."""
+    username = "email-ida@example.com"
+    pending = way.pending(username)
+    path = "/mobile/api/mfa/verifyCode"
+    way.configure(faults=[{"kind": kind, "path": path, "when": "after"}])
+    way.refused_code(pending, way.garmin.code(username), GarminUnavailableError)
+    assert way.code_checks(username) == 1
+
+
 def test_a_connection_that_is_cut_is_no_verdict(way: Way) -> None:
     username = "email-jan@example.com"
     pending = way.pending(username)

@@ -143,8 +143,8 @@ library.cffi_requests = _Curl  # type: ignore[attr-defined,assignment]
 class _Watched:
     """A library session that remembers the last answer.
 
-    It sends no secret after a verdict, nor after a request whose answer got lost: Garmin may have
-    seen that one.
+    It sends no secret after a verdict, nor after a request whose answer got lost or says nothing:
+    Garmin may have seen that one. Only after a refusal of the client it goes on.
     """
 
     def __init__(self, session: Any) -> None:  # noqa: ANN401 - curl_cffi's or requests'
@@ -163,7 +163,7 @@ class _Watched:
             kwargs.setdefault("allow_redirects", False)
         response = self.session.post(url, **kwargs)
         self.answer, self.page = Answer.of(response), response.text
-        self._is_over = self.answer.has_verdict
+        self._is_over = self.answer.has_verdict or self.answer.refusal() is None
         return response
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401

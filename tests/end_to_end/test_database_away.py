@@ -1,0 +1,84 @@
+"""PostgreSQL gone for longer than any deadline, and than any job lives that holds no tokens."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from dev.servers import PostgresServer
+from dev.simulator import Simulator
+from dev.stack import LIMITS_OFF, Stack, new_key
+from tests.end_to_end.client import Client
+from tests.end_to_end.database import rows
+
+JOB_TTL = 120
+"""The shortest that can be set; a login's deadline is as long."""
+
+CROWD = 40
+"""More than a worker has threads."""
+
+
+@pytest.fixture
+def postgres(postgres_server: PostgresServer, server_folder: Path) -> Iterator[PostgresServer]:
+    """A PostgreSQL that a test may stop."""
+    assert postgres_server.running
+    folder = server_folder / "long-away"
+    folder.mkdir()
+    with PostgresServer(folder) as server:
+        assert isinstance(server, PostgresServer)
+        yield server
+
+
+def test_tokens_outlive_a_database_that_is_away_for_longer_than_a_job(
+    postgres: PostgresServer,
+    real_redis_url: str,
+    garmin: Simulator,
+    tmp_path: Path,
+    server_folder: Path,
+) -> None:
+    settings = {
+        "FITTRACK_REDIS_URL": real_redis_url,
+        "FITTRACK_DATABASE_URL": postgres.url,
+        "FITTRACK_ENCRYPTION_KEYS": new_key("test"),
+        **LIMITS_OFF,
+        "FITTRACK_JOB_TTL": str(JOB_TTL),
+    }
+    with Stack(tmp_path, settings, garmin.environment) as stack:
+        client = Client(stack.start().url)
+        asked, other = (client.login(f"email-{name}@example.com") for name in ("una", "vic"))
+        postgres.stop()
+        jobs = [client.submit_login(f"plain-crowd-{number}@example.com") for number in range(CROWD)]
+        right = garmin.code("email-una@example.com")
+        jobs.append(client.submit_code(asked["mfa_challenge_id"], right))
+        for job in jobs:
+            client.wait_for_stage(job, "storing")
+        gone_since = time.monotonic()
+
+        # Who needs no database is served, however many wait for one.
+        wrong = "000000" if garmin.code("email-vic@example.com") != "000000" else "111111"
+        assert client.send_code(other, wrong)["error"]["code"] == "mfa_code_invalid"
+        while time.monotonic() < gone_since + JOB_TTL + 10:
+            for job in jobs:
+                view = client.poll(job).json()
+                assert (view["status"], view["stage"]) == ("running", "storing")
+            time.sleep(2)
+
+        with PostgresServer(server_folder / "long-away", postgres.port):
+            for job in jobs:
+                signed_in = client.wait(job)
+                assert signed_in["status"] == "succeeded", signed_in
+                assert client.session(signed_in)["garmin"]["linked"] is True
+            stored = len(jobs)
+            assert rows(postgres.url) == {
+                "users": stored,
+                "garmin_tokens": stored,
+                "user_sessions": stored,
+            }
+        client.close()
+    assert garmin.count("credential_posts") == stored + 1
+    assert garmin.count("codes_sent") == garmin.count("codes_checked") == 2
+    with Redis.from_url(real_redis_url) as redis:
+        for job in jobs:
+            assert 0 < redis.ttl(f"fittrack:job:{job['job_id']}") <= JOB_TTL

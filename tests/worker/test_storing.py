@@ -1,0 +1,171 @@
+"""What Garmin gave, and a database that is away or a Redis that is full: nothing of it is lost."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+
+from shared.accounts import Accounts
+from shared.challenges import ChallengeStore
+from shared.database import Database
+from shared.driver_rests import DriverRests
+from shared.garmin import CodeRequired, Credentials, SignedIn
+from shared.job_states import JobKind, JobStage, JobStatus, Success
+from shared.jobs import JobStore, NewJob
+from shared.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
+from shared.redis_connection import connect
+from shared.sealing import Keyring
+from tests.conftest import migrate
+from tests.worker.test_chain import ToldDriver
+from worker.chain import DriverChain
+from worker.lease import LeaseKeeper
+from worker.sign_in import SignInRunner, StoringDelayedError
+
+CREDENTIALS = Credentials(username=SecretStr("anna@example.com"), password=SecretStr("secret"))
+
+
+class AbsentDatabase:
+    """Hangs up on everybody, and counts them."""
+
+    def __init__(self) -> None:
+        self.callers = 0
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"postgresql+psycopg://fit@127.0.0.1:{self._socket.getsockname()[1]}/fit"
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self.callers += 1
+            connection.close()
+
+
+@pytest.fixture
+def absent() -> Iterator[AbsentDatabase]:
+    server = AbsentDatabase()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.sign_in._STORE_PATIENCE", 1.0)
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path}/test.db"
+    migrate(url, tmp_path)
+    return url
+
+
+@pytest.fixture
+def driver() -> ToldDriver:
+    return ToldDriver("garth")
+
+
+@pytest.fixture
+def jobs(redis: Redis, keyring: Keyring) -> JobStore:
+    return JobStore(redis, keyring, 900)
+
+
+@pytest.fixture
+def job(jobs: JobStore) -> NewJob:
+    return jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS)
+
+
+def runner(
+    redis: Redis, keyring: Keyring, jobs: JobStore, driver: ToldDriver, url: str
+) -> SignInRunner:
+    return SignInRunner(
+        jobs=jobs,
+        challenges=ChallengeStore(redis, keyring, 600, 3),
+        chain=DriverChain([driver], DriverRests(redis)),
+        accounts=Accounts(Database(url), keyring, 3600),
+        failures=RateLimit(redis, LOGIN_PER_ACCOUNT, "5/hour"),
+        keeper=LeaseKeeper(jobs),
+    )
+
+
+@pytest.fixture
+def without_database(
+    redis: Redis, keyring: Keyring, jobs: JobStore, driver: ToldDriver, absent: AbsentDatabase
+) -> SignInRunner:
+    return runner(redis, keyring, jobs, driver, absent.url)
+
+
+def test_the_first_run_waits_for_the_database_and_later_ones_only_ask(
+    without_database: SignInRunner, job: NewJob, absent: AbsentDatabase
+) -> None:
+    """So that many sign-ins that wait do not hold all threads of a worker."""
+    with pytest.raises(StoringDelayedError):
+        without_database.run(job.job_id)
+    assert absent.callers > 1
+    for _ in range(3):
+        before = absent.callers
+        with pytest.raises(StoringDelayedError):
+            without_database.run(job.job_id)
+        assert absent.callers == before + 1
+
+
+def test_a_later_run_stores_what_an_earlier_one_was_given(
+    without_database: SignInRunner,
+    job: NewJob,
+    jobs: JobStore,
+    redis: Redis,
+    keyring: Keyring,
+    driver: ToldDriver,
+    database_url: str,
+) -> None:
+    token = job.poll_token.get_secret_value()
+    with pytest.raises(StoringDelayedError):
+        without_database.run(job.job_id)
+    view = jobs.view(job.job_id, token)
+    assert (view.status, view.stage) == (JobStatus.RUNNING, JobStage.STORING)
+
+    with_database = runner(redis, keyring, jobs, driver, database_url)
+    assert with_database.run(job.job_id) == "succeeded"
+
+    assert isinstance(jobs.view(job.job_id, token).outcome, Success)
+    assert driver.calls == ["sign_in", "identify"]
+
+
+@dataclass
+class FillingDriver(ToldDriver):
+    """Redis has no memory left when Garmin answers, and for a second more."""
+
+    redis: Redis | None = None
+
+    def sign_in(self, credentials: Credentials) -> SignedIn | CodeRequired:
+        assert self.redis is not None
+        self.redis.config_set("maxmemory", "1")
+        threading.Timer(1.0, self.redis.config_set, ("maxmemory", "0")).start()
+        return super().sign_in(credentials)
+
+
+@pytest.mark.parametrize(("asks", "result"), [(False, "succeeded"), (True, "mfa_required")])
+def test_what_garmin_gave_is_kept_once_redis_has_memory_again(
+    real_redis_url: str, keyring: Keyring, database_url: str, asks: bool, result: str
+) -> None:
+    with connect(real_redis_url, timeout=30) as redis:  # without patience of its own
+        jobs = JobStore(redis, keyring, 900)
+        job = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS)
+        driver = FillingDriver("garth", asks=asks, redis=redis)
+
+        assert runner(redis, keyring, jobs, driver, database_url).run(job.job_id) == result
+
+        assert driver.calls.count("sign_in") == 1
