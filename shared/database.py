@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from shared.errors import ConfigurationError, ServiceUnavailableError
+from shared.postgres import STATEMENT_SECONDS, PromptConnection
 
 SCHEMA_REVISION = "0002"
 """The newest of `shared/migrations/versions`: asking alembic would cost a worker 10 MB."""
@@ -79,9 +80,12 @@ def _make_engine(url: str, pool_size: int) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(
+    engine = create_engine(
         url,
-        connect_args={"connect_timeout": 2, "options": "-c statement_timeout=10000"},
+        connect_args={
+            "connect_timeout": 2,
+            "options": f"-c statement_timeout={STATEMENT_SECONDS * 1000}",
+        },
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=3,
@@ -89,6 +93,14 @@ def _make_engine(url: str, pool_size: int) -> Engine:
         pool_recycle=1800,
         hide_parameters=True,
     )
+    event.listen(engine, "do_connect", _connect_promptly)
+    return engine
+
+
+def _connect_promptly(
+    _dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]
+) -> PromptConnection:
+    return PromptConnection.connect(*arguments, **options)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
