@@ -1,5 +1,6 @@
 """`clients add`, `list`, `renew`, `remove`: the apps that embed this service."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -7,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from admin.service import open_database
 from shared.accounts import Accounts
-from shared.clients import ClientRepository
+from shared.clients import ClientRepository, ClientView
 from shared.events import Event, EventKind, EventLog
 from shared.origin import Origin
 from shared.settings import Settings
@@ -20,25 +21,13 @@ Name = Annotated[str, typer.Argument(help="1 to 64 letters, digits, dots, dashes
 @app.command()
 def add(name: Name) -> None:
     """Add an app and print its key: this once, only a hash of it is kept."""
-
-    def work(session: Session) -> str:
-        client, key = ClientRepository(session).add(name)
-        _tell(session, EventKind.CLIENT_ADDED, Origin(client_id=client.client_id), name)
-        return key
-
-    print(open_database(Settings.from_environment()).run(work))
+    _print_key(name, lambda clients: clients.add(name))
 
 
 @app.command()
 def renew(name: Name) -> None:
     """Print a new key for an app: the one before is void at once, its links stay."""
-
-    def work(session: Session) -> str:
-        client, key = ClientRepository(session).renew(name)
-        _tell(session, EventKind.CLIENT_ADDED, Origin(client_id=client.client_id), name)
-        return key
-
-    print(open_database(Settings.from_environment()).run(work))
+    _print_key(name, lambda clients: clients.renew(name))
 
 
 @app.command()
@@ -65,6 +54,15 @@ def list_clients() -> None:
     database = open_database(Settings.from_environment())
     for client in database.run(lambda session: ClientRepository(session).all()):
         print(f"{client.name}\t{client.client_id}\tsince {client.created_at:%Y-%m-%d %H:%M} UTC")
+
+
+def _print_key(name: str, make: Callable[[ClientRepository], tuple[ClientView, str]]) -> None:
+    def work(session: Session) -> str:
+        client, key = make(ClientRepository(session))
+        _tell(session, EventKind.CLIENT_ADDED, Origin(client_id=client.client_id), name)
+        return key
+
+    print(open_database(Settings.from_environment()).run(work))
 
 
 def _tell(session: Session, kind: EventKind, origin: Origin, name: str) -> None:

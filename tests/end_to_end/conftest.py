@@ -84,3 +84,22 @@ def own_client(own_stack: Stack) -> Iterator[Client]:
     client = Client(own_stack.url)
     yield client
     client.close()
+
+
+@pytest.fixture
+def own_redis(redis_server: RedisServer, tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that a test may stop or fill; asks for the shared one to be skipped where that is."""
+    assert redis_server.running
+    with RedisServer(tmp_path) as server:
+        assert isinstance(server, RedisServer)
+        yield server
+
+
+@pytest.fixture
+def frail_stack(
+    own_redis: RedisServer, own_settings: dict[str, str], garmin: Simulator, tmp_path: Path
+) -> Iterator[Stack]:
+    """A running stack whose Redis a test may stop or fill."""
+    settings = own_settings | {"FITTRACK_REDIS_URL": own_redis.url}
+    with Stack(tmp_path, settings, garmin.environment) as stack:
+        yield stack.start()

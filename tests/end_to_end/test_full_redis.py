@@ -4,14 +4,13 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from redis import Redis
 
 from dev.servers import RedisServer
 from dev.simulator import Simulator
-from dev.stack import LIMITS_OFF, Stack, new_key
+from dev.stack import Stack
 from tests.end_to_end.client import Client
 
 LOGIN = "/mobile/api/login"
@@ -19,33 +18,9 @@ VERIFY = "/mobile/api/mfa/verifyCode"
 
 
 @pytest.fixture
-def own_redis(redis_server: RedisServer, tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis that a test may fill; asks for the shared one to be skipped where that is."""
-    assert redis_server.running
-    with RedisServer(tmp_path) as server:
-        assert isinstance(server, RedisServer)
-        yield server
-
-
-@pytest.fixture
-def stack(
-    own_redis: RedisServer, postgres_url: str, garmin: Simulator, tmp_path: Path
-) -> Iterator[Stack]:
-    settings = {
-        "FITTRACK_REDIS_URL": own_redis.url,
-        "FITTRACK_DATABASE_URL": postgres_url,
-        "FITTRACK_ENCRYPTION_KEYS": new_key("test"),
-        **LIMITS_OFF,
-    }
-    with Stack(tmp_path, settings, garmin.environment) as stack:
-        yield stack.start()
-
-
-@pytest.fixture
-def client(stack: Stack) -> Iterator[Client]:
-    client = Client(stack.url)
-    yield client
-    client.close()
+def stack(frail_stack: Stack) -> Stack:
+    """In the place of the one that runs for all tests."""
+    return frail_stack
 
 
 @contextmanager

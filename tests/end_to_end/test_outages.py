@@ -1,7 +1,6 @@
 """Redis and PostgreSQL that go away and come back, and processes that die around them."""
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,33 +14,9 @@ from tests.end_to_end.client import Client
 
 
 @pytest.fixture
-def own_redis(redis_server: RedisServer, tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis that a test may stop; asks for the shared one to be skipped where that is."""
-    assert redis_server.running
-    with RedisServer(tmp_path) as server:
-        assert isinstance(server, RedisServer)
-        yield server
-
-
-@pytest.fixture
-def stack(
-    own_redis: RedisServer, postgres_url: str, garmin: Simulator, tmp_path: Path
-) -> Iterator[Stack]:
-    settings = {
-        "FITTRACK_REDIS_URL": own_redis.url,
-        "FITTRACK_DATABASE_URL": postgres_url,
-        "FITTRACK_ENCRYPTION_KEYS": new_key("test"),
-        **LIMITS_OFF,
-    }
-    with Stack(tmp_path, settings, garmin.environment) as stack:
-        yield stack.start()
-
-
-@pytest.fixture
-def client(stack: Stack) -> Iterator[Client]:
-    client = Client(stack.url)
-    yield client
-    client.close()
+def stack(frail_stack: Stack) -> Stack:
+    """In the place of the one that runs for all tests."""
+    return frail_stack
 
 
 def test_what_garmin_gave_waits_for_a_database_that_is_away(
