@@ -47,7 +47,7 @@ class Detector:
 
     def __init__(self, canaries: Iterable[Canary]) -> None:
         self._by_start: dict[bytes, list[tuple[bytes, str, str]]] = {}
-        for canary in {spelt for canary in canaries for spelt in _spellings(canary)}:
+        for canary in {spelt for given in canaries for spelt in _spellings(given)}:
             assert len(canary.value) >= SHORTEST, canary
             for shape, needle in _shapes(canary).items():
                 start = self._by_start.setdefault(needle[:SHORTEST], [])
