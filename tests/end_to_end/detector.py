@@ -49,7 +49,8 @@ class Detector:
         self._by_start: dict[bytes, list[tuple[bytes, str, str]]] = {}
         for canary in {spelt for given in canaries for spelt in _spellings(given)}:
             assert len(canary.value) >= SHORTEST, canary
-            for shape, needle in _shapes(canary).items():
+            shape_of = {needle: shape for shape, needle in reversed(_shapes(canary).items())}
+            for needle, shape in shape_of.items():  # the first of those that are written the same
                 start = self._by_start.setdefault(needle[:SHORTEST], [])
                 start.append((needle, canary.kind, shape))
 
