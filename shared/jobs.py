@@ -1,12 +1,12 @@
 """Jobs in Redis: one hash each, a lease for the worker that runs it, and its sealed input.
 
-`fittrack:job:<id>` (hash: kind, status, stage, poll_hash, owner, runs, progress,
-outcome),
+`fittrack:job:<id>` (hash: kind, status, stage, poll_hash, sent_at, owner, runs, progress, outcome),
 `fittrack:job:<id>:lease` (the owner), `fittrack:job:<id>:input` (sealed, gone when the job ends).
 All of them have a time to live. Every step is published on `CHANNEL` with the job id.
 """
 
 import hmac
+import time
 import uuid
 from dataclasses import dataclass, field
 from typing import cast
@@ -33,6 +33,9 @@ from shared.secret import Sealable
 CHANNEL = "fittrack:jobs"
 LEASE_SECONDS = 15
 """How long a silent worker keeps its job: less than the broker's visibility timeout."""
+
+FORGOTTEN_SECONDS = 30
+"""After how long a message that nobody has is lost: the broker gives a dead worker's back sooner."""
 
 OUTCOME_SECONDS = 120
 """How long an outcome can be polled at the least."""
@@ -86,6 +89,7 @@ class JobStore:
         self._keyring = keyring
         self._ttl = ttl
         self._discard = script(redis, "job_discard")
+        self._forgotten = script(redis, "job_forgotten")
         self._claim = script(redis, "job_claim")
         self._move = script(redis, "job_move")
         self._renew = script(redis, "lease_renew")
@@ -105,6 +109,7 @@ class JobStore:
             "status": JobStatus.QUEUED,
             "stage": JobStage.WAITING_FOR_WORKER,
             "poll_hash": token_hash(poll_token),
+            "sent_at": _now_ms(),
             "runs": 0,
         }
         sealed = self._keyring.seal(work.reveal(), Purpose.JOB_INPUT, job_id)
@@ -122,6 +127,16 @@ class JobStore:
         False if a worker has it already: then the message did arrive.
         """
         return bool(self._discard(keys=[_job(job_id), _input(job_id)]))
+
+    @redis_errors_translated
+    def is_forgotten(self, job_id: str) -> bool:
+        """Whether its message has to be sent again, as nobody has the job. True for one caller.
+
+        A worker that is killed between taking a message and noting that it has it takes it along.
+        One that only waits in a long queue is sent twice: the second finds the job taken or ended.
+        """
+        times = (_now_ms(), FORGOTTEN_SECONDS * 1000)
+        return bool(self._forgotten(keys=[_job(job_id), _lease(job_id)], args=times))
 
     @redis_errors_translated
     def view(self, job_id: str, poll_token: str) -> JobView:
@@ -232,6 +247,10 @@ class JobStore:
         if sealed is None:
             return None
         return model.from_revealed(self._keyring.open(sealed, purpose, job_id))
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
 
 
 def _job(job_id: str) -> str:
