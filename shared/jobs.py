@@ -35,7 +35,7 @@ LEASE_SECONDS = 15
 """How long a silent worker keeps its job: less than the broker's visibility timeout."""
 
 FORGOTTEN_SECONDS = 30
-"""After how long a message that nobody has is lost: the broker gives a dead worker's back sooner."""
+"""After how long a message that nobody has is lost: the broker gives a dead worker's back in 20."""
 
 OUTCOME_SECONDS = 120
 """How long an outcome can be polled at the least."""

@@ -170,7 +170,7 @@ def test_two_hundred_sign_ins_outlive_workers_that_are_killed_at_random(
 
 def let_loose(stack: Stack, garmin: Simulator, chance: random.Random) -> Afterwards:
     people = crowd(chance)
-    garmin.configure(latency_ms=500)
+    garmin.configure(latency_ms=1000)
     client = Client(stack.url, PATIENCE)
     with Redis.from_url(stack.settings["FITTRACK_REDIS_URL"]) as redis:
         killer = Killer(stack, redis, chance)
