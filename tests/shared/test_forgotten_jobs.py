@@ -1,25 +1,12 @@
 """Jobs whose message got lost, over real Redis and over fakeredis."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 from redis import Redis
 
 from shared.job_states import Failure, JobErrorCode, JobKind, JobStage
 from shared.jobs import FORGOTTEN_SECONDS, JobStore
 from shared.queue import VISIBILITY_TIMEOUT
-from shared.sealing import Keyring
-from tests.shared.samples import CREDENTIALS, JOB_TTL, garmin_tokens
-
-
-@pytest.fixture
-def redis(redis_url: str) -> Redis:
-    return Redis.from_url(redis_url)
-
-
-@pytest.fixture
-def jobs(redis: Redis, keyring: Keyring) -> JobStore:
-    return JobStore(redis, keyring, JOB_TTL)
+from tests.shared.samples import CREDENTIALS, at_once, garmin_tokens
 
 
 @pytest.fixture
@@ -41,8 +28,7 @@ def test_a_job_that_nobody_took_is_forgotten_once_in_a_while(
 ) -> None:
     for _ in range(2):
         let_time_pass(redis, job_id)
-        with ThreadPoolExecutor(8) as pool:
-            assert sum(pool.map(jobs.is_forgotten, [job_id] * 8)) == 1
+        assert at_once(lambda _: jobs.is_forgotten(job_id), threads=8).count(True) == 1
 
 
 def test_a_job_is_forgotten_when_its_worker_is_gone_and_not_before(
