@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from starlette.concurrency import run_in_threadpool
@@ -19,7 +20,7 @@ from api.models import (
     JobUser,
 )
 from api.services import Services, services
-from shared.errors import JobNotFoundError
+from shared.errors import JobNotFoundError, ServiceUnavailableError
 from shared.job_states import CodeAsked, Failure, Success
 from shared.jobs import JobView
 
@@ -45,6 +46,8 @@ async def get_job(request: Request) -> Response:
 
 async def _changed_view(found: Services, job_id: str, token: str, wait: int) -> JobView:
     first = await run_in_threadpool(found.jobs.view, job_id, token)
+    if not first.status.ended:
+        await run_in_threadpool(_send_if_forgotten, found, first)
     if wait == 0 or first.status.ended:
         return first
     loop = asyncio.get_running_loop()
@@ -60,6 +63,12 @@ async def _changed_view(found: Services, job_id: str, token: str, wait: int) -> 
                     await changed.wait()
             except TimeoutError:
                 return await run_in_threadpool(found.jobs.view, job_id, token)
+
+
+def _send_if_forgotten(found: Services, view: JobView) -> None:
+    if found.jobs.is_forgotten(view.job_id):
+        with suppress(ServiceUnavailableError):  # the next poll but a few tries again
+            found.queue.put(view.kind, view.job_id)
 
 
 def job_response(view: JobView) -> JobResponse:

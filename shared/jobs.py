@@ -1,7 +1,7 @@
 """Jobs in Redis: one hash each, a lease for the worker that runs it, and its sealed input.
 
-`fittrack:job:<id>` (hash: kind, status, stage, poll_hash, origin, owner, runs, progress, outcome,
-sent, and the names of the two keys below that are the job's),
+`fittrack:job:<id>` (hash: kind, status, stage, poll_hash, origin, sent_at, owner, runs, progress,
+outcome, sent, and the names of the two keys below that are the job's),
 `fittrack:job:<id>:lease` (the owner), `fittrack:job:<id>:input` (sealed, gone when the job ends),
 `fittrack:account:<keyed hash>` (the job that signs this Garmin account in),
 `fittrack:idempotency:<keyed hash>` (hash: body, job, poll_token): both say nothing once the job is
@@ -10,6 +10,7 @@ All of them have a time to live. Every step is published on `CHANNEL` with the j
 """
 
 import hmac
+import time
 import uuid
 from dataclasses import dataclass, field
 from typing import cast
@@ -17,7 +18,7 @@ from typing import cast
 from pydantic import SecretStr
 from redis import Redis
 
-from shared import event_outbox, tallies
+from shared import event_outbox, job_events, tallies
 from shared.errors import (
     IdempotencyKeyReusedError,
     JobLostError,
@@ -25,18 +26,16 @@ from shared.errors import (
     SealBrokenError,
     SignInInProgressError,
 )
-from shared.events import Event, EventKind
+from shared.events import Event
 from shared.job_states import (
     OUTCOME_TYPES,
     TRANSITIONS,
-    CodeAsked,
     Failure,
     JobErrorCode,
     JobKind,
     JobStage,
     JobStatus,
     Outcome,
-    Success,
 )
 from shared.origin import UNKNOWN, Origin
 from shared.redis_connection import redis_errors_translated, script
@@ -46,6 +45,9 @@ from shared.secret import Sealable
 CHANNEL = "fittrack:jobs"
 LEASE_SECONDS = 15
 """How long a silent worker keeps its job: less than the broker's visibility timeout."""
+
+FORGOTTEN_SECONDS = 30
+"""After how long a message that nobody has is lost: the broker gives a dead worker's back in 20."""
 
 OUTCOME_SECONDS = 120
 """How long an outcome can be polled at the least."""
@@ -58,11 +60,6 @@ _TYPICAL_SIGN_IN_SECONDS = 5
 _LOCKS = {JobKind.LOGIN: "alone", JobKind.MFA_COMPLETION: "mark"}
 """What a job does about its account: a login runs alone; a code is checked in any case, but no
 login may start meanwhile, whose new code would make this one void."""
-
-_REQUESTED = {
-    JobKind.LOGIN: EventKind.SIGN_IN_REQUESTED,
-    JobKind.MFA_COMPLETION: EventKind.CODE_SUBMITTED,
-}
 
 
 class JobBusyError(JobLostError):
@@ -128,6 +125,7 @@ class JobStore:
         self._create = script(redis, "job_create")
         self._confirm = script(redis, "job_confirm")
         self._discard = script(redis, "job_discard")
+        self._forgotten = script(redis, "job_forgotten")
         self._claim = script(redis, "job_claim")
         self._move = script(redis, "job_move")
         self._renew = script(redis, "lease_renew")
@@ -159,6 +157,7 @@ class JobStore:
             "stage": JobStage.WAITING_FOR_WORKER,
             "poll_hash": token_hash(poll_token),
             "origin": origin.model_dump_json(exclude_none=True),
+            "sent_at": _now_ms(),
             "runs": 0,
         }
         sealed = self._keyring.seal(work.reveal(), Purpose.JOB_INPUT, job_id)
@@ -166,7 +165,7 @@ class JobStore:
         kept_token = b""
         if repeatable is not None:
             kept_token = self._keyring.seal(poll_token.encode(), Purpose.POLL_TOKEN, job_id)
-        event = Event.of(_REQUESTED[kind], origin, job_id=job_id).model_dump_json(exclude_none=True)
+        event = job_events.requested(job_id, kind, origin).model_dump_json(exclude_none=True)
         keys = [_job(job_id), _input(job_id), _account(origin.account or ""), event_outbox.KEY]
         flat = [str(part) for pair in fields.items() for part in pair]
         answer = self._create(
@@ -220,6 +219,16 @@ class JobStore:
         False if a worker has it already, or somebody else has sent the message.
         """
         return bool(self._discard(keys=[_job(job_id), _input(job_id)], args=[job_id]))
+
+    @redis_errors_translated
+    def is_forgotten(self, job_id: str) -> bool:
+        """Whether its message has to be sent again, as nobody has the job. True for one caller.
+
+        A worker that is killed between taking a message and noting that it has it takes it along.
+        One that only waits in a long queue is sent twice: the second finds the job taken or ended.
+        """
+        times = (_now_ms(), FORGOTTEN_SECONDS * 1000)
+        return bool(self._forgotten(keys=[_job(job_id), _lease(job_id)], args=times))
 
     @redis_errors_translated
     def view(self, job_id: str, poll_token: str) -> JobView:
@@ -312,7 +321,7 @@ class JobStore:
         sealed = self._keyring.seal(outcome.reveal(), Purpose.JOB_OUTCOME, claim.job_id)
         status = next(s for s, kind in OUTCOME_TYPES.items() if isinstance(outcome, kind))
         result = outcome.code if isinstance(outcome, Failure) else status
-        event = _event(claim, outcome).model_dump_json(exclude_none=True)
+        event = job_events.ended(claim.job_id, outcome, claim.origin)
         self._apply(claim, status, {"outcome": sealed}, OUTCOME_SECONDS, result, event)
         return str(result)
 
@@ -324,14 +333,15 @@ class JobStore:
         fields: dict[str, bytes],
         least_ttl: int = 0,
         result: str = "",
-        event: str = "",
+        event: Event | None = None,
     ) -> None:
         allowed = "".join(f"|{status}" for status in JobStatus if to in TRANSITIONS[status]) + "|"
         flat: list[str | bytes] = [part for pair in fields.items() for part in pair]
         times_to_live = (least_ttl * 1000, self._ttl * 1000)
         step = (claim.owner, allowed, to, int(to.ended), *times_to_live, CHANNEL)
         tally = (f"{claim.kind}:{result}", tallies.SECONDS)
-        telling = (event, event_outbox.MOST, event_outbox.SECONDS)
+        told = event.model_dump_json(exclude_none=True) if event else ""
+        telling = (told, event_outbox.MOST, event_outbox.SECONDS)
         keys = [_job(claim.job_id), _lease(claim.job_id), _input(claim.job_id)]
         moved = self._move(
             keys=[*keys, tallies.KEY, event_outbox.KEY],
@@ -346,6 +356,10 @@ class JobStore:
         if sealed is None:
             return None
         return model.from_revealed(self._keyring.open(sealed, purpose, job_id))
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
 
 
 def _job(job_id: str) -> str:
@@ -366,24 +380,3 @@ def _account(account: str) -> str:
 
 def _idempotency(repeatable: Repeatable | None) -> str:
     return f"fittrack:idempotency:{repeatable.name if repeatable else ''}"
-
-
-def _event(claim: Claim, outcome: Outcome) -> Event:
-    """How a job's end is told to the audit log."""
-    match outcome:
-        case Success():
-            user_id, session_id = uuid.UUID(outcome.user_id), uuid.UUID(outcome.session_id)
-            return Event.of(
-                EventKind.SIGNED_IN,
-                claim.origin,
-                user_id=user_id,
-                session_id=session_id,
-                job_id=claim.job_id,
-            )
-        case CodeAsked():
-            kind, how = EventKind.CODE_REQUESTED, outcome.mfa_type
-        case Failure(code=JobErrorCode.MFA_CODE_INVALID):
-            kind, how = EventKind.CODE_WRONG, str(outcome.code)
-        case Failure():
-            kind, how = EventKind.SIGN_IN_FAILED, str(outcome.code)
-    return Event.of(kind, claim.origin, how, job_id=claim.job_id)

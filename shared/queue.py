@@ -28,6 +28,8 @@ _TRANSPORT: dict[str, Any] = {
     "visibility_timeout": VISIBILITY_TIMEOUT,
     "unacked_restore_interval": 2,
     "unacked_restore_throttle": 1,
+    # A worker killed while it gives messages back keeps the others from it for so long, not 300 s.
+    "unacked_mutex_expire": 10,
     # Queues are asked in the order below: people with a code in hand first.
     "queue_order_strategy": "priority",
     "health_check_interval": 10,

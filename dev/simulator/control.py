@@ -24,6 +24,10 @@ class Control:
         """`{"total": {...}, "by_username": {...}, "by_client": {...}}`."""
         return self.world.counters.snapshot()
 
+    def issued(self) -> dict[str, list[str]]:
+        """Every secret that was handed out, by kind."""
+        return self.world.issued.snapshot()
+
     def codes(self, username: str) -> list[SentCode]:
         """Every code made for this person, the oldest first."""
         return list(self.world.codes(username))
@@ -82,6 +86,8 @@ def _answer(control: Control, request: Request) -> Response:
             return json_response(200, {"status": "ok"})
         case "GET", "/counters":
             return json_response(200, control.counters())
+        case "GET", "/issued":
+            return json_response(200, control.issued())
         case "GET", "/codes":
             return _codes(control, str(username or ""))
         case "GET", "/settings":

@@ -63,10 +63,13 @@ def _tokens(world: World, account: Account, client: str, client_id: str) -> Resp
         client_id=client_id,
         grant_type="service_ticket",
     )
+    refresh = world.tokens.new_refresh(account, client, client_id)
+    world.issued.note("access_token", access.value)
+    world.issued.note("refresh_token", refresh.value)
     value = {
         "access_token": access.value,
         "token_type": "Bearer",
-        "refresh_token": world.tokens.new_refresh(account, client, client_id).value,
+        "refresh_token": refresh.value,
         "expires_in": ttl,
         "scope": SCOPE,
         "jti": str(uuid.uuid4()),

@@ -45,9 +45,12 @@ def preauthorized(world: World, request: Request) -> Response:
     world.redeem(ticket)
     world.count("oauth1_exchanges", ticket.account, ticket.client)
     token = world.tokens.new_oauth1(ticket, world.now() + OAUTH1_TTL_S)
+    world.issued.note("oauth1_token", token.value)
+    world.issued.note("oauth1_secret", token.secret)
     fields = {"oauth_token": token.value, "oauth_token_secret": token.secret}
     text = urlencode(fields)
     if token.mfa_token:
+        world.issued.note("mfa_token", token.mfa_token)
         until = datetime.fromtimestamp(token.expires_at, UTC)
         text += (
             f"&mfa_token={token.mfa_token}&mfa_expiration_timestamp={until:%Y-%m-%d %H:%M:%S}.000"
@@ -69,12 +72,15 @@ def exchange(world: World, request: Request) -> Response:
 def _oauth2_tokens(world: World, token: OAuth1Token) -> dict[str, object]:
     ttl = world.access_ttl()
     access = world.tokens.new_access("oauth2", token.account, token.client, world.now() + ttl)
+    refresh_token = secrets.token_urlsafe(96)
+    world.issued.note("access_token", access.value)
+    world.issued.note("refresh_token", refresh_token)
     return {
         "scope": SCOPE,
         "jti": str(uuid.uuid4()),
         "access_token": access.value,
         "token_type": "Bearer",
-        "refresh_token": secrets.token_urlsafe(96),
+        "refresh_token": refresh_token,
         "expires_in": ttl,
         "refresh_token_expires_in": REFRESH_TTL_S,
     }

@@ -69,14 +69,9 @@ ROUTES = (
 
 def answer(world: World, request: Request) -> Response:
     """The response of this Garmin, after everything that may stand in the way of it."""
-    world.count("requests")
-    fault = world.faults.meet(request)
-    if fault is None:
-        return _headed(request, _answer(world, request))
-    world.count("faults")
-    if fault.when == "before" and fault.kind in _SPOILT_BEFORE:
-        return _headed(request, _SPOILT_BEFORE[fault.kind](fault))
-    return _headed(request, _spoil(fault, _answer(world, request)))
+    response = _response(world, request)
+    world.issued.note_cookies(response.headers)
+    return response
 
 
 def latency(world: World, request: Request) -> float:
@@ -85,6 +80,17 @@ def latency(world: World, request: Request) -> float:
         if fnmatchcase(request.path, pattern):
             return milliseconds / 1000
     return world.settings.latency_ms / 1000
+
+
+def _response(world: World, request: Request) -> Response:
+    world.count("requests")
+    fault = world.faults.meet(request)
+    if fault is None:
+        return _headed(request, _answer(world, request))
+    world.count("faults")
+    if fault.when == "before" and fault.kind in _SPOILT_BEFORE:
+        return _headed(request, _SPOILT_BEFORE[fault.kind](fault))
+    return _headed(request, _spoil(fault, _answer(world, request)))
 
 
 def _answer(world: World, request: Request) -> Response:

@@ -89,6 +89,7 @@ class Settings(Frozen):
     """Everything `POST /settings` takes. Times are seconds, latencies milliseconds.
 
     latency_by_path: shell patterns of a path to a latency that replaces `latency_ms`.
+    code_alphabet, code_length: what codes are made of.
     access_ttl_s: life of new access tokens; None draws from the recorded range.
     refuse: by clientId (SSO or DI) or flow: mobile, portal, widget, oauth1, oauth2, di, profile.
     """
@@ -97,6 +98,8 @@ class Settings(Frozen):
     latency_by_path: dict[str, float] = Field(default_factory=dict)
     session_ttl_s: float = 1800
     code_ttl_s: float = 1800
+    code_alphabet: str = Field(default="0123456789", min_length=1)
+    code_length: int = Field(default=6, ge=1)
     ticket_ttl_s: float = 300
     access_ttl_s: int | None = None
     resend_interval_s: float = 30

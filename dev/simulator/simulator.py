@@ -93,6 +93,10 @@ class Simulator:
             return int(counters["total"][name])
         return int(counters["by_username"].get(username.lower(), {}).get(name, 0))
 
+    def issued(self) -> dict[str, list[str]]:
+        """Every secret that was handed out since the last reset, by kind, also those used up."""
+        return self._call(lambda control: control.issued())
+
     def code(self, username: str) -> str:
         """The last code made for this person. Raises LookupError if there is none."""
         codes = self.codes(username)

@@ -85,6 +85,7 @@ def enter_code(world: World, request: Request) -> Response:
     if rejection is not None:
         return _rejected(world, session, account, rejection)
     session.login_token = secrets.token_urlsafe(8)[:10]
+    world.issued.note("login_token", session.login_token)
     if account.code is Outcome.CUT_AFTER:
         return undelivered(Delivery.CUT)
     query = {"logintoken": session.login_token, "service": session.service, "locale": "en"}

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dev.simulator.accounts import Account, account_for
 from dev.simulator.counters import Count, Counters
 from dev.simulator.faults import Faults, Refusals
+from dev.simulator.issued import Issued
 from dev.simulator.sessions import Challenge, SentCode, SsoSession, SsoSessions
 from dev.simulator.settings import Fault, Settings
 from dev.simulator.tokens import Ticket, Tokens
@@ -27,6 +28,7 @@ class World:
         self.counters = Counters()
         self.sessions = SsoSessions()
         self.tokens = Tokens()
+        self.issued = Issued()
         self._mailbox: dict[str, list[SentCode]] = {}
         self._profile_failures: dict[Account, int] = {}
         self.configure(self._first_settings, Settings.model_fields)
@@ -55,7 +57,9 @@ class World:
         self.counters.count(name, account.username if account else None, client)
 
     def open_session(self, domain: str, client: str) -> SsoSession:
-        return self.sessions.open(domain, client, self.now() + self.settings.session_ttl_s)
+        session = self.sessions.open(domain, client, self.now() + self.settings.session_ttl_s)
+        self.issued.note("csrf", session.csrf)
+        return session
 
     def challenge(self, session: SsoSession, account: Account) -> Challenge:
         """Ask this session for a code. An authenticator app has its code already."""
@@ -76,7 +80,9 @@ class World:
     def issue_ticket(self, account: Account, client: str, service: str, suffix: str) -> Ticket:
         self.count("tickets_issued", account, client)
         expires_at = self.now() + self.settings.ticket_ttl_s
-        return self.tokens.new_ticket(account, client, service, expires_at, suffix)
+        ticket = self.tokens.new_ticket(account, client, service, expires_at, suffix)
+        self.issued.note("ticket", ticket.value)
+        return ticket
 
     def redeem(self, ticket: Ticket) -> None:
         ticket.used = True
@@ -94,17 +100,19 @@ class World:
 
     def _write_code(self, challenge: Challenge) -> None:
         account, now = challenge.account, self.now()
-        code = f"{secrets.randbelow(1_000_000):06}"
+        letters, length = self.settings.code_alphabet, self.settings.code_length
+        code = "".join(secrets.choice(letters) for _ in range(length))
+        self.issued.note("code", code)
         challenge.codes[code] = now + self.settings.code_ttl_s
         challenge.sent_at = now
-        letters = self._mailbox.setdefault(account.username, [])
-        letters.append(
+        mails = self._mailbox.setdefault(account.username, [])
+        mails.append(
             SentCode(
                 account.username,
                 code,
                 str(account.method or ""),
                 account.destination,
                 now,
-                len(letters) + 1,
+                len(mails) + 1,
             )
         )

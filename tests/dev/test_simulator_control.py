@@ -1,7 +1,9 @@
 """The control endpoint, and the settings it changes."""
 
+import re
 import time
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 import requests
@@ -44,6 +46,41 @@ def test_codes_are_told_here_alone(browser: Wire, garmin: Simulator) -> None:
     told = ask(garmin, "GET", "/codes?username=Email-X@example.com").json()
     assert told["code"] == garmin.code("email-x@example.com")
     assert (told["method"], told["destination"]) == ("email", "em*****@example.com")
+
+
+def test_codes_can_be_made_of_anything(browser: Wire, garmin: Simulator) -> None:
+    garmin.configure(code_alphabet="XY", code_length=9)
+    browser.sign_in("email-x@example.com")
+    assert re.fullmatch("[XY]{9}", garmin.code("email-x@example.com"))
+
+
+def test_all_that_was_handed_out_is_told_also_when_it_is_used_up(
+    browser: Wire, garmin: Simulator
+) -> None:
+    ticket = browser.ticket(NAME)
+    oauth1 = dict(parse_qsl(browser.preauthorized(ticket).text))
+    oauth2 = browser.exchange(oauth1).json()
+    di = browser.di_tokens(browser.ticket(NAME))
+    browser.di(grant_type="refresh_token", refresh_token=di["refresh_token"])
+    browser.sign_in("email-x@example.com")
+    mfa = browser.verify(garmin.code("email-x@example.com")).json()["serviceTicketId"]
+    mfa_oauth1 = dict(parse_qsl(browser.preauthorized(mfa).text))
+    garmin.revoke_tokens()
+
+    told = garmin.issued()
+    assert ask(garmin, "GET", "/issued").json() == told
+    assert {ticket, mfa} < set(told["ticket"])
+    assert told["code"] == [garmin.code("email-x@example.com")]
+    assert told["oauth1_token"] == [oauth1["oauth_token"], mfa_oauth1["oauth_token"]]
+    assert oauth1["oauth_token_secret"] in told["oauth1_secret"]
+    assert told["mfa_token"] == [mfa_oauth1["mfa_token"]]
+    for tokens in (oauth2, di):
+        assert tokens["access_token"] in told["access_token"]
+        assert tokens["refresh_token"] in told["refresh_token"]
+    cookies = {cookie.name: cookie.value for cookie in browser.session.cookies}
+    for name in ("SESSION", "__cf_bm", "CASTGC"):
+        assert cookies[name] in told["cookie"]
+    assert cookies["GARMIN-SSO-CUST-GUID"] not in told["cookie"]
 
 
 def test_codes_can_be_made_to_expire(browser: Wire, garmin: Simulator) -> None:

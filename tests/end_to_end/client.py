@@ -16,8 +16,10 @@ PATIENCE = 150.0
 
 
 class Client:
-    def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=url, trust_env=False, timeout=45)
+    def __init__(self, url: str, patience: float = PATIENCE) -> None:
+        self._patience = patience
+        any_number = httpx.Limits(max_connections=None)  # of threads that share the client
+        self.http = httpx.Client(base_url=url, trust_env=False, timeout=45, limits=any_number)
 
     def close(self) -> None:
         self.http.close()
@@ -49,7 +51,7 @@ class Client:
         self._wait(job, lambda body: body.get("stage") == stage, wait=0)
 
     def _wait(self, job: Json, reached: Callable[[Json], bool], wait: int) -> Json:
-        ends_at = time.monotonic() + PATIENCE
+        ends_at = time.monotonic() + self._patience
         seen: Json = {}
         while time.monotonic() < ends_at:
             try:

@@ -139,6 +139,22 @@ def test_a_message_without_a_job_is_dropped(
     assert garmin.count("credential_posts") == 1
 
 
+def test_a_message_that_a_dead_worker_took_along_is_sent_again(
+    own_stack: Stack, own_client: Client, garmin: Simulator
+) -> None:
+    own_stack.migrate()
+    own_stack.begin_api().wait_ready()
+    client = own_client
+    job = client.submit_login("plain-wim@example.com")
+    with Redis.from_url(own_stack.settings["FITTRACK_REDIS_URL"]) as redis:
+        assert redis.delete("login") == 1
+        redis.hincrby(f"fittrack:job:{job['job_id']}", "sent_at", -60_000)
+    own_stack.begin_worker().wait_ready()
+
+    assert client.wait(job)["status"] == "succeeded"
+    assert garmin.count("credential_posts") == 1
+
+
 def contacting(client: Client, job: Json) -> None:
     client.wait_for_stage(job, "contacting_garmin")
 

@@ -9,8 +9,8 @@ from sqlalchemy import create_engine, text
 from dev.simulator import Simulator
 from dev.simulator.accounts import PASSWORD
 from dev.stack import Stack
-from shared.models import Base
 from tests.end_to_end.client import Client, Json
+from tests.end_to_end.dumps import dump_database, dump_redis
 
 
 def user_of(garmin: Simulator, signed_in: Json, username: str) -> None:
@@ -239,41 +239,3 @@ def test_nothing_lies_in_the_clear_in_redis_or_the_database(
     assert signed_in["session_id"].encode() in dump  # what is looked into is what was stored
     for secret in secrets:
         assert secret.encode() not in dump, secret
-
-
-def dump_redis(redis: Redis) -> bytes:
-    """Every key and every value, as text."""
-    return b"\n".join(repr((key, read_redis(redis, key))).encode() for key in redis.scan_iter())
-
-
-def read_redis(redis: Redis, key: bytes | str) -> object:
-    match redis.type(key):
-        case b"hash":
-            return redis.hgetall(key)
-        case b"string":
-            return redis.get(key)
-        case b"list":
-            return redis.lrange(key, 0, -1)
-        case b"set":
-            return redis.smembers(key)
-        case b"zset":
-            return redis.zrange(key, 0, -1)
-        case b"stream":
-            return redis.xrange(key)
-        case b"none":
-            return None  # gone since it was listed: the broker's own locks come and go
-        case other:
-            raise AssertionError(other)
-
-
-def dump_database(url: str) -> bytes:
-    """Every row of every table, as text."""
-    engine = create_engine(url)
-    with engine.connect() as connection:
-        rows = [
-            repr(row)
-            for table in Base.metadata.sorted_tables
-            for row in connection.execute(table.select())
-        ]
-    engine.dispose()
-    return "\n".join(rows).encode()

@@ -57,6 +57,13 @@ def test_messages_keep_their_order(real_redis_url: str) -> None:
         assert QueueLengths(redis).read(["login", "mfa"]) == {"login": 5, "mfa": 0}
 
 
+def test_a_worker_that_dies_giving_messages_back_keeps_no_other_from_it_for_long(
+    real_redis_url: str,
+) -> None:
+    with celery_app(real_redis_url).connection_for_read() as connection:
+        assert connection.default_channel.qos.unacked_mutex_expire <= 10
+
+
 def test_many_threads_may_send_at_once(real_redis_url: str) -> None:
     queue = JobQueue(real_redis_url, timeout=30)
     answers = at_once(lambda number: queue.put(JobKind.LOGIN, f"job-{number}"))

@@ -1,0 +1,240 @@
+"""Everything that people and Garmin do to the service, with secrets that are noted."""
+
+import json
+import subprocess
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from redis import Redis
+
+from dev.processes import clean_environment
+from dev.simulator import PASSWORD, Simulator
+from dev.stack import BIN, Stack
+from shared.sealing import token_hash
+from tests.end_to_end.client import Json
+from tests.end_to_end.recorders import TERMINAL, Recording, wait_until
+from tests.end_to_end.watched import CODE, LOGIN, WatchedClient, person, wrong_code, wrong_password
+
+_FAILURES = {
+    "locked": "account_locked",
+    "captcha": "captcha_required",
+    "down": "garmin_unavailable",
+    "garbage": "garmin_unavailable",
+    "cut-before": "garmin_unavailable",
+    "cut-after": "garmin_unavailable",
+    "hang": "garmin_unavailable",
+    "wrongpassword": "invalid_credentials",
+}
+_CODE_FAILURES = {
+    "codelocked": "account_locked",
+    "codelimit": "mfa_attempts_exhausted",
+    "codedown": "garmin_unavailable",
+    "codegarbage": "garmin_unavailable",
+    "codecut-after": "garmin_unavailable",
+}
+_CLIENTS = ("GCM_ANDROID_DARK", "GCM_IOS_DARK", "widget")
+_PATIENCE = 120
+
+
+class Flows:
+    """Over one stack. `garmin` asks for codes of ten letters."""
+
+    def __init__(
+        self, stack: Stack, client: WatchedClient, garmin: Simulator, recording: Recording
+    ) -> None:
+        self.stack = stack
+        self.client = client
+        self.garmin = garmin
+        self.recording = recording
+        self._redis = Redis.from_url(stack.settings["FITTRACK_REDIS_URL"])
+
+    def close(self) -> None:
+        self._redis.close()
+
+    def through_garth(self) -> None:
+        """Where Garmin lets garth in: every way to sign in, and every way to fail."""
+        ways = ("plain", "email", "sms", "app", "profile500")
+        _at_once(
+            *(partial(self.sign_in, words) for words in ways),
+            partial(self.sign_in, "plain", domain="garmin.cn"),
+            *(partial(self._fails, words, code) for words, code in _FAILURES.items()),
+            *(partial(self._code_fails, words, code) for words, code in _CODE_FAILURES.items()),
+            self._spelt_differently,
+            self._wrong_password,
+            self._wrong_code_then_right,
+            self._too_many_wrong_codes,
+            self._expired_challenge,
+            self._expired_at_garmin,
+            self._busy_challenge,
+            self._log_out,
+            self._log_out_everywhere,
+        )
+
+    def through_garminconnect(self) -> None:
+        """Where Garmin refuses garth, then also garminconnect's first way, then everything."""
+        self._refuse(_CLIENTS[:1])
+        self._with_and_without_codes()
+        self._refuse(_CLIENTS[:2])
+        self._with_and_without_codes()
+        self._refuse(_CLIENTS)
+        for _ in range(2):  # refused by Garmin, then not even asked
+            self._rate_limited()
+        self._refuse(())
+        self.sign_in("ticket401-plain")  # garth is refused at the ticket alone
+        self._refuse(())
+
+    def on_the_command_line(self) -> None:
+        """With the bundled program, as a script runs it: password and code through its input."""
+        username = self.client.note("username", person("email"))
+        command = ["login", "--server", self.stack.url, "--username", username, "--json"]
+        with subprocess.Popen(
+            [BIN / "fittrack-auth", *command],
+            env=self._environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as login:
+            assert login.stdin is not None
+            assert login.stdout is not None
+            print(PASSWORD, file=login.stdin, flush=True)
+            asked = login.stdout.readline()
+            print(self.garmin.code(username), file=login.stdin, flush=True)
+            told = asked + login.stdout.read()
+        assert login.returncode == 0, told
+        self.tell_terminal(told)
+        session = json.loads((self.stack.folder / "fittrack-auth/session.json").read_text())
+        self.client.note("access token", session["access_token"])
+        self.run(["fittrack-auth", "whoami"], self._environment())
+        self.run(["fittrack-auth", "logout"], self._environment())
+
+    def run(self, command: list[str], environment: Mapping[str, str]) -> str:
+        """One of our programs, to its good end."""
+        done = subprocess.run(
+            [BIN / command[0], *command[1:]],
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+        self.tell_terminal(done.stdout)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def tell_terminal(self, printed: str) -> None:
+        self.recording.note(TERMINAL, printed)
+
+    def sign_in(self, words: str, **more: str) -> Json:
+        username = person(words)
+        outcome = self.client.login(username, **more)
+        if outcome["status"] == "mfa_required":
+            outcome = self.client.send_code(outcome, self.garmin.code(username))
+        assert outcome["status"] == "succeeded", (words, outcome)
+        self.client.session(outcome)
+        return outcome
+
+    def _fails(self, words: str, code: str) -> None:
+        outcome = self.client.login(person(words))
+        assert outcome["status"] == "failed", (words, outcome)
+        assert outcome["error"]["code"] == code, (words, outcome)
+
+    def _asked(self, words: str) -> tuple[Json, str]:
+        username = person(words)
+        asked = self.client.login(username)
+        assert asked["status"] == "mfa_required", (words, asked)
+        return asked, self.garmin.code(username)
+
+    def _code_fails(self, words: str, code: str) -> None:
+        asked, right = self._asked(words)
+        outcome = self.client.send_code(asked, right)
+        assert outcome["error"]["code"] == code, (words, outcome)
+
+    def _spelt_differently(self) -> None:
+        outcome = self.client.login(f"  {person('plain').title()} ")
+        assert outcome["status"] == "succeeded", outcome
+
+    def _wrong_password(self) -> None:
+        refused = self.client.login(person("plain"), wrong_password())
+        assert refused["error"]["code"] == "invalid_credentials", refused
+
+    def _wrong_code_then_right(self) -> None:
+        asked, right = self._asked("email")
+        refused = self.client.send_code(asked, wrong_code())
+        assert refused["error"]["code"] == "mfa_code_invalid", refused
+        assert self.client.send_code(refused, right)["status"] == "succeeded"
+
+    def _too_many_wrong_codes(self) -> None:
+        asked, _ = self._asked("sms")
+        codes = [self.client.send_code(asked, wrong_code())["error"]["code"] for _ in range(3)]
+        assert codes[-1] == "mfa_attempts_exhausted", codes
+
+    def _expired_challenge(self) -> None:
+        asked, right = self._asked("email")
+        key = f"fittrack:challenge:{token_hash(asked['mfa_challenge_id'])}"
+        assert self._redis.pexpire(key, 1)
+        wait_until(lambda: not self._redis.exists(key))
+        body = {"challenge_id": asked["mfa_challenge_id"], "mfa_code": right}
+        assert self.client.http.post(CODE, json=body).status_code == 404
+
+    def _expired_at_garmin(self) -> None:
+        asked, right = self._asked("codeexpired-sms")
+        assert self.client.send_code(asked, right)["status"] == "failed"
+
+    def _busy_challenge(self) -> None:
+        asked, right = self._asked("codehang")
+        job = self.client.submit_code(asked["mfa_challenge_id"], right)
+        body = {"challenge_id": asked["mfa_challenge_id"], "mfa_code": wrong_code()}
+        assert self.client.http.post(CODE, json=body).status_code == 409
+        assert self.client.wait(job)["status"] == "failed"
+
+    def _log_out(self) -> None:
+        self._delete("/api/session", self.sign_in("plain"))
+
+    def _log_out_everywhere(self) -> None:
+        self._delete("/api/sessions", self.sign_in("email"))
+
+    def _delete(self, path: str, signed_in: Json) -> None:
+        headers = {"Authorization": f"Bearer {signed_in['access_token']}"}
+        assert self.client.http.delete(path, headers=headers).status_code == 204
+        assert self.client.http.get("/api/session", headers=headers).status_code == 401
+
+    def _with_and_without_codes(self) -> None:
+        _at_once(
+            *(partial(self.sign_in, words) for words in ("plain", "email", "sms")),
+            partial(self._fails, "locked", "account_locked"),
+            self._wrong_password,
+            self._wrong_code_then_right,
+            self._too_many_wrong_codes,
+        )
+
+    def _rate_limited(self) -> None:
+        """Told by the job, or at once: then no password is kept."""
+        body = {"username": person("plain"), "password": PASSWORD}
+        reply = self.client.http.post(LOGIN, json=body)
+        if reply.status_code == 202:
+            outcome = self.client.wait(reply.json())
+            assert outcome["error"]["code"] == "garmin_rate_limited", outcome
+        else:
+            assert reply.status_code == 503, reply.text
+
+    def _refuse(self, clients: tuple[str, ...]) -> None:
+        """Garmin refuses these, and all that it refused before may be tried again."""
+        refusal = {"status": 429, "retry_after": 600}
+        self.garmin.configure(refuse=dict.fromkeys(clients, refusal))
+        for key in self._redis.scan_iter("fittrack:rest:*"):
+            self._redis.delete(key)
+
+    def _environment(self) -> dict[str, str]:
+        home = str(self.stack.folder)
+        return clean_environment({"HOME": home, "XDG_CONFIG_HOME": home})
+
+
+def _at_once(*flows: Callable[[], object]) -> None:
+    """Each in a thread of its own. Raises what the first that failed raised."""
+    with ThreadPoolExecutor(len(flows)) as pool:
+        for begun in [pool.submit(flow) for flow in flows]:
+            begun.result()

@@ -1,0 +1,92 @@
+"""No secret gets out: every flow runs, and all that can be recorded is searched for every secret.
+
+A secret may stand in the HTTP traffic with the client that owns it, in the memory of our processes,
+and nowhere else.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dev.servers import PostgresServer, RedisServer
+from dev.simulator.issued import KINDS
+from tests.end_to_end import recorders as at
+from tests.end_to_end.detector import Canary, Detector, Leak
+from tests.end_to_end.plants import PLANTS
+from tests.end_to_end.scene import Evidence, play
+from tests.end_to_end.wrong_requests import IN_A_PATH, IN_A_QUERY
+
+pytestmark = pytest.mark.timeout(900)
+
+# uvicorn's access log shows the request line. Nobody is asked to put a secret there.
+TOLERATED = {(IN_A_PATH, at.LOGS), (IN_A_QUERY, at.LOGS)}
+OF_CLIENTS = {"username", "password", "code", "challenge id", "poll token", "access token"}
+
+
+@pytest.fixture(scope="module")
+def evidence(
+    redis_server: RedisServer, postgres_server: PostgresServer, server_folder: Path
+) -> Evidence:
+    """Asks for the shared servers to be skipped where they are not installed."""
+    assert redis_server.running
+    assert postgres_server.running
+    folder = server_folder / "canary"
+    folder.mkdir()
+    return play(folder)
+
+
+@pytest.fixture(scope="module")
+def leaks(evidence: Evidence) -> set[Leak]:
+    """Everything that is found anywhere, what was planted included."""
+    planted = [Canary(name, canary.value) for name, canary in evidence.planted.items()]
+    detector = Detector([*evidence.canaries, *planted])
+    return {
+        leak for place in at.PLACES for leak in detector.leaks(place, evidence.recording.of(place))
+    }
+
+
+def test_no_secret_is_found_anywhere(leaks: set[Leak]) -> None:
+    found = {leak for leak in leaks if leak.kind not in PLANTS}
+    assert sorted(leak for leak in found if (leak.kind, leak.place) not in TOLERATED) == []
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_a_planted_leak_is_found_where_it_was_planted(leaks: set[Leak], name: str) -> None:
+    assert {leak.place for leak in leaks if leak.kind == name} == PLANTS[name][1]
+
+
+def test_every_kind_of_secret_has_occurred(evidence: Evidence) -> None:
+    assert {canary.kind for canary in evidence.canaries} >= {*KINDS, *OF_CLIENTS, "sealing key"}
+    assert len(evidence.canaries) > 500
+
+
+@pytest.mark.parametrize("place", [at.REDIS_TRAFFIC, at.EVENTS, at.FLOWER, at.LOGS])
+def test_every_job_was_recorded(evidence: Evidence, place: str) -> None:
+    recorded = evidence.recording.of(place)
+    assert len(evidence.job_ids) > 50
+    assert [job_id for job_id in evidence.job_ids if job_id.encode() not in recorded] == []
+
+
+@pytest.mark.parametrize("place", [at.DATABASE, at.SQL])
+def test_every_session_was_recorded(evidence: Evidence, place: str) -> None:
+    recorded = evidence.recording.of(place).replace(b"-", b"")
+    assert len(evidence.session_ids) > 10
+    for session_id in evidence.session_ids:
+        assert session_id.replace("-", "").encode() in recorded
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        (at.REDIS, rb"fittrack:challenge:"),
+        (at.METRICS, rb'fittrack_jobs_ended_total\{kind="mfa_completion",result="succeeded"\}'),
+        (at.METRICS, rb'route="/api/jobs/\{job_id\}",status="404"'),
+        (at.ERRORS, rb"(?s)invalid_credentials.*internal_error.*rate_limited.*job_not_found"),
+        (at.TERMINAL, rb"(?s)Email .*0 left.*can be dropped"),
+        (at.LOGS, rb"(?si)debug.*bug: ProgrammingError"),
+        (at.LOGS, rb"ASGI \["),
+    ],
+)
+def test_every_place_was_recorded(evidence: Evidence, place: str, told: bytes) -> None:
+    assert re.search(told, evidence.recording.of(place))
