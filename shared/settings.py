@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -134,6 +134,12 @@ class Settings(DatabaseSettings):
 
     mfa_attempts: int = Field(3, ge=1, le=10)
     """Codes that may be tried for one challenge."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """How much the log tells. No secret, at any level."""
+
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """One JSON object a line, or for people; `auto`: for people on a terminal."""
 
     @field_validator("garmin_drivers", mode="before")
     @classmethod
