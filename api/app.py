@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from api import docs, health, jobs, sessions, sign_in
-from api.middleware import Counting, LastNet, SafeHeaders
+from api.middleware import Counting, LastNet, RequestIds, SafeHeaders
 from api.problems import ApiError, answer_api_error, answer_http_error, answer_our_error
 from api.services import Services
 from shared.errors import FitTrackError
@@ -46,6 +46,7 @@ def create_app(services: Services) -> Starlette:
             *docs.ROUTES,
         ],
         middleware=[
+            Middleware(RequestIds),
             Middleware(SafeHeaders),
             Middleware(Counting, metrics=services.metrics),
             Middleware(LastNet),

@@ -13,6 +13,7 @@ from shared.database import Database
 from shared.driver_rests import DriverRests
 from shared.errors import ConfigurationError
 from shared.jobs import JobStore
+from shared.logs import configure_logging
 from shared.queue import JobQueue
 from shared.redis_connection import RedisHealth, connect
 from shared.settings import Settings
@@ -25,6 +26,7 @@ _REDIS_TIMEOUT = 0.8
 def build() -> Starlette:
     """Raises ConfigurationError. Connects to nothing yet: `/readyz` tells what is missing."""
     settings = Settings.from_environment()
+    configure_logging(settings.log_level, settings.log_format)
     keyring = settings.keyring()
     url = settings.redis_url.get_secret_value()
     redis = connect(url, timeout=_REDIS_TIMEOUT)

@@ -14,6 +14,7 @@ from shared.errors import ServiceUnavailableError
 from shared.garmin import CodeSubmission, Credentials
 from shared.job_states import JobKind
 from shared.jobs import JobStore, NewJob
+from shared.logs import bind_job
 from shared.secret import Sealable
 
 
@@ -23,7 +24,7 @@ async def login(request: Request) -> Response:
     credentials = Credentials(
         username=SecretStr(asked.username), password=asked.password, domain=asked.domain
     )
-    job_id = JobStore.new_id()
+    job_id = _new_job()
     found = services(request)
     return _accepted(await run_in_threadpool(_submit, found, JobKind.LOGIN, job_id, credentials))
 
@@ -32,12 +33,19 @@ async def complete_mfa(request: Request) -> Response:
     """Enqueues the check of a code and answers at once."""
     asked = await read_json(request, CodeRequest)
     submission = CodeSubmission(challenge_id=asked.challenge_id, code=asked.mfa_code)
-    return _accepted(await run_in_threadpool(_submit_code, services(request), submission))
+    job_id = _new_job()
+    return _accepted(await run_in_threadpool(_submit_code, services(request), job_id, submission))
 
 
-def _submit_code(found: Services, submission: CodeSubmission) -> NewJob:
-    """Raises ChallengeNotFoundError, ChallengeBusyError, ServiceUnavailableError."""
+def _new_job() -> str:
+    """Its id, which the request's log lines have from now on."""
     job_id = JobStore.new_id()
+    bind_job(job_id)
+    return job_id
+
+
+def _submit_code(found: Services, job_id: str, submission: CodeSubmission) -> NewJob:
+    """Raises ChallengeNotFoundError, ChallengeBusyError, ServiceUnavailableError."""
     found.challenges.reserve(submission.challenge_id, job_id)
     try:
         return _submit(found, JobKind.MFA_COMPLETION, job_id, submission)

@@ -83,7 +83,7 @@ class Stack:
             self.workers,
             Process(
                 name,
-                [*command, "--loglevel", "INFO"],
+                command,
                 self.folder / f"{name}.log",
                 clean_environment(self.settings | self.garmin),
                 says(" ready."),
