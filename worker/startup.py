@@ -9,7 +9,6 @@ from shared.database import Database
 from shared.driver_rests import DriverRests
 from shared.errors import ConfigurationError
 from shared.jobs import JobStore
-from shared.quiet import silence_telltales
 from shared.redis_connection import connect
 from shared.settings import Settings
 from worker.chain import DriverChain
@@ -34,7 +33,6 @@ def check_environment(environment: Mapping[str, str]) -> None:
 def build_runner(settings: Settings) -> SignInRunner:
     """Checks everything, then builds. Raises ConfigurationError with one line."""
     check_environment(os.environ)
-    silence_telltales()
     keyring = settings.keyring()
     database = Database(settings.database_url.get_secret_value())
     database.check_migrated()
