@@ -30,6 +30,7 @@ from shared.job_states import (
     Success,
 )
 from shared.jobs import Claim, JobStore
+from shared.logs import job_context
 from shared.rate_limits import RateLimit
 from shared.sealing import new_token
 from shared.secret import Sealable, Secret
@@ -94,9 +95,12 @@ class SignInRunner:
         StoringDelayedError (come back later), ServiceUnavailableError (Redis is away).
         """
         claim = self.jobs.claim(job_id, owner=new_token())
-        with self.keeper.hold(
-            claim, _DEADLINES[claim.kind], on_timeout=lambda: self._time_out(claim)
-        ) as lease:
+        with (
+            job_context(job_id, claim.origin.request_id),
+            self.keeper.hold(
+                claim, _DEADLINES[claim.kind], on_timeout=lambda: self._time_out(claim)
+            ) as lease,
+        ):
             try:
                 outcome = self._outcome(claim, lease)
                 self._count(claim, outcome)
