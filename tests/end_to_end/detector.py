@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 SHORTEST = 8
 """Bytes of a canary at the least: anything shorter turns up by chance."""
 
-_GUESSABLE = {"username", "password", "code"}
+_GUESSABLE = {"username", "password", "code", "idempotency key"}
 """Whoever has a plain hash of one of these finds the secret by trying."""
 
 _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.DOTALL)

@@ -1,6 +1,7 @@
 """Everything that people and Garmin do to the service, with secrets that are noted."""
 
 import json
+import re
 import subprocess
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,15 @@ from dev.stack import BIN, Stack
 from shared.sealing import token_hash
 from tests.end_to_end.client import Json
 from tests.end_to_end.recorders import TERMINAL, Recording, wait_until
-from tests.end_to_end.watched import CODE, LOGIN, WatchedClient, person, wrong_code, wrong_password
+from tests.end_to_end.watched import (
+    CODE,
+    LOGIN,
+    WatchedClient,
+    person,
+    token,
+    wrong_code,
+    wrong_password,
+)
 
 _FAILURES = {
     "locked": "account_locked",
@@ -23,7 +32,6 @@ _FAILURES = {
     "garbage": "garmin_unavailable",
     "cut-before": "garmin_unavailable",
     "cut-after": "garmin_unavailable",
-    "hang": "garmin_unavailable",
     "wrongpassword": "invalid_credentials",
 }
 _CODE_FAILURES = {
@@ -61,14 +69,19 @@ class Flows:
             *(partial(self._fails, words, code) for words, code in _FAILURES.items()),
             *(partial(self._code_fails, words, code) for words, code in _CODE_FAILURES.items()),
             self._spelt_differently,
+            self._in_wide_letters,
             self._wrong_password,
             self._wrong_code_then_right,
             self._too_many_wrong_codes,
             self._expired_challenge,
             self._expired_at_garmin,
             self._busy_challenge,
+            self._busy_account,
+            self._too_many_failures,
+            self._too_many_codes,
             self._log_out,
             self._log_out_everywhere,
+            self._unlink,
         )
 
     def through_garminconnect(self) -> None:
@@ -78,8 +91,8 @@ class Flows:
         self._refuse(_CLIENTS[:2])
         self._with_and_without_codes()
         self._refuse(_CLIENTS)
-        for _ in range(2):  # refused by Garmin, then not even asked
-            self._rate_limited()
+        self._fails("plain", "garmin_rate_limited")
+        self._not_even_asked()
         self._refuse(())
         self.sign_in("ticket401-plain")  # garth is refused at the ticket alone
         self._refuse(())
@@ -109,8 +122,25 @@ class Flows:
         self.run(["fittrack-auth", "whoami"], self._environment())
         self.run(["fittrack-auth", "logout"], self._environment())
 
-    def run(self, command: list[str], environment: Mapping[str, str]) -> str:
-        """One of our programs, to its good end."""
+    def admin(self, *arguments: str, ends: int = 0) -> str:
+        """The operator's program, with the service's own settings."""
+        environment = clean_environment(self.stack.settings)
+        return self.run(["fittrack-auth-admin", *arguments], environment, ends)
+
+    def new_client_key(self, *arguments: str) -> str:
+        """What `clients add` and `clients renew` print is a key alone, which may stand there."""
+        environment = clean_environment(self.stack.settings)
+        key = self._run(["fittrack-auth-admin", "clients", *arguments], environment).strip()
+        assert re.fullmatch(r"[\w-]{43}", key), key
+        return self.client.note("client key", key)
+
+    def run(self, command: list[str], environment: Mapping[str, str], ends: int = 0) -> str:
+        """One of our programs, to its end, which is good unless another is expected."""
+        printed = self._run(command, environment, ends)
+        self.tell_terminal(printed)
+        return printed
+
+    def _run(self, command: list[str], environment: Mapping[str, str], ends: int = 0) -> str:
         done = subprocess.run(
             [BIN / command[0], *command[1:]],
             env=dict(environment),
@@ -121,8 +151,7 @@ class Flows:
             timeout=_PATIENCE,
             check=False,
         )
-        self.tell_terminal(done.stdout)
-        assert done.returncode == 0, done.stdout
+        assert done.returncode == ends, done.stdout
         return done.stdout
 
     def tell_terminal(self, printed: str) -> None:
@@ -157,6 +186,11 @@ class Flows:
         outcome = self.client.login(f"  {person('plain').title()} ")
         assert outcome["status"] == "succeeded", outcome
 
+    def _in_wide_letters(self) -> None:
+        """Of which the account's hash is made as if they were plain ones."""
+        wide = person("plain").replace("plain", "\uff50\uff4c\uff41\uff49\uff4e")
+        assert self.client.login(wide)["status"] == "succeeded"
+
     def _wrong_password(self) -> None:
         refused = self.client.login(person("plain"), wrong_password())
         assert refused["error"]["code"] == "invalid_credentials", refused
@@ -177,8 +211,8 @@ class Flows:
         key = f"fittrack:challenge:{token_hash(asked['mfa_challenge_id'])}"
         assert self._redis.pexpire(key, 1)
         wait_until(lambda: not self._redis.exists(key))
-        body = {"challenge_id": asked["mfa_challenge_id"], "mfa_code": right}
-        assert self.client.http.post(CODE, json=body).status_code == 404
+        guess = {"challenge_id": asked["mfa_challenge_id"], "mfa_code": right}
+        assert self._refused(CODE, **guess) == 404
 
     def _expired_at_garmin(self) -> None:
         asked, right = self._asked("codeexpired-sms")
@@ -187,15 +221,41 @@ class Flows:
     def _busy_challenge(self) -> None:
         asked, right = self._asked("codehang")
         job = self.client.submit_code(asked["mfa_challenge_id"], right)
-        body = {"challenge_id": asked["mfa_challenge_id"], "mfa_code": wrong_code()}
-        assert self.client.http.post(CODE, json=body).status_code == 409
+        guess = {"challenge_id": asked["mfa_challenge_id"], "mfa_code": wrong_code()}
+        assert self._refused(CODE, **guess) == 409
         assert self.client.wait(job)["status"] == "failed"
+
+    def _busy_account(self) -> None:
+        username = person("hang")
+        job = self.client.submit_login(username)
+        assert self._refused(LOGIN, username=username.upper(), password=PASSWORD) == 409
+        outcome = self.client.wait(job)
+        assert outcome["error"]["code"] == "garmin_unavailable", outcome
+
+    def _too_many_failures(self) -> None:
+        username = person("plain")
+        for spelling in (username, username.upper(), username.title()):
+            outcome = self.client.login(spelling, wrong_password())
+            assert outcome["error"]["code"] == "invalid_credentials", outcome
+        assert self._refused(LOGIN, username=username, password=PASSWORD) == 429
+
+    def _too_many_codes(self) -> None:
+        """For one challenge, which need not be one."""
+        guess = {"challenge_id": token()}
+        answers = [self._refused(CODE, **guess, mfa_code=wrong_code()) for _ in range(5)]
+        assert answers == [404, 404, 404, 404, 429]
+
+    def _refused(self, path: str, **body: str) -> int:
+        return self.client.http.post(path, json=body).status_code
 
     def _log_out(self) -> None:
         self._delete("/api/session", self.sign_in("plain"))
 
     def _log_out_everywhere(self) -> None:
         self._delete("/api/sessions", self.sign_in("email"))
+
+    def _unlink(self) -> None:
+        self._delete("/api/garmin/tokens", self.sign_in("plain"))
 
     def _delete(self, path: str, signed_in: Json) -> None:
         headers = {"Authorization": f"Bearer {signed_in['access_token']}"}
@@ -211,15 +271,12 @@ class Flows:
             self._too_many_wrong_codes,
         )
 
-    def _rate_limited(self) -> None:
-        """Told by the job, or at once: then no password is kept."""
+    def _not_even_asked(self) -> None:
+        """While every driver rests, that is told at once."""
         body = {"username": person("plain"), "password": PASSWORD}
         reply = self.client.http.post(LOGIN, json=body)
-        if reply.status_code == 202:
-            outcome = self.client.wait(reply.json())
-            assert outcome["error"]["code"] == "garmin_rate_limited", outcome
-        else:
-            assert reply.status_code == 503, reply.text
+        assert reply.status_code == 503, reply.text
+        assert reply.json()["unavailable"] == ["garmin"]
 
     def _refuse(self, clients: tuple[str, ...]) -> None:
         """Garmin refuses these, and all that it refused before may be tried again."""

@@ -14,8 +14,9 @@ from shared.job_states import JobKind
 from shared.jobs import JobStore
 from shared.queue import JobQueue
 from shared.sealing import Keyring, Purpose
+from tests.end_to_end.dumps import dump_redis
 from tests.end_to_end.flows import Flows
-from tests.end_to_end.recorders import EVENTS, wait_until
+from tests.end_to_end.recorders import EVENTS, REDIS, wait_until
 from tests.end_to_end.watched import person, wrong_password
 
 
@@ -28,6 +29,7 @@ def a_worker_lost(flows: Flows) -> Iterator[None]:
     client.wait_for_stage(job, "contacting_garmin")
     stack.workers[-1].kill()
     flows.garmin.configure(latency_ms=0)
+    stack.settings["FITTRACK_LOG_FORMAT"] = "console"  # the first one's is JSON
     stack.begin_worker().wait_ready()
     yield
     assert client.wait(job)["status"] == "mfa_required"
@@ -46,6 +48,8 @@ def lose_the_database(
     headers = {"Authorization": f"Bearer {client.note('access token', secrets.token_hex())}"}
     assert client.http.get("/api/session", headers=headers).status_code == 503
     wait_until(lambda: b"task-retried" in flows.recording.of(EVENTS))
+    with Redis.from_url(flows.stack.settings["FITTRACK_REDIS_URL"]) as redis:
+        flows.recording.note(REDIS, dump_redis(redis))  # events wait there for the database
     start()
     assert client.wait(job)["status"] == "succeeded"
 

@@ -12,7 +12,10 @@ from sqlalchemy import create_engine, text
 
 from dev.processes import Process, clean_environment
 from dev.stack import BIN
+from shared.event_outbox import EventOutbox
+from shared.events import Event, EventKind
 from shared.job_states import JobKind
+from shared.origin import UNKNOWN
 from shared.queue import JobQueue, celery_app
 from tests.end_to_end import recorders as at
 from tests.end_to_end.detector import Canary
@@ -44,8 +47,14 @@ def told_in_an_event(flows: Flows, secret: str) -> None:
 
 
 def logged(flows: Flows, secret: str) -> None:
-    """By a process that logs as the stack's others do."""
-    code = f"import logging; logging.basicConfig(level=10); logging.debug({secret!r})"
+    """By a process that logs as the stack's others do, and looks like nothing to hide."""
+    lines = (
+        "import logging",
+        "from shared.logs import configure_logging",
+        "configure_logging('DEBUG', 'auto')",
+        f"logging.getLogger('planted').debug({secret!r})",
+    )
+    code = "; ".join(lines)
     log = flows.stack.folder / "planted.log"
     with Process(
         "planted", [sys.executable, "-c", code], log, clean_environment(), lambda p: p.wait(60) == 0
@@ -99,6 +108,14 @@ def printed(flows: Flows, secret: str) -> None:
     flows.tell_terminal(said.stderr)
 
 
+def told_in_the_audit_log(flows: Flows, secret: str) -> None:
+    """Through Redis into the database; who looks at the log brings what still waits in Redis."""
+    event = Event.of(EventKind.RATE_LIMITED, UNKNOWN, secret)
+    with _redis(flows) as redis:
+        EventOutbox(redis).add(event)
+    flows.admin("events", "--kind", "rate_limited")
+
+
 PLANTS: dict[str, tuple[Plant, set[str]]] = {
     "a key of Redis": (set_in_redis, {at.REDIS, at.REDIS_TRAFFIC}),
     "a key that was deleted again": (set_in_redis_and_deleted, {at.REDIS_TRAFFIC}),
@@ -109,6 +126,10 @@ PLANTS: dict[str, tuple[Plant, set[str]]] = {
     "a query": (asked_of_the_database, {at.SQL}),
     "a label": (counted_under_a_label, {at.REDIS, at.REDIS_TRAFFIC, at.METRICS}),
     "an error": (echoed_in_an_error, {at.ERRORS}),
+    "an event of the audit log": (
+        told_in_the_audit_log,
+        {at.REDIS_TRAFFIC, at.DATABASE, at.SQL, at.TERMINAL},
+    ),
     "a terminal": (printed, {at.TERMINAL}),
 }
 """What leaks, and the places at which it must then be found: there and nowhere else."""

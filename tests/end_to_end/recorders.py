@@ -139,6 +139,7 @@ class Flower:
             "FITTRACK_REDIS_URL": redis_url,
             "FITTRACK_DATABASE_URL": "sqlite://",
             "FITTRACK_ENCRYPTION_KEYS": new_key("unused"),
+            "FITTRACK_LOG_LEVEL": "DEBUG",
             "FLOWER_BASIC_AUTH": ":".join(self._USER),
         }
         options = ["--address=127.0.0.1", f"--port={self._port}", "--logging=debug"]

@@ -1,6 +1,5 @@
 """One run of everything, recorded: the stack as talkative as it can be, and recorders around it."""
 
-import json
 from base64 import b64decode
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -8,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from pydantic import SecretStr
 from redis import Redis
 from sqlalchemy import create_engine, text
 
 from dev.servers import PostgresServer, RedisServer
 from dev.simulator import Simulator
 from dev.stack import LIMITS_OFF, Stack, new_key
-from tests.end_to_end import mishaps
+from shared.garmin import Credentials, GarminDomain
+from tests.end_to_end import apps, mishaps
 from tests.end_to_end import recorders as at
 from tests.end_to_end.detector import Canary
 from tests.end_to_end.dumps import dump_database, dump_redis
@@ -23,24 +24,14 @@ from tests.end_to_end.plants import plant
 from tests.end_to_end.watched import WatchedClient
 from tests.end_to_end.wrong_requests import ask_wrongly
 
-_EVERYTHING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "handlers": {"all": {"class": "logging.StreamHandler"}},
-    "root": {"level": 1, "handlers": ["all"]},
-    "loggers": {name: {"level": 5} for name in ("uvicorn.error", "uvicorn.asgi", "uvicorn.access")},
+_LOUD = {"UVICORN_LOG_LEVEL": "trace", "FITTRACK_LOG_LEVEL": "DEBUG"}
+"""With these, API and workers log everything they can."""
+
+_LIMITS = LIMITS_OFF | {
+    "FITTRACK_LIMIT_LOGIN_PER_ACCOUNT": "3/hour",
+    "FITTRACK_LIMIT_CODE_PER_CHALLENGE": "4/hour",
 }
-
-
-def loud(folder: Path) -> dict[str, str]:
-    """Settings with which API and workers log everything they can."""
-    config = folder / "logging.json"
-    config.write_text(json.dumps(_EVERYTHING))
-    return {
-        "UVICORN_LOG_LEVEL": "trace",
-        "UVICORN_LOG_CONFIG": str(config),
-        "FITTRACK_LOG_LEVEL": "DEBUG",
-    }
+"""Two that stop nobody but who means to meet them."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +59,12 @@ def play(folder: Path) -> Evidence:
     ):
         assert isinstance(redis, RedisServer)
         assert isinstance(postgres, PostgresServer)
-        settings = loud(folder) | {
+        settings = {
             "FITTRACK_REDIS_URL": redis.url,
             "FITTRACK_DATABASE_URL": postgres.url,
             "FITTRACK_ENCRYPTION_KEYS": f"{new_key('first')},{new_key('second')}",
-            **LIMITS_OFF,
+            **_LOUD,
+            **_LIMITS,
         }
         log_every_statement(postgres.url)
         exit.enter_context(at.RedisTraffic(redis.url, recording))
@@ -94,12 +86,15 @@ def play(folder: Path) -> Evidence:
                     lambda: exit.enter_context(PostgresServer(folder, postgres.port)),
                 )
                 flows.on_the_command_line()
+                client_key = apps.come_and_go(flows)
             flows.through_garminconnect()
             signed_in = flows.sign_in("plain")
-            ask_wrongly(client, signed_in, client.submit_login("plain-canary@example.com"))
+            job = client.submit_login("plain-canary@example.com")
+            ask_wrongly(client, signed_in, job, client_key)
             snapshot(stack, recording)
             mishaps.rotate_keys(flows)
             canaries = client.canaries | issued(garmin) | sealing_keys(settings)
+            canaries |= accounts(client.canaries)
 
             planted = plant(flows, flower)
             snapshot(stack, recording)
@@ -135,6 +130,18 @@ def log_every_statement(database_url: str) -> None:
 
 def issued(garmin: Simulator) -> set[Canary]:
     return {Canary.of(kind, value) for kind, values in garmin.issued().items() for value in values}
+
+
+def accounts(canaries: set[Canary]) -> set[Canary]:
+    """What is hashed in place of a name. Without the key, whoever has the hash could try names."""
+    names = [canary.value.decode() for canary in canaries if canary.kind == "username"]
+    accounts = [
+        Credentials(username=SecretStr(name), password=SecretStr(""), domain=domain).account
+        for name in names
+        for domain in GarminDomain
+    ]
+    folded = [account.partition(":")[2] for account in accounts]
+    return {Canary.of("username", name) for name in (*accounts, *folded)}
 
 
 def sealing_keys(settings: Mapping[str, str]) -> set[Canary]:

@@ -20,7 +20,9 @@ _SECRETS = {
     "mfa_challenge_id": "challenge id",
     "poll_token": "poll token",
     "access_token": "access token",
+    "user_id": "user id",
 }
+_HEADERS = {"X-Client-Key": "client key", "Idempotency-Key": "idempotency key"}
 
 
 class WatchedClient(Client):
@@ -40,6 +42,9 @@ class WatchedClient(Client):
 
     def _sent(self, request: httpx.Request) -> None:
         self._note_secrets(_fields(request.read()))
+        for name, kind in _HEADERS.items():
+            if name in request.headers:
+                self.note(kind, request.headers[name])
 
     def _received(self, response: httpx.Response) -> None:
         told = _fields(response.read())
@@ -63,6 +68,16 @@ class WatchedClient(Client):
 def person(words: str) -> str:
     """A username that nobody else has, which behaves as its first words say."""
     return f"{words}-{secrets.token_hex(6)}@example.com"
+
+
+def member() -> str:
+    """An id that an app has for its person, and has made of an address."""
+    return f"member-{secrets.token_hex(6)}@app.example.com"
+
+
+def token() -> str:
+    """As long as all tokens and keys of ours, and unknown."""
+    return secrets.token_urlsafe(32)
 
 
 def wrong_password() -> str:
