@@ -63,7 +63,7 @@ class Flows:
     def through_garth(self) -> None:
         """Where Garmin lets garth in: every way to sign in, and every way to fail."""
         ways = ("plain", "email", "sms", "app", "profile500")
-        _at_once(
+        at_once(
             *(partial(self.sign_in, words) for words in ways),
             partial(self.sign_in, "plain", domain="garmin.cn"),
             *(partial(self._fails, words, code) for words, code in _FAILURES.items()),
@@ -263,7 +263,7 @@ class Flows:
         assert self.client.http.get("/api/session", headers=headers).status_code == 401
 
     def _with_and_without_codes(self) -> None:
-        _at_once(
+        at_once(
             *(partial(self.sign_in, words) for words in ("plain", "email", "sms")),
             partial(self._fails, "locked", "account_locked"),
             self._wrong_password,
@@ -290,7 +290,7 @@ class Flows:
         return clean_environment({"HOME": home, "XDG_CONFIG_HOME": home})
 
 
-def _at_once(*flows: Callable[[], object]) -> None:
+def at_once(*flows: Callable[[], object]) -> None:
     """Each in a thread of its own. Raises what the first that failed raised."""
     with ThreadPoolExecutor(len(flows)) as pool:
         for begun in [pool.submit(flow) for flow in flows]:

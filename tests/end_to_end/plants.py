@@ -113,7 +113,7 @@ def told_in_the_audit_log(flows: Flows, secret: str) -> None:
     event = Event.of(EventKind.RATE_LIMITED, UNKNOWN, secret)
     with _redis(flows) as redis:
         EventOutbox(redis).add(event)
-    flows.admin("events", "--kind", "rate_limited")
+    flows.admin("events", "--json", "--kind", "rate_limited")
 
 
 PLANTS: dict[str, tuple[Plant, set[str]]] = {

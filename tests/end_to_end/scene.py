@@ -19,7 +19,7 @@ from tests.end_to_end import apps, mishaps
 from tests.end_to_end import recorders as at
 from tests.end_to_end.detector import Canary
 from tests.end_to_end.dumps import dump_database, dump_redis
-from tests.end_to_end.flows import Flows
+from tests.end_to_end.flows import Flows, at_once
 from tests.end_to_end.plants import plant
 from tests.end_to_end.watched import WatchedClient
 from tests.end_to_end.wrong_requests import ask_wrongly
@@ -76,7 +76,7 @@ def play(folder: Path) -> Evidence:
             flows = Flows(stack, client, garmin, recording)
             exit.callback(flows.close)
 
-            flows.through_garth()
+            at_once(flows.through_garth, lambda: apps.come_and_go(flows))
             snapshot(stack, recording)
             mishaps.meet_bugs(flows)
             with mishaps.a_worker_lost(flows):
@@ -86,11 +86,10 @@ def play(folder: Path) -> Evidence:
                     lambda: exit.enter_context(PostgresServer(folder, postgres.port)),
                 )
                 flows.on_the_command_line()
-                client_key = apps.come_and_go(flows)
             flows.through_garminconnect()
             signed_in = flows.sign_in("plain")
             job = client.submit_login("plain-canary@example.com")
-            ask_wrongly(client, signed_in, job, client_key)
+            ask_wrongly(client, signed_in, job, flows.new_client_key("add", "third"))
             snapshot(stack, recording)
             mishaps.rotate_keys(flows)
             canaries = client.canaries | issued(garmin) | sealing_keys(settings)
