@@ -104,7 +104,9 @@ class SignInRunner:
             try:
                 outcome = self._outcome(claim, lease)
                 self._count(claim, outcome)
-                return self.jobs.end(claim, outcome)
+                ended = self.jobs.end(claim, outcome)
+                _log.info("%s ended: %s", claim.kind, ended)
+                return ended
             except errors.JobLostError:
                 _log.warning("job %s was lost to its deadline or to another worker", job_id)
                 return "lost"
