@@ -56,6 +56,8 @@ PROGRESS_SECONDS = 86_400
 """How long what Garmin gave waits to be stored, at the least: a day to repair a database in."""
 
 _TYPICAL_SIGN_IN_SECONDS = 5
+_UNSENT_SECONDS = 15
+"""After that, whoever made a job and did not say that its message was sent has died."""
 
 _LOCKS = {JobKind.LOGIN: "alone", JobKind.MFA_COMPLETION: "mark"}
 """What a job does about its account: a login runs alone; a code is checked in any case, but no
@@ -150,14 +152,14 @@ class JobStore:
         Raises IdempotencyKeyReusedError, and SignInInProgressError for a login whose account has a
         job that runs.
         """
-        poll_token = new_token()
+        poll_token, now = new_token(), _now_ms()
         fields = {
             "kind": kind,
             "status": JobStatus.QUEUED,
             "stage": JobStage.WAITING_FOR_WORKER,
             "poll_hash": token_hash(poll_token),
             "origin": origin.model_dump_json(exclude_none=True),
-            "sent_at": _now_ms(),
+            "sent_at": now,
             "runs": 0,
         }
         sealed = self._keyring.seal(work.reveal(), Purpose.JOB_INPUT, job_id)
@@ -181,6 +183,8 @@ class JobStore:
                 event,
                 event_outbox.MOST,
                 event_outbox.SECONDS,
+                now,
+                _UNSENT_SECONDS * 1000,
                 *flat,
             ],
         )

@@ -72,6 +72,17 @@ def test_failed_sign_ins_close_an_account_and_one_that_succeeds_opens_it(
     assert guarded.login(bob)["status"] == "succeeded"
 
 
+def test_codes_that_are_guessed_over_many_challenges_close_an_account(
+    guarded: Client, garmin: Simulator
+) -> None:
+    username = "email-anna@example.com"
+    for _ in range(3):  # one wrong code each, and the challenge is left alone
+        asked = guarded.login(username)
+        wrong = "000000" if garmin.code(username) != "000000" else "111111"
+        assert guarded.send_code(asked, wrong)["error"]["code"] == "mfa_code_invalid"
+    assert post(guarded, LOGIN, credentials(username)).status_code == 429
+
+
 def test_garmin_s_own_trouble_does_not_count_against_a_person(guarded: Client) -> None:
     for _ in range(5):
         failed = guarded.login("garbage-anna@example.com")
