@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
 from api import docs, health, jobs, links, sessions, sign_in
-from api.middleware import Counting, LastNet, SafeHeaders
+from api.middleware import Counting, LastNet, RequestIds, SafeHeaders
 from api.problems import ApiError, answer_api_error, answer_http_error, answer_our_error
 from api.services import Services
 from shared.errors import FitTrackError
@@ -56,6 +56,7 @@ def create_app(services: Services, cors_origins: Sequence[str] = ()) -> Starlett
             *docs.ROUTES,
         ],
         middleware=[
+            Middleware(RequestIds),
             Middleware(SafeHeaders),
             Middleware(Counting, metrics=services.metrics),
             *_cors(cors_origins),

@@ -23,6 +23,7 @@ from api.services import Services, services
 from shared.errors import JobNotFoundError, ServiceUnavailableError
 from shared.job_states import CodeAsked, Failure, Success
 from shared.jobs import JobView
+from shared.logs import bind_job
 
 JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CHALLENGE = {"attempts_left", "mfa_challenge_id"}
@@ -34,6 +35,7 @@ async def get_job(request: Request) -> Response:
     token, wait = bearer_token(request), wait_seconds(request)
     if not JOB_ID.fullmatch(job_id):  # what else is kept in Redis has names that begin with it
         raise JobNotFoundError
+    bind_job(job_id)
     view = await _changed_view(services(request), job_id, token, wait)
     # Who waits in the poll itself need not wait between two.
     headers = {} if view.status.ended else {"Retry-After": "0" if wait else "1"}

@@ -18,6 +18,7 @@ from shared.driver_rests import DriverRests
 from shared.errors import ConfigurationError
 from shared.event_outbox import EventOutbox
 from shared.jobs import JobStore
+from shared.logs import configure_logging
 from shared.queue import JobQueue
 from shared.rate_limits import (
     CODE_PER_CHALLENGE,
@@ -37,6 +38,7 @@ _REDIS_TIMEOUT = 0.8
 def build() -> Starlette:
     """Raises ConfigurationError. Connects to nothing yet: `/readyz` tells what is missing."""
     settings = Settings.from_environment()
+    configure_logging(settings.log_level, settings.log_format)
     keyring = settings.keyring()
     url = settings.redis_url.get_secret_value()
     redis = connect(url, timeout=_REDIS_TIMEOUT)

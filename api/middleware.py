@@ -1,21 +1,54 @@
-"""What every request passes through: counting, safe headers, and a last net for bugs."""
+"""What every request passes through: its id, counting, safe headers, and a last net for bugs."""
 
 import logging
+import re
 import time
+import uuid
 from typing import Any
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.metrics import Metrics
 from api.problems import ApiError
 from shared.bugs import where
+from shared.logs import request_context
+from shared.redaction import redacted
 
 _METHODS = {"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"}
 _CLIENT_LEFT = 499  # as nginx has it: nobody was there to answer
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _log = logging.getLogger(__name__)
+
+
+class RequestIds:
+    """Every request has an id: its client's `X-Request-Id` if that is a decent one, else a new one.
+
+    It stands on the request's log lines, in the reply's header, and in `request.state.request_id`.
+    What looks like a secret is no decent id: nobody knows how it got there.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        asked = Headers(scope=scope).get("X-Request-Id", "")
+        decent = _REQUEST_ID.fullmatch(asked) and redacted(asked) == asked
+        request_id = asked if decent else str(uuid.uuid4())
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        with request_context(request_id):
+            await self._app(scope, receive, send_with_id)
 
 
 class SafeHeaders:

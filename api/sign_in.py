@@ -20,6 +20,7 @@ from shared.events import Event, EventKind
 from shared.garmin import CodeSubmission, Credentials
 from shared.job_states import JobKind
 from shared.jobs import JobStore, NewJob, Repeatable
+from shared.logs import bind_job
 from shared.origin import Origin
 from shared.rate_limits import RateLimit, RateLimitedError, Standing
 from shared.sealing import token_hash
@@ -182,6 +183,7 @@ def _tell(found: Services, refusal: RateLimitedError, origin: Origin) -> None:
 
 def _response(accepted: _Accepted) -> Response:
     job = accepted.job
+    bind_job(job.job_id)
     status_url = f"/api/jobs/{job.job_id}"
     body = JobAccepted(
         job_id=job.job_id,

@@ -33,7 +33,7 @@ class Stack:
     """API and workers over a Redis and a database that are there already.
 
     `settings` are FITTRACK_… variables. `garmin` are variables for the workers alone: how they
-    reach Garmin. `log_level` is the workers'.
+    reach Garmin.
     """
 
     def __init__(
@@ -42,10 +42,8 @@ class Stack:
         settings: Mapping[str, str],
         garmin: Mapping[str, str] | None = None,
         port: int | None = None,
-        log_level: str = "INFO",
     ) -> None:
         self.folder = folder
-        self.log_level = log_level
         self.settings = dict(settings)
         self.garmin = dict(garmin or {})
         self.port = port or free_port()
@@ -92,7 +90,7 @@ class Stack:
             self.workers,
             Process(
                 name,
-                [*command, "--loglevel", self.log_level],
+                command,
                 self.folder / f"{name}.log",
                 clean_environment(self.settings | self.garmin),
                 says(" ready."),

@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from limits import parse_many
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
@@ -173,6 +173,12 @@ class Settings(DatabaseSettings):
 
     event_days: int = Field(90, ge=1, le=3650)
     """Days the audit log is kept."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """How much the log tells. No secret, at any level."""
+
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """One JSON object a line, or for people; `auto`: for people on a terminal."""
 
     @field_validator("cors_origins", mode="before")
     @classmethod

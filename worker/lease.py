@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
 
 from shared.bugs import where
@@ -43,6 +43,8 @@ class Lease:
     confirmed_until: float
     lost: bool = False
     timed_out: bool = False
+    context: Context = field(default_factory=copy_context)
+    """The job's own, so that the thread's log lines have its ids."""
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def check(self) -> float | None:
@@ -117,7 +119,7 @@ class LeaseKeeper:
                 leases = list(self._leases)
             try:
                 for lease in leases:
-                    self._tend(lease)
+                    lease.context.run(self._tend, lease)
                 time.sleep(_RENEW_EVERY)
             except ServiceUnavailableError:
                 time.sleep(_RETRY_EVERY)

@@ -1,10 +1,12 @@
 """The worker: `celery -A worker.main worker`. Flower: `celery -A worker.main flower`."""
 
+import logging
 import sys
 
-from celery.signals import worker_init
+from celery.signals import setup_logging, worker_init
 
 from shared.errors import ConfigurationError
+from shared.logs import configure_logging
 from shared.queue import celery_app
 from shared.settings import Settings
 from worker import broker, tasks
@@ -16,6 +18,15 @@ _runner: SignInRunner | None = None
 def _run_job(job_id: str) -> str:
     assert _runner is not None, "jobs come only after worker_init"  # noqa: S101 - as it says
     return _runner.run(job_id)
+
+
+@setup_logging.connect
+def _set_up_logging(loglevel: int, **_: object) -> None:
+    """In Celery's place. `--loglevel` may ask for more than the setting; WARNING is its default."""
+    level = logging.getLevelNamesMapping()[settings.log_level]
+    if loglevel < logging.WARNING:
+        level = min(level, loglevel)
+    configure_logging(level, settings.log_format)
 
 
 @worker_init.connect
@@ -35,6 +46,7 @@ def _prepare(**_: object) -> None:
 try:
     settings = Settings.from_environment()
     settings.keyring()
+    configure_logging(settings.log_level, settings.log_format)
 except ConfigurationError as error:
     sys.exit(f"fittrack-auth worker: {error}")
 

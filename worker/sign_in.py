@@ -30,6 +30,7 @@ from shared.job_states import (
     Success,
 )
 from shared.jobs import Claim, JobStore
+from shared.logs import job_context
 from shared.rate_limits import RateLimit
 from shared.sealing import new_token
 from shared.secret import Sealable, Secret
@@ -94,13 +95,18 @@ class SignInRunner:
         StoringDelayedError (come back later), ServiceUnavailableError (Redis is away).
         """
         claim = self.jobs.claim(job_id, owner=new_token())
-        with self.keeper.hold(
-            claim, _DEADLINES[claim.kind], on_timeout=lambda: self._time_out(claim)
-        ) as lease:
+        with (
+            job_context(job_id, claim.origin.request_id),
+            self.keeper.hold(
+                claim, _DEADLINES[claim.kind], on_timeout=lambda: self._time_out(claim)
+            ) as lease,
+        ):
             try:
                 outcome = self._outcome(claim, lease)
                 self._count(claim, outcome)
-                return self.jobs.end(claim, outcome)
+                ended = self.jobs.end(claim, outcome)
+                _log.info("%s ended: %s", claim.kind, ended)
+                return ended
             except errors.JobLostError:
                 _log.warning("job %s was lost to its deadline or to another worker", job_id)
                 return "lost"

@@ -10,7 +10,6 @@ from shared.driver_rests import DriverRests
 from shared.errors import ConfigurationError
 from shared.event_outbox import EventOutbox
 from shared.jobs import JobStore
-from shared.quiet import silence_telltales
 from shared.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
 from shared.redis_connection import connect
 from shared.settings import Settings
@@ -44,7 +43,6 @@ def open_database(settings: Settings) -> Database:
 def build_runner(settings: Settings, database: Database) -> SignInRunner:
     """Checks everything, then builds. Raises ConfigurationError with one line."""
     check_environment(os.environ)
-    silence_telltales()
     keyring = settings.keyring()
     url = settings.redis_url.get_secret_value()
     patient = connect(url, timeout=_REDIS_TIMEOUT, patience=_REDIS_PATIENCE)

@@ -12,6 +12,7 @@ from celery.exceptions import Reject
 from shared.errors import JobNotFoundError, ServiceUnavailableError
 from shared.job_states import JobKind
 from shared.jobs import JobBusyError
+from shared.logs import job_context
 from shared.queue import TASKS
 from worker.sign_in import StoringDelayedError
 
@@ -32,7 +33,8 @@ def register(app: Celery, run_job: Callable[[str], str]) -> None:
 
 def _run(task: Task, job_id: str, run_job: Callable[[str], str]) -> str:
     try:
-        return run_job(job_id)
+        with job_context(job_id):
+            return run_job(job_id)
     except JobNotFoundError:
         return "nothing to do: the job is gone or has ended"
     except (JobBusyError, StoringDelayedError):

@@ -37,6 +37,6 @@ def faults(reply: httpx.Response) -> list[list[str]]:
 
 
 def without_date(reply: httpx.Response) -> dict[str, str]:
-    """The headers, but for those that are different on every reply."""
-    own = ("date", "x-request-id")
-    return {name: value for name, value in reply.headers.items() if name not in own}
+    """The headers, but for what is new in every reply."""
+    new = ("date", "x-request-id")
+    return {name: value for name, value in reply.headers.items() if name not in new}

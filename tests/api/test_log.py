@@ -1,35 +1,26 @@
 """What the API writes to its log, with everything turned on."""
 
-import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from pydantic import SecretStr
 
 from dev.servers import RedisServer
 from shared.job_states import Success
-from tests.api.service import CODE, LOGIN, Job, Service, bearer, running, settings
-
-EVERYTHING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "handlers": {"all": {"class": "logging.StreamHandler"}},
-    "root": {"level": 1, "handlers": ["all"]},
-    "loggers": {name: {"level": 5} for name in ("uvicorn.error", "uvicorn.asgi", "uvicorn.access")},
-}
+from tests.api.service import CODE, LOGIN, Job, Service, bearer, eventually, running, settings
+from tests.logs import parsed
 
 
 @pytest.fixture
 def talkative(tmp_path: Path, redis_server: RedisServer, real_redis_url: str) -> Iterator[Service]:
     """An API whose every library logs everything it can."""
-    config = tmp_path / "logging.json"
-    config.write_text(json.dumps(EVERYTHING))
-    uvicorn = {"UVICORN_LOG_LEVEL": "trace", "UVICORN_LOG_CONFIG": str(config)}
-    with running(tmp_path, settings(real_redis_url, tmp_path) | uvicorn) as service:
+    values = settings(real_redis_url, tmp_path, FITTRACK_LOG_LEVEL="DEBUG")
+    with running(tmp_path, values | {"UVICORN_LOG_LEVEL": "trace"}) as service:
         yield service
 
 
@@ -40,6 +31,8 @@ def use_everything(service: Service) -> list[str]:
     job = service.submit(typed)
     service.poll(job)
     service.poll(Job(job.job_id, "canary-wrong-poll-token"))
+    client.get(f"{job.path}?poll_token=canary-query&canary", headers=job.headers)
+    client.get("/healthz", headers={"Cookie": "canary-cookie", "X-Request-Id": "canary!"})
     access_token = "canary-access-token"
     success = Success(
         session_id=str(uuid4()),
@@ -65,6 +58,7 @@ def use_everything(service: Service) -> list[str]:
     ):
         client.request(method, path, headers=account.headers)
     client.get("/api/session", headers=bearer("canary-wrong-access-token"))
+    client.get(f"/api/jobs/{account.access_token}", headers=account.headers)  # pasted amiss
     service.redis.hset(f"fittrack:job:{code_job['job_id']}", "stage", "canary-bug")
     assert service.poll(Job(code_job["job_id"], code_job["poll_token"])).status_code == 500
     tokens = [job.poll_token, code_job["poll_token"], challenge_id, account.access_token]
@@ -76,8 +70,108 @@ def test_the_log_holds_no_secret_at_any_level(talkative: Service) -> None:
     secrets = [*use_everything(talkative), keys]
     talkative.stack.stop()
     log = talkative.api.output()
+    lines = parsed(log)
     assert "ASGI [" in log  # uvicorn's trace messages
     assert "Using selector" in log  # other loggers' debug messages
-    assert re.search(r'"POST /api/garmin/login HTTP/1.1" 202', log)
-    assert "bug: ValueError" in log
     assert [secret for secret in secrets if secret in log] == []
+
+    bugs = [line for line in lines if line["event"].startswith("bug: ValueError at ")]
+    [access] = [line for line in of_access(lines) if '" 500' in line["event"]]
+    assert len(bugs) == 1
+    assert bugs[0]["level"] == "error"
+    assert bugs[0]["request_id"] == access["request_id"]
+    assert bugs[0]["job_id"] == access["job_id"]
+
+
+def of_access(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [line for line in lines if line["logger"] == "uvicorn.access"]
+
+
+def of_request(service: Service, request_id: str) -> dict[str, Any]:
+    """The access line of one request, which is written beside its reply."""
+
+    def found() -> list[dict[str, Any]]:
+        whole, _, _ = service.api.output().rpartition("\n")
+        access = of_access(parsed(whole))
+        return [line for line in access if line["request_id"] == request_id]
+
+    eventually(lambda: len(found()) == 1)
+    return found()[0]
+
+
+def test_a_request_has_its_clients_id_in_the_log_and_in_the_reply(service: Service) -> None:
+    for asked in ("a", f"Its.own-{uuid4()}", "x" * 21 + "." + "y" * 42):
+        reply = service.client.get("/healthz?wait=hidden", headers={"X-Request-Id": asked})
+        assert reply.headers["X-Request-Id"] == asked
+        line = of_request(service, asked)
+        assert re.fullmatch(
+            r'127\.0\.0\.1:\d+ - "GET /healthz\?\*\*\* HTTP/1\.1" 200', line["event"]
+        )
+        assert "job_id" not in line
+
+
+@pytest.mark.parametrize(
+    "asked", [None, "", "x" * 65, "x" * 43, "two words", "a\tb", "ümlaut", '"', "a,b"]
+)
+def test_a_request_without_a_decent_id_gets_a_new_one(service: Service, asked: str | None) -> None:
+    headers = {} if asked is None else {b"X-Request-Id": asked.encode()}
+    ids = [service.client.get("/healthz", headers=headers).headers["X-Request-Id"] for _ in "ab"]
+    assert len({UUID(one) for one in ids}) == 2
+    for one in ids:
+        of_request(service, one)
+
+
+def test_a_reply_of_every_status_has_the_id_once(service: Service) -> None:
+    job = service.submit()
+    replies = [
+        service.client.get("/nowhere"),
+        service.client.put(LOGIN),
+        service.client.post(LOGIN, content="x" * 20_000),
+        service.poll(Job(job.job_id, "wrong")),
+    ]
+    service.redis.hset(f"fittrack:job:{job.job_id}", "stage", "unheard-of-stage")
+    replies.append(service.poll(job))
+    assert {reply.status_code for reply in replies} >= {404, 405, 500}
+    for reply in replies:
+        assert len(reply.headers.get_list("X-Request-Id")) == 1
+
+
+def test_lines_about_a_job_have_its_id_and_the_next_requests_do_not(service: Service) -> None:
+    """Over one connection, one request after the other."""
+    challenge_id = service.ask_for_code().challenge_id.get_secret_value()
+    submitted = service.client.post(
+        LOGIN,
+        json={"username": "runner@example.com", "password": "x"},
+        headers={"X-Request-Id": "1"},
+    )
+    coded = service.send_code(challenge_id)
+    job = Job(submitted.json()["job_id"], submitted.json()["poll_token"])
+    polled, elsewhere = service.poll(job), service.client.get("/healthz")
+    unknown = service.client.get("/api/jobs/no-uuid", headers=job.headers)
+
+    def about(reply: Any) -> str | None:  # noqa: ANN401
+        found: str | None = of_request(service, reply.headers["X-Request-Id"]).get("job_id")
+        return found
+
+    assert about(submitted) == job.job_id
+    assert about(coded) == coded.json()["job_id"]
+    assert about(polled) == job.job_id
+    assert about(elsewhere) is None
+    assert about(unknown) is None
+
+
+def test_the_log_is_for_people_where_that_is_asked_for(
+    tmp_path: Path, redis_server: RedisServer, real_redis_url: str
+) -> None:
+    values = settings(
+        real_redis_url, tmp_path, FITTRACK_LOG_FORMAT="console", FITTRACK_LOG_LEVEL="WARNING"
+    )
+    with running(tmp_path, values) as service:
+        job = service.submit()
+        service.redis.hset(f"fittrack:job:{job.job_id}", "stage", "unheard-of-stage")
+        reply = service.poll(job)
+        service.stack.stop()
+    [line] = service.api.output().splitlines()
+    assert re.search(r"\[error +\] bug: ValueError at .*\[api\.middleware\]", line)
+    assert f"request_id={reply.headers['X-Request-Id']}" in line
+    assert f"job_id={job.job_id}" in line

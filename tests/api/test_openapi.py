@@ -15,6 +15,7 @@ from starlette.routing import Route
 from dev.stack import new_key
 from shared.job_states import Failure, JobErrorCode
 from tests.api.service import CODE, LOGIN, Service, bearer
+from tests.logs import kept_logging
 
 JSON_TYPES = ("application/json", "application/problem+json")
 
@@ -114,7 +115,8 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Starlette:
     monkeypatch.setenv("FITTRACK_REDIS_URL", "redis://127.0.0.1:1/0")
     monkeypatch.setenv("FITTRACK_DATABASE_URL", "sqlite:///:memory:")
     monkeypatch.setenv("FITTRACK_ENCRYPTION_KEYS", new_key())
-    built: Starlette = importlib.import_module("api.main").build()
+    with kept_logging():
+        built: Starlette = importlib.import_module("api.main").build()
     return built
 
 

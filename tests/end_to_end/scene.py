@@ -23,7 +23,6 @@ from tests.end_to_end.plants import plant
 from tests.end_to_end.watched import WatchedClient
 from tests.end_to_end.wrong_requests import ask_wrongly
 
-WORKER_LEVEL = "DEBUG"
 _EVERYTHING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -34,7 +33,7 @@ _EVERYTHING = {
 
 
 def loud(folder: Path) -> dict[str, str]:
-    """Settings with which API and workers log everything they can, beside WORKER_LEVEL."""
+    """Settings with which API and workers log everything they can."""
     config = folder / "logging.json"
     config.write_text(json.dumps(_EVERYTHING))
     return {
@@ -79,7 +78,7 @@ def play(folder: Path) -> Evidence:
         exit.enter_context(at.RedisTraffic(redis.url, recording))
         exit.enter_context(at.CeleryEvents(redis.url, recording))
         flower = exit.enter_context(at.Flower(folder, redis.url, recording))
-        with Stack(folder, settings, garmin.environment, log_level=WORKER_LEVEL) as stack:
+        with Stack(folder, settings, garmin.environment) as stack:
             client = WatchedClient(stack.start().url, recording)
             exit.callback(client.close)
             flows = Flows(stack, client, garmin, recording)

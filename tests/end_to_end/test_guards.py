@@ -187,3 +187,17 @@ def test_the_audit_log_tells_a_whole_sign_in(
     text = json.dumps(told)
     secrets = [username, PASSWORD, code, asked["mfa_challenge_id"], signed_in["access_token"]]
     assert [secret for secret in secrets if secret in text] == []
+
+
+def test_a_request_s_id_leads_through_api_worker_and_audit_log(
+    guarded: Client, own_stack: Stack
+) -> None:
+    name = {"X-Request-Id": "follow-me-1"}
+    job = post(guarded, LOGIN, credentials("plain-anna@example.com", "wrong"), **name).json()
+    assert guarded.wait(job)["status"] == "failed"
+
+    assert {event["request_id"] for event in events(own_stack)} == {"follow-me-1"}
+    for process in (own_stack.apis[0], own_stack.workers[0]):
+        lines = [line for line in process.output().splitlines() if "follow-me-1" in line]
+        assert lines, process.name
+        assert all(json.loads(line)["job_id"] == job["job_id"] for line in lines)

@@ -42,6 +42,7 @@ def test_what_is_not_set_is_as_documented() -> None:
     assert found.garmin_drivers == ("garth", "garminconnect")
     assert (found.job_ttl, found.challenge_ttl, found.session_ttl) == (900, 600, 2_592_000)
     assert found.mfa_attempts == 3
+    assert (found.log_level, found.log_format) == ("INFO", "auto")
 
 
 def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +53,8 @@ def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
         "CHALLENGE_TTL": "300",
         "SESSION_TTL": "3600",
         "MFA_ATTEMPTS": "5",
+        "LOG_LEVEL": "DEBUG",
+        "LOG_FORMAT": "console",
     }
     for name, value in values.items():
         monkeypatch.setenv(f"FITTRACK_{name}", value)
@@ -60,6 +63,7 @@ def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.garmin_drivers == ("garminconnect", "garth")
     assert (found.job_ttl, found.challenge_ttl, found.session_ttl) == (600, 300, 3600)
     assert found.mfa_attempts == 5
+    assert (found.log_level, found.log_format) == ("DEBUG", "console")
 
 
 @pytest.mark.parametrize("name", REQUIRED)
@@ -87,6 +91,9 @@ def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         ("FITTRACK_SESSION_TTL", "59"),
         ("FITTRACK_MFA_ATTEMPTS", "0"),
         ("FITTRACK_MFA_ATTEMPTS", "11"),
+        ("FITTRACK_LOG_LEVEL", "LOUD"),
+        ("FITTRACK_LOG_LEVEL", ""),
+        ("FITTRACK_LOG_FORMAT", "xml"),
         ("FITTRACK_GARMIN_DRIVERS", "garth,fenix"),
         ("FITTRACK_GARMIN_DRIVERS", "garth,garth"),
         ("FITTRACK_GARMIN_DRIVERS", " , "),

@@ -1,5 +1,6 @@
 """Who may go on with a job, with the clock in the test's hands; the thread that keeps leases."""
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +17,10 @@ from shared.errors import JobLostError, SealBrokenError, TimedOutError
 from shared.garmin import Credentials
 from shared.job_states import Failure, JobErrorCode, JobKind, JobStatus
 from shared.jobs import LEASE_SECONDS, Claim, JobStore, NewJob
+from shared.logs import job_context
 from shared.redis_connection import connect
 from shared.sealing import Keyring
+from tests.logs import captured_logs, parsed
 from worker.lease import Lease, LeaseKeeper, checkpoint
 
 CREDENTIALS = Credentials(username=SecretStr("anna@example.com"), password=SecretStr("secret"))
@@ -286,6 +289,25 @@ def test_one_job_that_fails_does_not_stop_the_others(
         eventually(lambda: held.lost)
         redis.delete(key_of(other))
         eventually(lambda: redis.exists(key_of(other)))
+
+
+def test_what_the_thread_logs_has_the_ids_of_the_job_that_it_is_about(
+    keeper: LeaseKeeper, jobs: JobStore
+) -> None:
+    def fail() -> None:
+        raise RuntimeError
+
+    with captured_logs("INFO") as written:
+        for number in ("1", "2"):
+            with (
+                job_context(f"job-{number}", f"request-{number}"),
+                keeper.hold(claimed(jobs), 0, fail) as held,
+            ):
+                eventually(functools.partial(getattr, held, "lost"))
+        lines = parsed(written.getvalue())
+    assert [line["event"].split()[2:4] for line in lines] == [["bug:", "RuntimeError"]] * 2
+    ids = [(line["request_id"], line["job_id"]) for line in lines]
+    assert ids == [("request-1", "job-1"), ("request-2", "job-2")]
 
 
 def test_many_jobs_are_kept_by_one_thread(
