@@ -21,13 +21,13 @@ Name = Annotated[str, typer.Argument(help="1 to 64 letters, digits, dots, dashes
 @app.command()
 def add(name: Name) -> None:
     """Add an app and print its key: this once, only a hash of it is kept."""
-    _print_key(name, lambda clients: clients.add(name))
+    _print_key(name, EventKind.CLIENT_ADDED, lambda clients: clients.add(name))
 
 
 @app.command()
 def renew(name: Name) -> None:
     """Print a new key for an app: the one before is void at once, its links stay."""
-    _print_key(name, lambda clients: clients.renew(name))
+    _print_key(name, EventKind.CLIENT_RENEWED, lambda clients: clients.renew(name))
 
 
 @app.command()
@@ -56,10 +56,12 @@ def list_clients() -> None:
         print(f"{client.name}\t{client.client_id}\tsince {client.created_at:%Y-%m-%d %H:%M} UTC")
 
 
-def _print_key(name: str, make: Callable[[ClientRepository], tuple[ClientView, str]]) -> None:
+def _print_key(
+    name: str, kind: EventKind, make: Callable[[ClientRepository], tuple[ClientView, str]]
+) -> None:
     def work(session: Session) -> str:
         client, key = make(ClientRepository(session))
-        _tell(session, EventKind.CLIENT_ADDED, Origin(client_id=client.client_id), name)
+        _tell(session, kind, Origin(client_id=client.client_id), name)
         return key
 
     print(open_database(Settings.from_environment()).run(work))

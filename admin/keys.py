@@ -1,7 +1,8 @@
 """`keys new`, `keys rotate`, `keys check`: the keys that seal what is stored.
 
-To rotate: make a key, put it first in FITTRACK_ENCRYPTION_KEYS of every process and restart them,
-`keys rotate`, then drop the old one when `keys check` says that nothing uses it.
+To rotate: make a key and put it first in FITTRACK_ENCRYPTION_KEYS of every process. Stop the
+workers, restart every API, start the workers: a process without the new key can't open what one
+that has it seals. Then `keys rotate`, and drop the old one when `keys check` says so.
 """
 
 import base64
@@ -14,6 +15,7 @@ import typer
 from admin.service import open_database
 from shared.database import Database
 from shared.events import Event, EventKind, EventLog
+from shared.jobs import PROGRESS_SECONDS
 from shared.origin import UNKNOWN
 from shared.sealing import KEY_BYTES, Keyring
 from shared.settings import Settings
@@ -44,19 +46,24 @@ def rotate() -> None:
     """
     settings = Settings.from_environment()
     keyring, database = settings.keyring(), open_database(settings)
-    done = 0
+    done, broken, after = 0, 0, None
     while True:
-        sealed = database.run(lambda session: SealedTokens(session, keyring).reseal(_BATCH))
-        done += sealed
+        batch = database.run(
+            lambda session, after=after: SealedTokens(session, keyring).reseal(_BATCH, after)  # type: ignore[misc]
+        )
+        done, broken, after = done + batch.sealed, broken + len(batch.broken), batch.last
+        for user_id in batch.broken:
+            print(f"user {user_id}: the tokens do not open with any of the keys: left as they are")
         left = _left(database, keyring)
         print(f"{done} rows sealed with {keyring.sealing_key_id!r}, {left} left", flush=True)
-        if not sealed:
+        if after is None:
             break
     if done:
         event = Event.of(EventKind.KEYS_ROTATED, UNKNOWN, keyring.sealing_key_id)
         database.run(lambda session: EventLog(session).append(event))
-    if left:
+    if left > broken:
         print("Some rows were being written just now: run this once more.")
+    if left:
         raise typer.Exit(1)
 
 
@@ -80,10 +87,13 @@ def _verdict(key_id: str, keyring: Keyring, used: dict[str, int], settings: Sett
         return "seals what is new"
     if used.get(key_id):
         return "still needed: `keys rotate` frees it"
-    minutes = -(-max(settings.job_ttl, settings.challenge_ttl) // 60)
+    hours = -(-max(settings.job_ttl, settings.challenge_ttl, PROGRESS_SECONDS) // 3600)
+    names = ""
+    if key_id == keyring.key_ids[-1]:
+        names = "; names are hashed with it: the audit log knows accounts by new hashes then"
     return (
-        f"nothing stored uses it: it can be dropped {minutes} minutes after every process was "
-        f"started with {keyring.sealing_key_id!r} first (jobs and challenges live that long)"
+        f"nothing stored uses it: it can be dropped {hours} hours after every process was "
+        f"started with {keyring.sealing_key_id!r} first (jobs live that long){names}"
     )
 
 

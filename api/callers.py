@@ -47,13 +47,13 @@ def address(request: Request) -> str:
         parsed = ipaddress.ip_address(host)
     except ValueError:
         return "unknown"
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return str(mapped or parsed)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        parsed = parsed.ipv4_mapped or ipaddress.IPv6Address(int(parsed))  # without its zone
+    return str(parsed)
 
 
 def network(address: str) -> str:
     """Whom a limit counts: an IPv4 address, or the /64 that one IPv6 customer has."""
     if ":" not in address:
         return address
-    plain = address.partition("%")[0]
-    return str(ipaddress.ip_network(f"{plain}/64", strict=False))
+    return str(ipaddress.ip_network(f"{address}/64", strict=False))

@@ -75,8 +75,8 @@ _Username = _Shape(
     "must have 3 characters or more, spaces around it not counted, and no control characters",
 )
 USER_ID = _Shape(
-    rf"^(?!\.{{1,2}}$)[^{_CONTROL}]{{1,{LONGEST_USER_ID}}}$",
-    "must be 1 to 128 characters, no control characters, and not a dot or two, "
+    rf"^(?!(?:.*/)?\.{{1,2}}(?:/|$))[^{_CONTROL}]{{1,{LONGEST_USER_ID}}}$",
+    "must be 1 to 128 characters, no control characters, and no dot or two between slashes, "
     "which no URL can hold",
 )
 _SEPARATORS = rf"(?:{_SPACE}|-)*"

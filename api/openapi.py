@@ -86,7 +86,12 @@ def document() -> dict[str, Any]:
                 "securitySchemes": {
                     "poll_token": {"type": "http", "scheme": "bearer"},
                     "access_token": {"type": "http", "scheme": "bearer"},
-                    "client_key": {"type": "apiKey", "in": "header", "name": "X-Client-Key"},
+                    "client_key": {
+                        "type": "apiKey",
+                        "in": "header",
+                        "name": "X-Client-Key",
+                        "description": "An app's. Needed with `user_id`, or if the operator says.",
+                    },
                 }
             },
         }
@@ -187,7 +192,7 @@ def _link() -> dict[str, Any]:
         "name": "user_id",
         "in": "path",
         "required": True,
-        "description": "The app's own id for the person.",
+        "description": "The app's own id for the person, percent-encoded: its slashes, too.",
         "schema": {"type": "string", "pattern": USER_ID.pattern},
     }
     found = {200: _reply("The linked account.", ClientLinkResponse)}

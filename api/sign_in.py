@@ -15,7 +15,7 @@ from api.limits import rate_limit_headers
 from api.models import CodeRequest, FieldFault, JobAccepted, LoginRequest
 from api.problems import invalid
 from api.services import Services, services
-from shared.errors import FitTrackError, ServiceUnavailableError
+from shared.errors import ChallengeBusyError, FitTrackError, ServiceUnavailableError
 from shared.events import Event, EventKind
 from shared.garmin import CodeSubmission, Credentials
 from shared.job_states import JobKind
@@ -25,6 +25,8 @@ from shared.origin import Origin
 from shared.rate_limits import RateLimit, RateLimitedError, Standing
 from shared.sealing import token_hash
 from shared.secret import Sealable
+
+_TOLD_EVERY = 60
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,18 @@ def _submit_code(found: Services, submission: _Submission[CodeSubmission]) -> _A
     standing = _count(found, found.limits.code_per_ip, _sender(found, origin), origin)
     challenge = token_hash(challenge_id.get_secret_value())
     _count(found, found.limits.code_per_challenge, challenge, origin)
+    job_id = JobStore.new_id()
     job = _repeated(found, submission)
+    if job is None:
+        try:
+            opened = found.challenges.reserve(challenge_id, job_id, origin.client_id)
+        except ChallengeBusyError:
+            job = _repeated(found, submission)  # an equal one may have reserved it just now
+            if job is None:
+                raise
     if job is not None:
         _send(found, submission, job)
         return _Accepted(job, standing)
-    job_id = JobStore.new_id()
-    opened = found.challenges.reserve(challenge_id, job_id, origin.client_id)
     here = {"address": origin.address, "request_id": origin.request_id}
     known = _Submission(
         submission.kind,
@@ -116,6 +124,8 @@ def _submit_code(found: Services, submission: _Submission[CodeSubmission]) -> _A
     )
     try:
         job = _create(found, known, job_id)
+        if job.job_id != job_id:
+            found.challenges.release(challenge_id, job_id)
         _send(found, known, job)
     except FitTrackError:
         with suppress(ServiceUnavailableError):
@@ -130,9 +140,14 @@ def _repeated(found: Services, submission: _Submission[Sealable]) -> NewJob | No
 
 
 def _create(found: Services, submission: _Submission[Sealable], job_id: str) -> NewJob:
-    return found.jobs.create(
-        job_id, submission.kind, submission.work, submission.origin, submission.repeatable
-    )
+    """Raises what `JobStore.create` raises. A job whose making was not answered is taken back."""
+    kind, work, origin = submission.kind, submission.work, submission.origin
+    try:
+        return found.jobs.create(job_id, kind, work, origin, submission.repeatable)
+    except ServiceUnavailableError:
+        with suppress(ServiceUnavailableError):
+            found.jobs.discard(job_id)
+        raise
 
 
 def _send(found: Services, submission: _Submission[Sealable], job: NewJob) -> None:
@@ -150,7 +165,7 @@ def _send(found: Services, submission: _Submission[Sealable], job: NewJob) -> No
         if found.jobs.discard(job.job_id):
             raise
         return
-    if submission.repeatable is not None and not found.jobs.confirm(job.job_id):
+    if not found.jobs.confirm(job.job_id):
         what = "broker"  # an equal submission failed to send it, and took the job back
         raise ServiceUnavailableError(what)
 
@@ -163,7 +178,7 @@ def _count(found: Services, limit: RateLimit, who: str, origin: Origin) -> Stand
     try:
         return limit.hit(who)
     except RateLimitedError as refusal:
-        _tell(found, refusal, origin)
+        _tell(found, refusal, who, origin)
         raise
 
 
@@ -173,12 +188,15 @@ def _check_account(found: Services, origin: Origin) -> None:
     try:
         found.limits.login_per_account.check(origin.account)
     except RateLimitedError as refusal:
-        _tell(found, refusal, origin)
+        _tell(found, refusal, origin.account, origin)
         raise
 
 
-def _tell(found: Services, refusal: RateLimitedError, origin: Origin) -> None:
-    found.events.add(Event.of(EventKind.RATE_LIMITED, origin, refusal.standing.limit))
+def _tell(found: Services, refusal: RateLimitedError, who: str, origin: Origin) -> None:
+    """Once a minute for each: whoever asks a thousand times must not fill the audit log."""
+    limit = refusal.standing.limit
+    event = Event.of(EventKind.RATE_LIMITED, origin, limit)
+    found.events.add_once(event, f"{limit}:{who}", _TOLD_EVERY)
 
 
 def _response(accepted: _Accepted) -> Response:

@@ -4,6 +4,7 @@ And what takes that back: unlinking, by the person or by the app that linked the
 """
 
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +12,9 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from shared.clients import ClientRepository
 from shared.database import Database
+from shared.errors import InterruptedSignInError, LinkNotFoundError
 from shared.events import Event, EventKind, EventLog
 from shared.garmin import GarminDomain, GarminIdentity, GarminTokens
 from shared.links import LinkRepository
@@ -45,10 +48,15 @@ class Accounts:
     ) -> StoredSignIn:
         """Stores user, tokens, link and session, all or nothing. Repeating it changes nothing more.
 
-        Raises ServiceUnavailableError when the database is away.
+        Raises ServiceUnavailableError when the database is away, InterruptedSignInError if the app
+        that asked for it was removed meanwhile.
         """
 
         def work(session: Session) -> StoredSignIn:
+            app = origin.client_id
+            # Held until the end: an app is not removed while one of its sign-ins is stored.
+            if app is not None and not ClientRepository(session).hold(app):
+                raise InterruptedSignInError
             user = _find_or_add(session, identity, tokens.domain)
             sessions = SessionRepository(session)
             expires_at = sessions.expiry(session_id)
@@ -79,6 +87,7 @@ class Accounts:
 
     def unlink_person(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
         """The person's own word: tokens and links gone, every session ended."""
+        _lock(session, user_id)
         SessionRepository(session).end_unlinked(user_id, origin)
         self._delete_tokens(session, user_id, origin)
 
@@ -88,19 +97,25 @@ class Accounts:
         `origin` names the app. Raises LinkNotFoundError.
         """
         assert origin.client_id is not None  # noqa: S101 - for the type checker
-        user_id = LinkRepository(session).delete(origin.client_id, client_user_id)
+        links = LinkRepository(session)
+        user_id = links.view(origin.client_id, client_user_id).user_id
+        _lock(session, user_id)
+        links.delete(origin.client_id, client_user_id, user_id)
         self._let_go(session, user_id, origin)
 
     def unlink_client(self, session: Session, origin: Origin) -> int:
         """Deletes every link of the app that `origin` names. How many there were."""
         assert origin.client_id is not None  # noqa: S101 - for the type checker
-        linked = LinkRepository(session).of_client(origin.client_id)
-        for client_user_id in linked:
-            self.unlink_client_user(session, client_user_id, origin)
-        return len(linked)
+        unlinked = 0
+        for client_user_id in LinkRepository(session).of_client(origin.client_id):
+            with suppress(LinkNotFoundError):  # the person was faster
+                self.unlink_client_user(session, client_user_id, origin)
+                unlinked += 1
+        return unlinked
 
     def _let_go(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
         """After a link was deleted: nobody keeps tokens that no link leads to any more."""
+        _lock(session, user_id)
         if LinkRepository(session).count(user_id):
             SessionRepository(session).end_unlinked(user_id, origin, origin.client_id)
         else:
@@ -110,6 +125,11 @@ class Accounts:
         if TokenRepository(session, self._keyring).delete(user_id):
             event = Event.of(EventKind.TOKENS_DELETED, origin, user_id=user_id)
             EventLog(session).append(event)
+
+
+def _lock(session: Session, user_id: uuid.UUID) -> None:
+    """Whoever links or unlinks a person's tokens waits for whoever does so already."""
+    session.execute(select(User.id).where(User.id == user_id).with_for_update())
 
 
 def _find_or_add(session: Session, identity: GarminIdentity, domain: GarminDomain) -> User:

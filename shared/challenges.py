@@ -46,13 +46,16 @@ class OpenChallenge:
 
 
 class ChallengeStore:
-    """Every method raises ServiceUnavailableError when Redis does not answer."""
+    """Every method raises ServiceUnavailableError when Redis does not answer.
+
+    `attempts` is how many codes may be tried for a challenge, `ttl` is in seconds.
+    """
 
     def __init__(self, redis: Redis, keyring: Keyring, ttl: int, attempts: int) -> None:
         self._redis = redis
         self._keyring = keyring
         self._ttl = ttl
-        self._attempts = attempts
+        self.attempts = attempts
         self._begin = script(redis, "challenge_begin")
         self._release = script(redis, "challenge_release")
         self._reject = script(redis, "challenge_reject")
@@ -64,7 +67,7 @@ class ChallengeStore:
         name = token_hash(challenge_id)
         fields: dict[Any, Any] = {
             "pending": self._seal(name, pending),
-            "attempts_left": self._attempts,
+            "attempts_left": self.attempts,
             "client": str(origin.client_id or ""),
             "origin": origin.model_dump_json(),
         }
@@ -73,7 +76,7 @@ class ChallengeStore:
             pipe.hset(_key(name), mapping=fields)
             pipe.expire(_key(name), self._ttl)
             pipe.execute()
-        return NewChallenge(SecretStr(challenge_id), expires_at, self._attempts)
+        return NewChallenge(SecretStr(challenge_id), expires_at, self.attempts)
 
     @redis_errors_translated
     def reserve(

@@ -66,8 +66,14 @@ class ClientRepository:
         return _view(row)
 
     def named(self, name: str) -> ClientView:
-        """Raises UnknownClientError."""
+        """The client, which gets no new link until the end. Raises UnknownClientError."""
+        self._session.execute(select(ApiClient.id).where(ApiClient.name == name).with_for_update())
         return _view(self._named(name))
+
+    def hold(self, client_id: uuid.UUID) -> bool:
+        """Keeps a client from being removed until the end; False if it is gone."""
+        held = select(ApiClient.id).where(ApiClient.id == client_id)
+        return self._session.scalar(held.with_for_update(read=True, key_share=True)) is not None
 
     def all(self) -> list[ClientView]:
         return [_view(row) for row in self._session.scalars(select(ApiClient).order_by("name"))]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
@@ -18,7 +18,10 @@ SCHEMA_REVISION = "0002"
 """The newest of `shared/migrations/versions`: asking alembic would cost a worker 10 MB."""
 
 _TRANSACTION_TRIES = 5
-_RETRIED_STATES = {"40001", "40P01"}  # PostgreSQL: serialization failure, deadlock
+_RETRIED_STATES = {"40001", "40P01", "23505"}
+"""PostgreSQL: serialization failure, deadlock, two inserting the same row at once."""
+
+_RETRIED_NAMES = {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
 
 
 class Database:
@@ -117,10 +120,10 @@ def _begin_sqlite(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event
 
 
 def _is_conflict(error: Exception) -> bool:
-    if isinstance(error, IntegrityError):
-        return True
-    state = getattr(getattr(error, "orig", None), "sqlstate", None)
-    return state in _RETRIED_STATES
+    cause = getattr(error, "orig", None)
+    if isinstance(cause, sqlite3.Error):
+        return cause.sqlite_errorname in _RETRIED_NAMES
+    return getattr(cause, "sqlstate", None) in _RETRIED_STATES
 
 
 def _translated(error: Exception) -> Exception:

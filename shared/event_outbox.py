@@ -2,13 +2,15 @@
 
 `fittrack:events` (stream) is written in the same step as the job it tells of, and emptied into the
 database by every worker. An event may be brought twice, by two workers or after a crash; its id
-lets the database keep it once.
+lets the database keep it once. `fittrack:events:told:<name>`: such an event was added just now.
 """
 
+import logging
 from typing import Any, cast
 
 from pydantic import ValidationError
 from redis import Redis
+from sqlalchemy.exc import SQLAlchemyError
 
 from shared.database import Database
 from shared.events import Event, EventLog
@@ -20,6 +22,8 @@ MOST = 100_000
 """Events that may wait, some 40 MB; beyond that the oldest are lost."""
 
 _FIELD = "event"
+
+_log = logging.getLogger(__name__)
 
 
 class EventOutbox:
@@ -36,12 +40,18 @@ class EventOutbox:
             pipe.expire(KEY, SECONDS)
             pipe.execute()
 
+    @redis_errors_translated
+    def add_once(self, event: Event, name: str, seconds: int) -> None:
+        """Adds it, if none with this name was added for so many seconds."""
+        if self._redis.set(f"{KEY}:told:{name}", 1, nx=True, ex=seconds):
+            self.add(event)
+
     def empty_into(self, database: Database, most: int = 200) -> int:
         """Brings up to `most` of the oldest to the database. How many there were."""
         entries = self._oldest(most)
         if entries:
             events = [event for _, text in entries if (event := _parsed(text)) is not None]
-            database.run(lambda session: EventLog(session).append_missing(events))
+            _bring(events, database)
             self._forget([entry_id for entry_id, _ in entries])
         return len(entries)
 
@@ -53,6 +63,18 @@ class EventOutbox:
     @redis_errors_translated
     def _forget(self, entry_ids: list[bytes]) -> None:
         self._redis.xdel(KEY, *entry_ids)
+
+
+def _bring(events: list[Event], database: Database) -> None:
+    """All of them; one by one if the database refuses one, which is dropped and told of."""
+    try:
+        database.run(lambda session: EventLog(session).append_missing(events))
+    except SQLAlchemyError:
+        if len(events) == 1:
+            _log.error("event %s can't be stored", events[0].id)  # noqa: TRY400, RUF100
+            return
+        for event in events:
+            _bring([event], database)
 
 
 def _parsed(text: bytes) -> Event | None:

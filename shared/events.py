@@ -34,14 +34,18 @@ class EventKind(StrEnum):
     TOKENS_DELETED = "tokens_deleted"
     KEYS_ROTATED = "keys_rotated"
     CLIENT_ADDED = "client_added"
+    CLIENT_RENEWED = "client_renewed"
     CLIENT_REMOVED = "client_removed"
 
 
 def _printable(value: object) -> object:
-    """Also Garmin's own words can be an outcome: nothing the database would refuse."""
+    """Also Garmin's words and clients' find their way here: nothing the database would refuse."""
     if isinstance(value, str):
         return "".join(c for c in value if c.isprintable())[:64]
     return value
+
+
+_Text = Annotated[str, BeforeValidator(_printable)]
 
 
 class Event(BaseModel):
@@ -52,14 +56,14 @@ class Event(BaseModel):
     id: uuid.UUID = Field(default_factory=uuid.uuid4)
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     kind: EventKind
-    outcome: Annotated[str, BeforeValidator(_printable)] = "ok"
-    account: str | None = None
+    outcome: _Text = "ok"
+    account: _Text | None = None
     user_id: uuid.UUID | None = None
     client_id: uuid.UUID | None = None
     session_id: uuid.UUID | None = None
-    job_id: str | None = None
-    address: str | None = None
-    request_id: str | None = None
+    job_id: _Text | None = None
+    address: _Text | None = None
+    request_id: _Text | None = None
 
     @classmethod
     def of(

@@ -56,6 +56,8 @@ PROGRESS_SECONDS = 86_400
 """How long what Garmin gave waits to be stored, at the least: a day to repair a database in."""
 
 _TYPICAL_SIGN_IN_SECONDS = 5
+_UNSENT_SECONDS = 15
+"""After that, whoever made a job and did not say that its message was sent has died."""
 
 _LOCKS = {JobKind.LOGIN: "alone", JobKind.MFA_COMPLETION: "mark"}
 """What a job does about its account: a login runs alone; a code is checked in any case, but no
@@ -113,6 +115,11 @@ class Claim:
     input: bytes | None = field(repr=False)
     progress: bytes | None = field(repr=False)
     origin: Origin = UNKNOWN
+    poll_hash: str = field(default="", repr=False)
+
+    @property
+    def subject(self) -> str:
+        return _subject(self.job_id, self.poll_hash)
 
 
 class JobStore:
@@ -150,17 +157,18 @@ class JobStore:
         Raises IdempotencyKeyReusedError, and SignInInProgressError for a login whose account has a
         job that runs.
         """
-        poll_token = new_token()
+        poll_token, now = new_token(), _now_ms()
         fields = {
             "kind": kind,
             "status": JobStatus.QUEUED,
             "stage": JobStage.WAITING_FOR_WORKER,
             "poll_hash": token_hash(poll_token),
             "origin": origin.model_dump_json(exclude_none=True),
-            "sent_at": _now_ms(),
+            "sent_at": now,
             "runs": 0,
         }
-        sealed = self._keyring.seal(work.reveal(), Purpose.JOB_INPUT, job_id)
+        subject = _subject(job_id, token_hash(poll_token))
+        sealed = self._keyring.seal(work.reveal(), Purpose.JOB_INPUT, subject)
         lock = "" if origin.account is None else _LOCKS[kind]
         kept_token = b""
         if repeatable is not None:
@@ -181,6 +189,8 @@ class JobStore:
                 event,
                 event_outbox.MOST,
                 event_outbox.SECONDS,
+                now,
+                _UNSENT_SECONDS * 1000,
                 *flat,
             ],
         )
@@ -242,7 +252,8 @@ class JobStore:
         if status.ended:
             try:
                 kind = OUTCOME_TYPES[status]
-                outcome = self._open(fields[b"outcome"], Purpose.JOB_OUTCOME, job_id, kind)
+                subject = _subject(job_id, expected.decode())
+                outcome = self._open(fields[b"outcome"], Purpose.JOB_OUTCOME, subject, kind)
             except SealBrokenError:  # its key was dropped, or it is another job's
                 status, outcome = JobStatus.FAILED, Failure(code=JobErrorCode.INTERNAL_ERROR)
         return JobView(
@@ -267,7 +278,7 @@ class JobStore:
             raise JobBusyError
         if answer[0] != b"claimed":
             raise JobNotFoundError
-        _, kind, runs, work, progress, origin = answer
+        _, kind, runs, work, progress, origin, poll_hash = answer
         return Claim(
             job_id,
             owner,
@@ -276,15 +287,16 @@ class JobStore:
             work or None,
             progress or None,
             Origin.model_validate_json(origin),
+            poll_hash.decode(),
         )
 
     def open_input[T: Sealable](self, claim: Claim, model: type[T]) -> T | None:
         """What the submitter gave; None if it is gone. Raises SealBrokenError."""
-        return self._open(claim.input, Purpose.JOB_INPUT, claim.job_id, model)
+        return self._open(claim.input, Purpose.JOB_INPUT, claim.subject, model)
 
     def open_progress[T: Sealable](self, claim: Claim, model: type[T]) -> T | None:
         """What an earlier run had reached, if any. Raises SealBrokenError."""
-        return self._open(claim.progress, Purpose.JOB_PROGRESS, claim.job_id, model)
+        return self._open(claim.progress, Purpose.JOB_PROGRESS, claim.subject, model)
 
     @redis_errors_translated
     def renew(self, claim: Claim) -> bool:
@@ -307,7 +319,7 @@ class JobStore:
 
         For `PROGRESS_SECONDS` from now, that is, or for the usual time to live if that is longer.
         """
-        sealed = self._keyring.seal(progress.reveal(), Purpose.JOB_PROGRESS, claim.job_id)
+        sealed = self._keyring.seal(progress.reveal(), Purpose.JOB_PROGRESS, claim.subject)
         fields = {"stage": stage.encode(), "progress": sealed}
         least_ttl = max(PROGRESS_SECONDS, self._ttl)
         self._apply(claim, JobStatus.RUNNING, fields, least_ttl)
@@ -318,7 +330,7 @@ class JobStore:
         Its outcome can be polled for `OUTCOME_SECONDS` at the least, and no longer than a new job.
         Returns in a word how it ended: its status, or the error's code.
         """
-        sealed = self._keyring.seal(outcome.reveal(), Purpose.JOB_OUTCOME, claim.job_id)
+        sealed = self._keyring.seal(outcome.reveal(), Purpose.JOB_OUTCOME, claim.subject)
         status = next(s for s, kind in OUTCOME_TYPES.items() if isinstance(outcome, kind))
         result = outcome.code if isinstance(outcome, Failure) else status
         event = job_events.ended(claim.job_id, outcome, claim.origin)
@@ -351,11 +363,11 @@ class JobStore:
             raise JobLostError
 
     def _open[T: Sealable](
-        self, sealed: bytes | None, purpose: Purpose, job_id: str, model: type[T]
+        self, sealed: bytes | None, purpose: Purpose, subject: str, model: type[T]
     ) -> T | None:
         if sealed is None:
             return None
-        return model.from_revealed(self._keyring.open(sealed, purpose, job_id))
+        return model.from_revealed(self._keyring.open(sealed, purpose, subject))
 
 
 def _now_ms() -> int:
@@ -380,3 +392,8 @@ def _account(account: str) -> str:
 
 def _idempotency(repeatable: Repeatable | None) -> str:
     return f"fittrack:idempotency:{repeatable.name if repeatable else ''}"
+
+
+def _subject(job_id: str, poll_hash: str) -> str:
+    """What a job holds is for whom it was made: who writes to Redis can't make it another's."""
+    return f"{job_id}:{poll_hash}"

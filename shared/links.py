@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from shared.errors import LinkNotFoundError
@@ -56,14 +56,19 @@ class LinkRepository:
         user, token = row
         return LinkView(user.id, user.display_name, garmin_link(user, token))
 
-    def delete(self, client_id: uuid.UUID, client_user_id: str) -> uuid.UUID:
-        """Deletes the link. Returns whose it was. Raises LinkNotFoundError."""
-        row = self._session.get(ClientLink, (client_id, client_user_id), with_for_update=True)
-        if row is None:
+    def delete(self, client_id: uuid.UUID, client_user_id: str, user_id: uuid.UUID) -> None:
+        """Deletes the link to this person. Raises LinkNotFoundError."""
+        deleted = self._session.execute(
+            delete(ClientLink)
+            .where(
+                ClientLink.client_id == client_id,
+                ClientLink.client_user_id == client_user_id,
+                ClientLink.user_id == user_id,
+            )
+            .returning(ClientLink.user_id)
+        )
+        if deleted.first() is None:
             raise LinkNotFoundError
-        self._session.delete(row)
-        self._session.flush()
-        return row.user_id
 
     def count(self, user_id: uuid.UUID) -> int:
         """How many links lead to a person's tokens."""

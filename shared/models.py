@@ -156,6 +156,6 @@ class AuthEvent(Base):
     user_id: Mapped[uuid.UUID | None]
     client_id: Mapped[uuid.UUID | None]
     session_id: Mapped[uuid.UUID | None]
-    job_id: Mapped[str | None] = mapped_column(String(36))
+    job_id: Mapped[str | None] = mapped_column(String(64))
     address: Mapped[str | None] = mapped_column(String(64))
     request_id: Mapped[str | None] = mapped_column(String(64))

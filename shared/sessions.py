@@ -116,7 +116,7 @@ class SessionRepository:
 
     def _see(self, session: UserSession, now: datetime) -> None:
         """Written at most once a minute, also where several requests come at once."""
-        stale = now - _SEEN_EVERY
+        stale = now - min(_SEEN_EVERY, self._idle / 4)
         if session.last_seen_at > stale:
             return
         self._session.execute(

@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from limits import parse_many
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -129,7 +136,7 @@ class Settings(DatabaseSettings):
     redis_url: RedisUrl
     """Jobs, challenges and driver rests live here."""
 
-    broker_url: RedisUrl | None = None
+    broker_url: RedisUrl | None = Field(None, validate_default=True)
     """Celery's queues; the Redis URL if not set."""
 
     encryption_keys: SecretStr
@@ -180,6 +187,16 @@ class Settings(DatabaseSettings):
     log_format: Literal["auto", "json", "console"] = "auto"
     """One JSON object a line, or for people; `auto`: for people on a terminal."""
 
+    @field_validator("broker_url")
+    @classmethod
+    def _check_broker_url(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        """Celery speaks to Redis over TCP alone."""
+        url = value or info.data.get("redis_url")
+        if url is not None and url.get_secret_value().startswith("unix://"):
+            message = "must be redis:// or rediss://; with unix:// for Redis it has to be set"
+            raise ValueError(message)
+        return value
+
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split_origins(cls, value: object) -> object:
@@ -213,8 +230,11 @@ class Settings(DatabaseSettings):
 
     @property
     def queue_url(self) -> str:
-        """Where Celery's messages go."""
-        return (self.broker_url or self.redis_url).get_secret_value()
+        """Where Celery's messages go. Celery asks for no certificate unless it is told to."""
+        url = (self.broker_url or self.redis_url).get_secret_value()
+        if url.startswith("rediss://") and "ssl_cert_reqs=" not in url:
+            url += ("&" if "?" in url else "?") + "ssl_cert_reqs=required"
+        return url
 
 
 def _split(value: object) -> object:

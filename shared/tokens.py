@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from shared.errors import SealBrokenError
 from shared.events import Event, EventKind, EventLog
 from shared.garmin import GarminTokens
 from shared.models import GarminToken, User
@@ -45,27 +46,42 @@ class SealedTokens:
         )
         return {key_id: count for key_id, count in rows}  # noqa: C416 - rows are not pairs to mypy
 
-    def reseal(self, most: int) -> int:
+    def reseal(self, most: int, after: uuid.UUID | None = None) -> "ResealedBatch":
         """Seals up to `most` rows anew that another key than the first has sealed.
 
-        Rows that another transaction is writing are left to a later call. Returns how many were
-        sealed. Raises SealBrokenError if one does not open: nothing of the batch is changed then.
+        Goes on behind the user `after`. Rows that another transaction is writing are left to a
+        later call, and rows that do not open are left as they are.
         """
         current = self._keyring.sealing_key_id
+        query = select(GarminToken).where(GarminToken.key_id != current)
+        if after is not None:
+            query = query.where(GarminToken.user_id > after)
         rows = self._session.scalars(
-            select(GarminToken)
-            .where(GarminToken.key_id != current)
-            .order_by(GarminToken.user_id)
-            .limit(most)
-            .with_for_update(skip_locked=True)
+            query.order_by(GarminToken.user_id).limit(most).with_for_update(skip_locked=True)
         ).all()
-        for row in rows:
-            subject = str(row.user_id)
-            tokens = self._keyring.open(row.ciphertext, Purpose.GARMIN_TOKENS, subject)
-            row.ciphertext = self._keyring.seal(tokens, Purpose.GARMIN_TOKENS, subject)
-            row.key_id = current
+        broken = [row.user_id for row in rows if not self._reseal(row)]
         self._session.flush()
-        return len(rows)
+        last = rows[-1].user_id if rows else None
+        return ResealedBatch(len(rows) - len(broken), tuple(broken), last)
+
+    def _reseal(self, row: GarminToken) -> bool:
+        subject = str(row.user_id)
+        try:
+            tokens = self._keyring.open(row.ciphertext, Purpose.GARMIN_TOKENS, subject)
+        except SealBrokenError:
+            return False
+        row.ciphertext = self._keyring.seal(tokens, Purpose.GARMIN_TOKENS, subject)
+        row.key_id = self._keyring.sealing_key_id
+        return True
+
+
+@dataclass(frozen=True)
+class ResealedBatch:
+    """How many rows were sealed anew, whose did not open, and the last user looked at."""
+
+    sealed: int
+    broken: tuple[uuid.UUID, ...]
+    last: uuid.UUID | None
 
 
 class TokenRepository:

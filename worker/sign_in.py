@@ -104,7 +104,9 @@ class SignInRunner:
             try:
                 outcome = self._outcome(claim, lease)
                 self._count(claim, outcome)
-                return self.jobs.end(claim, outcome)
+                ended = self.jobs.end(claim, outcome)
+                _log.info("%s ended: %s", claim.kind, ended)
+                return ended
             except errors.JobLostError:
                 _log.warning("job %s was lost to its deadline or to another worker", job_id)
                 return "lost"
@@ -117,10 +119,16 @@ class SignInRunner:
         account = claim.origin.account
         if account is None:
             return
-        if isinstance(outcome, Failure) and outcome.code in _FAILED_SIGN_INS:
+        if isinstance(outcome, Failure) and self._is_failed_sign_in(outcome):
             self.failures.count(account)
         elif isinstance(outcome, Success):
             self.failures.clear(account)
+
+    def _is_failed_sign_in(self, failure: Failure) -> bool:
+        """A challenge's first wrong code is one: who leaves the last one untried is counted too."""
+        if failure.code is JobErrorCode.MFA_CODE_INVALID:
+            return failure.attempts_left == self.challenges.attempts - 1
+        return failure.code in _FAILED_SIGN_INS
 
     def _outcome(self, claim: Claim, lease: Lease) -> Outcome:
         try:

@@ -1,6 +1,7 @@
 -- Takes a job for one worker, if nobody holds it.
 -- KEYS: job, lease, input. ARGV: owner, lease in ms, channel, job id.
--- Returns {'gone'} | {'ended'} | {'busy'} | {'claimed', kind, runs, input or '', progress or '', origin}.
+-- Returns {'gone'} | {'ended'} | {'busy'} | {'claimed', kind, runs, input or '', progress or '',
+--       origin, hash of the poll token}.
 local status = redis.call('HGET', KEYS[1], 'status')
 if not status then
     return {'gone'}
@@ -18,5 +19,6 @@ if not holder then
 end
 redis.call('HSET', KEYS[1], 'status', 'running', 'owner', ARGV[1])
 redis.call('PUBLISH', ARGV[3], ARGV[4])
-local job = redis.call('HMGET', KEYS[1], 'kind', 'runs', 'progress', 'origin')
-return {'claimed', job[1], job[2], redis.call('GET', KEYS[3]) or '', job[3] or '', job[4] or '{}'}
+local job = redis.call('HMGET', KEYS[1], 'kind', 'runs', 'progress', 'origin', 'poll_hash')
+local input = redis.call('GET', KEYS[3]) or ''
+return {'claimed', job[1], job[2], input, job[3] or '', job[4] or '{}', job[5] or ''}

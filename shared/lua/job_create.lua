@@ -4,7 +4,8 @@
 -- ARGV: hash of the body or '' (no idempotency key), prefix of job keys, job id,
 --       time to live in ms, sealed input, sealed poll token or '',
 --       '' | 'alone' (refuse while a sign-in runs) | 'mark' (take the account if it is free),
---       event, most events, seconds to keep them, field, value, field, value...
+--       event, most events, seconds to keep them, now in ms, ms after which a job whose message
+--       nobody has said to be sent holds its account no more, field, value, field, value...
 -- Returns {'new'} | {'created'} | {'busy'} | {'other'}
 --       | {'same', job id, sealed poll token, ms left, 1 if its message may not have been sent}.
 local body, jobs, job_id, ttl, lock = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[7]
@@ -24,8 +25,11 @@ if #KEYS == 1 then
 end
 if lock ~= '' then
     local running = redis.call('GET', KEYS[4])
-    local status = running and redis.call('HGET', jobs .. running, 'status')
-    if status ~= 'queued' and status ~= 'running' then
+    local known = running and redis.call('HMGET', jobs .. running, 'status', 'sent', 'sent_at')
+    local holds = known and (known[1] == 'running' or known[1] == 'queued'
+        and (known[2] or tonumber(known[3] or '0') + tonumber(ARGV[12]) > tonumber(ARGV[11])))
+    -- The same job: this script is run again where its answer got lost.
+    if not holds or running == job_id then
         redis.call('SET', KEYS[4], job_id, 'PX', ttl)
         redis.call('HSET', KEYS[2], 'account', KEYS[4])
     elseif lock == 'alone' then
@@ -38,7 +42,7 @@ if body ~= '' then
     redis.call('PEXPIRE', KEYS[1], ttl)
     redis.call('HSET', KEYS[2], 'idempotency', KEYS[1])
 end
-for i = 11, #ARGV, 2 do
+for i = 13, #ARGV, 2 do
     redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])
 end
 redis.call('PEXPIRE', KEYS[2], ttl)

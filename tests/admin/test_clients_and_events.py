@@ -83,7 +83,7 @@ def test_a_client_is_added_renewed_and_removed(run: Run, database_url: str) -> N
     assert "0 links" in done(run("clients", "remove", "my-app"))
     assert not knows(database_url, renewed)
     told = [json.loads(line) for line in done(run("events", "--json")).splitlines()]
-    assert [event["kind"] for event in told] == ["client_added", "client_added", "client_removed"]
+    assert [event["kind"] for event in told] == ["client_added", "client_renewed", "client_removed"]
     assert key not in str(told)
 
 

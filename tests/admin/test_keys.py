@@ -6,12 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import update
 
 from dev.processes import clean_environment
 from dev.stack import BIN, new_key
 from shared.accounts import Accounts
 from shared.database import Database
 from shared.garmin import GarminIdentity
+from shared.models import GarminToken
 from shared.sealing import Keyring, new_token
 from shared.tokens import SealedTokens, TokenRepository
 from tests.shared.samples import garmin_tokens
@@ -87,7 +89,7 @@ def test_check_says_when_a_key_can_be_dropped(database_url: str, people: list[uu
 
     after = admin(database_url, f"{NEW},{OLD}", "keys", "check")
     assert after.returncode == 0
-    assert "old: 0 rows; nothing stored uses it: it can be dropped 15 minutes after" in after.stdout
+    assert "old: 0 rows; nothing stored uses it: it can be dropped 24 hours after" in after.stdout
     assert f"new: {len(people)} rows; seals what is new" in after.stdout
 
 
@@ -100,9 +102,27 @@ def test_a_key_that_is_needed_and_missing_is_told(
     assert f"old: {len(people)} rows, and NOT in FITTRACK_ENCRYPTION_KEYS" in missing.stdout
     refused = admin(database_url, NEW, "keys", "rotate")
     assert refused.returncode == 1
-    assert "does not open" in refused.stderr
+    assert refused.stdout.count("do not open") == len(people)
     assert "Traceback" not in refused.stderr
     assert tokens_of(database_url, OLD, people[0]) == "token of 0"
+
+
+def test_a_row_that_does_not_open_is_named_and_keeps_no_other_from_being_sealed(
+    database_url: str, people: list[uuid.UUID]
+) -> None:
+    damaged = sorted(people)[3]
+    database = Database(database_url)
+    change = update(GarminToken).where(GarminToken.user_id == damaged)
+    database.run(lambda s: s.execute(change.values(ciphertext=b"1.old.damaged")))
+    database.close()
+
+    for _ in range(2):
+        rotated = admin(database_url, f"{NEW},{OLD}", "keys", "rotate")
+        assert rotated.returncode == 1
+        assert rotated.stdout.count("do not open") == 1
+        assert str(damaged) in rotated.stdout
+    assert "old: 1 rows" in admin(database_url, f"{NEW},{OLD}", "keys", "check").stdout
+    assert tokens_of(database_url, NEW, sorted(people)[4]).startswith("token of")
 
 
 def test_sign_ins_during_a_rotation_lose_nothing(
@@ -116,7 +136,7 @@ def test_sign_ins_during_a_rotation_lose_nothing(
         database.run(lambda session: TokenRepository(session, both).save(people[i], fresh))
 
     def rotate(_: int) -> int:
-        return database.run(lambda session: SealedTokens(session, both).reseal(20))
+        return database.run(lambda session: SealedTokens(session, both).reseal(20)).sealed
 
     with ThreadPoolExecutor(8) as pool:
         saved = pool.map(save, range(0, PEOPLE, 5))

@@ -118,7 +118,9 @@ def test_an_id_of_the_app_s_own_needs_the_app_s_key(service: Service) -> None:
     assert login(service, new_app(service, "app"), user_id="member-1").status_code == 202
 
 
-@pytest.mark.parametrize("user_id", ["", "x" * 129, "a\0b", "a\nb", ".", ".."])
+@pytest.mark.parametrize(
+    "user_id", ["", "x" * 129, "a\0b", "a\nb", ".", "..", "x/../y", "../x", "x/."]
+)
 def test_an_id_has_to_be_one(service: Service, user_id: str) -> None:
     reply = login(service, new_app(service, "app"), user_id=user_id)
     assert faults(reply) == [["body", "user_id"]]

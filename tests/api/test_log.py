@@ -173,4 +173,5 @@ def test_the_log_is_for_people_where_that_is_asked_for(
         service.stack.stop()
     [line] = service.api.output().splitlines()
     assert re.search(r"\[error +\] bug: ValueError at .*\[api\.middleware\]", line)
-    assert f"request_id={reply.headers['X-Request-Id']} job_id={job.job_id}" in line
+    assert f"request_id={reply.headers['X-Request-Id']}" in line
+    assert f"job_id={job.job_id}" in line

@@ -72,6 +72,17 @@ def test_failed_sign_ins_close_an_account_and_one_that_succeeds_opens_it(
     assert guarded.login(bob)["status"] == "succeeded"
 
 
+def test_codes_that_are_guessed_over_many_challenges_close_an_account(
+    guarded: Client, garmin: Simulator
+) -> None:
+    username = "email-anna@example.com"
+    for _ in range(3):  # one wrong code each, and the challenge is left alone
+        asked = guarded.login(username)
+        wrong = "000000" if garmin.code(username) != "000000" else "111111"
+        assert guarded.send_code(asked, wrong)["error"]["code"] == "mfa_code_invalid"
+    assert post(guarded, LOGIN, credentials(username)).status_code == 429
+
+
 def test_garmin_s_own_trouble_does_not_count_against_a_person(guarded: Client) -> None:
     for _ in range(5):
         failed = guarded.login("garbage-anna@example.com")
@@ -187,3 +198,17 @@ def test_the_audit_log_tells_a_whole_sign_in(
     text = json.dumps(told)
     secrets = [username, PASSWORD, code, asked["mfa_challenge_id"], signed_in["access_token"]]
     assert [secret for secret in secrets if secret in text] == []
+
+
+def test_a_request_s_id_leads_through_api_worker_and_audit_log(
+    guarded: Client, own_stack: Stack
+) -> None:
+    name = {"X-Request-Id": "follow-me-1"}
+    job = post(guarded, LOGIN, credentials("plain-anna@example.com", "wrong"), **name).json()
+    assert guarded.wait(job)["status"] == "failed"
+
+    assert {event["request_id"] for event in events(own_stack)} == {"follow-me-1"}
+    for process in (own_stack.apis[0], own_stack.workers[0]):
+        lines = [line for line in process.output().splitlines() if "follow-me-1" in line]
+        assert lines, process.name
+        assert all(json.loads(line)["job_id"] == job["job_id"] for line in lines)

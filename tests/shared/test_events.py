@@ -39,6 +39,7 @@ from tests.shared.samples import (
 ORIGIN = Origin(
     account="hash-of-anna", client_id=uuid.uuid4(), address="192.0.2.7", request_id="request-1"
 )
+NO_APP = ORIGIN.model_copy(update={"client_id": None})
 USER, SESSION = uuid.uuid4(), uuid.uuid4()
 OUTCOMES: list[tuple[Outcome, EventKind, str]] = [
     (
@@ -157,7 +158,7 @@ def test_a_stored_sign_in_tells_of_tokens_and_session_once(log: Log, keyring: Ke
     accounts = Accounts(log.database, keyring, session_ttl=3600)
     session_id, token = uuid.uuid4(), SecretStr(new_token())
     for _ in range(2):  # the second is a repeated try
-        stored = accounts.store(ANNA, garmin_tokens(), session_id, token, ORIGIN)
+        stored = accounts.store(ANNA, garmin_tokens(), session_id, token, NO_APP)
     told = log.read()
     assert {e.kind for e in told} == {EventKind.TOKENS_STORED, EventKind.SESSION_OPENED}
     assert len(told) == 2
@@ -171,10 +172,10 @@ def test_ending_and_unlinking_are_told(log: Log, keyring: Keyring) -> None:
     sessions = [uuid.uuid4(), uuid.uuid4()]
     for session_id in sessions:
         token = SecretStr(new_token())
-        stored = accounts.store(ANNA, garmin_tokens(), session_id, token, ORIGIN)
-    log.database.run(lambda s: SessionRepository(s).end(sessions[0], ORIGIN))
-    log.database.run(lambda s: TokenRepository(s, keyring).load(stored.user_id, ORIGIN))
-    log.database.run(lambda s: accounts.unlink_person(s, stored.user_id, ORIGIN))
+        stored = accounts.store(ANNA, garmin_tokens(), session_id, token, NO_APP)
+    log.database.run(lambda s: SessionRepository(s).end(sessions[0], NO_APP))
+    log.database.run(lambda s: TokenRepository(s, keyring).load(stored.user_id, NO_APP))
+    log.database.run(lambda s: accounts.unlink_person(s, stored.user_id, NO_APP))
 
     told = [(e.kind, e.outcome, e.session_id) for e in log.read()][4:]
     assert sorted(told, key=str) == sorted(
@@ -232,13 +233,45 @@ def test_what_can_not_be_read_is_dropped_and_holds_nothing_up(
     assert len(sqlite_log.read()) == 1
 
 
+def test_an_event_that_the_database_refuses_holds_no_other_up(
+    outbox: EventOutbox, sqlite_log: Log, redis: Redis
+) -> None:
+    good = [event() for _ in range(3)]
+    refused = event().model_copy(update={"kind": None})  # no such event is made; the column says so
+    told = [*good[:2], refused, good[2]]
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr("shared.event_outbox._parsed", lambda text: told[int(text)])
+    for number in range(len(told)):
+        redis.xadd(KEY, {"event": str(number)})
+    assert outbox.empty_into(sqlite_log.database) == 4
+    monkey.undo()
+    assert {e.id for e in sqlite_log.read()} == {e.id for e in good}
+    assert redis.xlen(KEY) == 0
+
+
+def test_the_same_refusal_is_told_once_in_a_while(outbox: EventOutbox, redis: Redis) -> None:
+    for _ in range(5):
+        outbox.add_once(event(), "login-ip:somebody", 60)
+    outbox.add_once(event(), "login-ip:another", 60)
+    assert redis.xlen(KEY) == 2
+    assert keys_that_never_expire(redis) == []
+
+
+@pytest.mark.parametrize("field", ["address", "request_id", "account", "job_id"])
+def test_what_clients_say_is_made_fit_to_be_stored(log: Log, field: str) -> None:
+    log.append(Event(kind=EventKind.RATE_LIMITED, **{field: "x\0" * 100}))
+    assert getattr(log.read()[0], field) == "x" * 64
+
+
 def test_an_outcome_in_garmin_s_words_is_made_fit_to_be_stored(log: Log) -> None:
     strange = Event.of(EventKind.CODE_REQUESTED, ORIGIN, "pager\0\n" + "x" * 100)
     log.append(strange)
     assert log.read()[0].outcome == ("pager" + "x" * 100)[:64]
 
 
-@pytest.mark.parametrize(("outcome", "kind", "word"), OUTCOMES, ids=lambda value: str(value)[:20])
+@pytest.mark.parametrize(
+    ("outcome", "kind", "word"), OUTCOMES, ids=["success", "code", "wrong-code", "locked"]
+)
 def test_a_job_tells_of_its_begin_and_its_end(
     jobs: JobStore,
     outbox: EventOutbox,

@@ -37,7 +37,7 @@ from shared.jobs import (
     NewJob,
 )
 from shared.redis_connection import connect
-from shared.sealing import Keyring
+from shared.sealing import Keyring, token_hash
 from shared.tallies import JobTallies
 from tests.shared.samples import (
     ACCESS_TOKEN,
@@ -380,6 +380,24 @@ def test_an_outcome_moved_to_another_job_does_not_open(jobs: JobStore, redis: Re
     view = jobs.view(other.job_id, other.poll_token.get_secret_value())
     assert view.status is JobStatus.FAILED
     assert view.outcome == Failure(code=JobErrorCode.INTERNAL_ERROR)
+
+
+def test_who_writes_another_poll_token_into_a_job_can_not_poll_its_outcome(
+    jobs: JobStore, redis: Redis
+) -> None:
+    before, after = new_login(jobs), new_login(jobs)
+
+    def hijack(job: NewJob) -> None:
+        redis.hset(f"fittrack:job:{job.job_id}", "poll_hash", token_hash("mine"))
+
+    hijack(before)
+    claim = jobs.claim(before.job_id, "first")
+    with pytest.raises(SealBrokenError):
+        jobs.open_input(claim, Credentials)
+
+    jobs.end(jobs.claim(after.job_id, "first"), SUCCESS)
+    hijack(after)
+    assert jobs.view(after.job_id, "mine").outcome == Failure(code=JobErrorCode.INTERNAL_ERROR)
 
 
 def test_input_moved_to_another_job_does_not_open(jobs: JobStore, redis: Redis) -> None:

@@ -14,6 +14,7 @@ from shared.clients import ClientRepository, ClientView
 from shared.database import Database
 from shared.errors import (
     ClientExistsError,
+    InterruptedSignInError,
     InvalidClientNameError,
     LinkNotFoundError,
     UnauthorizedError,
@@ -210,3 +211,56 @@ def test_removing_an_app_removes_what_only_it_had_linked(book: Book) -> None:
 def test_linking_the_same_id_many_times_at_once_leaves_one_link(book: Book) -> None:
     at_once(lambda _: book.sign_in(ANNA, book.app, "a"), threads=8)
     assert (book.rows(ClientLink), book.rows(GarminToken)) == (1, 1)
+
+
+def test_of_two_apps_that_unlink_at_once_none_leaves_tokens_behind(book: Book) -> None:
+    for _ in range(10):
+        book.sign_in(ANNA, book.app, "a")
+        book.sign_in(ANNA, book.other, "a")
+        answers = at_once(lambda n: book.unlink((book.app, book.other)[n], "a"), threads=2)
+        assert answers == [None, None]
+        assert (book.rows(ClientLink), book.rows(GarminToken)) == (0, 0)
+
+
+def test_a_sign_in_while_another_app_unlinks_keeps_its_tokens(book: Book) -> None:
+    for _ in range(10):
+        book.sign_in(ANNA, book.app, "a")
+
+        def act(number: int) -> str | None:
+            if number == 0:
+                book.unlink(book.app, "a")
+                return None
+            return book.sign_in(ANNA, book.other, "a")[1]
+
+        answers = at_once(act, threads=2)
+        if book.is_open(str(answers[1])):
+            assert book.view(book.other, "a").garmin is not None
+            book.unlink(book.other, "a")
+        else:  # unlinked after it: then all of it is gone
+            assert book.rows(GarminToken) == 0
+
+
+def test_a_sign_in_of_an_app_that_is_removed_stores_nothing(book: Book) -> None:
+    book.clients(lambda c: c.remove("app"))
+    with pytest.raises(InterruptedSignInError):
+        book.sign_in(ANNA, book.app, "a")
+    assert book.rows(GarminToken) == 0
+
+
+def test_removing_an_app_while_its_people_sign_in_leaves_no_tokens_behind(book: Book) -> None:
+    def act(number: int) -> None:
+        if number:
+            book.sign_in(ANNA, book.app, f"a{number}")
+            return
+        origin = origin_of(book.app, None)
+
+        def remove(session: Session) -> None:
+            clients = ClientRepository(session)
+            clients.named("app")
+            book.accounts.unlink_client(session, origin)
+            clients.remove("app")
+
+        book.database.run(remove)
+
+    at_once(act, threads=6)
+    assert (book.rows(ClientLink), book.rows(GarminToken)) == (0, 0)

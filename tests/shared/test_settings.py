@@ -59,11 +59,47 @@ def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in values.items():
         monkeypatch.setenv(f"FITTRACK_{name}", value)
     found = Settings.from_environment()
-    assert found.queue_url == "rediss://broker/1"
+    assert found.queue_url == "rediss://broker/1?ssl_cert_reqs=required"
     assert found.garmin_drivers == ("garminconnect", "garth")
     assert (found.job_ttl, found.challenge_ttl, found.session_ttl) == (600, 300, 3600)
     assert found.mfa_attempts == 5
     assert (found.log_level, found.log_format) == ("DEBUG", "console")
+
+
+@pytest.mark.parametrize("url", ["rediss://broker/1?ssl_cert_reqs=none", "redis://broker/1"])
+def test_what_is_said_of_the_broker_s_certificate_holds(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("FITTRACK_BROKER_URL", url)
+    assert Settings.from_environment().queue_url == url
+
+
+def test_celery_needs_a_tcp_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITTRACK_REDIS_URL", "unix:///run/redis.sock")
+    assert "FITTRACK_BROKER_URL: must be redis:// or rediss://" in fault()
+    monkeypatch.setenv("FITTRACK_BROKER_URL", "unix:///run/redis.sock")
+    assert "FITTRACK_BROKER_URL: must be redis:// or rediss://" in fault()
+    monkeypatch.setenv("FITTRACK_BROKER_URL", "redis://127.0.0.1/1")
+    assert Settings.from_environment().queue_url == "redis://127.0.0.1/1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LIMIT_LOGIN_PER_IP", "often"),
+        ("LIMIT_CODE_PER_CHALLENGE", ""),
+        ("CORS_ORIGINS", "https://app.example.com/path"),
+        ("CORS_ORIGINS", "*"),
+        ("EVENT_DAYS", "0"),
+        ("SESSION_IDLE_TTL", "1"),
+        ("REQUIRE_CLIENT_KEY", "perhaps"),
+    ],
+)
+def test_a_guard_that_is_set_wrongly_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"FITTRACK_{name}", value)
+    assert fault().startswith(f"FITTRACK_{name}: ")
 
 
 @pytest.mark.parametrize("name", REQUIRED)

@@ -81,6 +81,26 @@ def test_a_stranger_s_end_does_not_end_the_lock_of_another_job(jobs: JobStore) -
     login(jobs)
 
 
+def test_a_script_that_is_run_again_where_its_answer_got_lost_finds_its_own_job(
+    jobs: JobStore,
+) -> None:
+    job_id = jobs.new_id()
+    for _ in range(2):  # as redis-py does it when a connection breaks
+        assert jobs.create(job_id, JobKind.LOGIN, CREDENTIALS, ANNA).job_id == job_id
+
+
+def test_a_job_whose_message_was_never_sent_holds_its_account_for_a_moment_only(
+    jobs: JobStore, redis: Redis
+) -> None:
+    stray, sent = login(jobs), login(jobs, Origin(account="hash-of-bob"))
+    assert jobs.confirm(sent.job_id)
+    for job in (stray, sent):
+        redis.hincrby(f"fittrack:job:{job.job_id}", "sent_at", -16_000)
+    login(jobs)
+    with pytest.raises(SignInInProgressError):
+        login(jobs, Origin(account="hash-of-bob"))
+
+
 def test_other_accounts_and_unknown_ones_are_not_kept_waiting(jobs: JobStore) -> None:
     login(jobs)
     login(jobs, Origin(account="hash-of-bob"))

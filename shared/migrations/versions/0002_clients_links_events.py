@@ -73,7 +73,7 @@ def upgrade() -> None:
         sa.Column("user_id", sa.Uuid(), nullable=True),
         sa.Column("client_id", sa.Uuid(), nullable=True),
         sa.Column("session_id", sa.Uuid(), nullable=True),
-        sa.Column("job_id", sa.String(36), nullable=True),
+        sa.Column("job_id", sa.String(64), nullable=True),
         sa.Column("address", sa.String(64), nullable=True),
         sa.Column("request_id", sa.String(64), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_auth_events"),
