@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from urllib.parse import quote, quote_plus
 
 SHORTEST = 8
@@ -18,6 +19,9 @@ _GUESSABLE = {"username", "password", "code", "idempotency key"}
 _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b"}
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{16,}")
+
+_Needles = dict[bytes, list[tuple[bytes, str, str]]]
+"""What to look for, of which kind and in which shape, by its first few bytes."""
 
 
 @dataclass(frozen=True)
@@ -46,30 +50,37 @@ class Detector:
     """Looks for all canaries at once: each position is looked up by its first few bytes."""
 
     def __init__(self, canaries: Iterable[Canary]) -> None:
-        self._by_start: dict[bytes, list[tuple[bytes, str, str]]] = {}
+        self._as_it_is: _Needles = {}
+        self._in_any_case: _Needles = {}
         for canary in {spelt for given in canaries for spelt in _spellings(given)}:
             assert len(canary.value) >= SHORTEST, canary
             shape_of = {needle: shape for shape, needle in reversed(_shapes(canary).items())}
             for needle, shape in shape_of.items():  # the first of those that are written the same
-                start = self._by_start.setdefault(needle[:SHORTEST], [])
-                start.append((needle, canary.kind, shape))
+                _add(self._as_it_is, needle, canary.kind, shape)
+                if canary.kind == "username" and "base64" not in shape:
+                    _add(self._in_any_case, needle.lower(), canary.kind, shape)
 
     def leaks(self, place: str, recorded: bytes) -> set[Leak]:
         """One for each kind of canary and shape that stands in what was recorded at a place."""
         found: dict[tuple[str, str], Leak] = {}
         for layer in unfolded(recorded):
-            for at, kind, shape in self._hits(layer):
+            hits = (_hits(self._as_it_is, layer), _hits(self._in_any_case, layer.lower()))
+            for at, kind, shape in chain(*hits):
                 around = layer[max(0, at - 60) : at + 100]
                 found.setdefault((kind, shape), Leak(place, kind, shape, around))
         return set(found.values())
 
-    def _hits(self, data: bytes) -> Iterator[tuple[int, str, str]]:
-        by_start = self._by_start
-        for at in range(len(data) - SHORTEST + 1):
-            if data[at : at + SHORTEST] in by_start:
-                for needle, kind, shape in by_start[data[at : at + SHORTEST]]:
-                    if data.startswith(needle, at):
-                        yield at, kind, shape
+
+def _add(needles: _Needles, needle: bytes, kind: str, shape: str) -> None:
+    needles.setdefault(needle[:SHORTEST], []).append((needle, kind, shape))
+
+
+def _hits(needles: _Needles, data: bytes) -> Iterator[tuple[int, str, str]]:
+    for at in range(len(data) - SHORTEST + 1):
+        if data[at : at + SHORTEST] in needles:
+            for needle, kind, shape in needles[data[at : at + SHORTEST]]:
+                if data.startswith(needle, at):
+                    yield at, kind, shape
 
 
 def unfolded(recorded: bytes) -> Iterator[bytes]:

@@ -52,7 +52,7 @@ def test_a_secret_is_found_in_the_middle_of_base64(
     assert Detector([Canary("key", KEY)]).leaks("log", recorded)
 
 
-@pytest.mark.parametrize("spell", [str, str.lower, str.upper])
+@pytest.mark.parametrize("spell", [str, str.lower, str.upper, str.title, str.swapcase])
 def test_a_username_is_found_in_any_spelling(spell: Callable[[str], str]) -> None:
     detector = Detector([Canary.of("username", USERNAME)])
 
