@@ -15,7 +15,7 @@ from shared.settings import Settings
 
 app = typer.Typer(help="The apps that embed this service.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="1 to 64 letters, digits, dots, dashes, underscores.")]
+Name = Annotated[str, typer.Argument(help="1 to 32 letters, digits, dots, dashes, underscores.")]
 
 
 @app.command()

@@ -29,7 +29,7 @@ app.command()(events)
 _EXITS: dict[type[Exception], tuple[int, str]] = {
     InvalidClientNameError: (
         2,
-        "a client's name is 1 to 64 letters, digits, dots, dashes or underscores",
+        "a client's name is 1 to 32 letters, digits, dots, dashes or underscores",
     ),
     ClientExistsError: (1, "there is a client with this name"),
     UnknownClientError: (1, "there is no client with this name"),

@@ -38,7 +38,7 @@ class UnknownClientError(FitTrackError):
 
 
 class InvalidClientNameError(FitTrackError):
-    """A client's name is 1 to 64 letters, digits, dots, dashes or underscores."""
+    """A client's name is 1 to 32 letters, digits, dots, dashes or underscores."""
 
 
 class ClientExistsError(FitTrackError):
