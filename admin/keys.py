@@ -55,6 +55,8 @@ def rotate() -> None:
         for user_id in batch.broken:
             print(f"user {user_id}: the tokens do not open with any of the keys: left as they are")
         left = _left(database, keyring)
+        if after is None and done:
+            break
         print(f"{done} rows sealed with {keyring.sealing_key_id!r}, {left} left", flush=True)
         if after is None:
             break

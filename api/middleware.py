@@ -110,7 +110,7 @@ class Counting:
         try:
             await self._app(scope, receive, send_and_note)
         finally:
-            route = getattr(scope.get("route"), "path", "none")
+            route = getattr(scope.get("route"), "path_format", "none")
             # A client may invent any number of methods.
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.count(

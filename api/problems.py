@@ -14,7 +14,7 @@ from api.limits import rate_limit_headers
 from api.models import FieldFault, Problem
 from shared import errors
 from shared.bugs import where
-from shared.rate_limits import RateLimitedError
+from shared.rate_limits import LOGIN_PER_ACCOUNT, RateLimitedError
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +66,10 @@ def of_error(error: errors.FitTrackError) -> ApiError:
             return ApiError(422, "idempotency_key_reused", detail)
         case RateLimitedError(standing=standing, retry_after=seconds):
             headers = rate_limit_headers(standing) | {"Retry-After": str(seconds)}
-            return ApiError(429, "rate_limited", "Too often: try again later.", headers)
+            detail = "Too often: try again later."
+            if standing.limit == LOGIN_PER_ACCOUNT:
+                detail = "Too many sign-ins of this account have failed: try again later."
+            return ApiError(429, "rate_limited", detail, headers)
         case errors.LinkNotFoundError():
             return ApiError(404, "link_not_found", "No Garmin account is linked to this user.")
         case errors.UnauthorizedError():

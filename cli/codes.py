@@ -33,6 +33,7 @@ class Code(StrEnum):
     ANSWER_LOST = "answer_lost"
     TLS_FAILED = "tls_failed"
     UNEXPECTED_ANSWER = "unexpected_answer"
+    CLIENT_KEY_NEEDED = "client_key_needed"
     NO_RESULT_IN_TIME = "no_result_in_time"
     CODE_NOT_IN_TIME = "code_not_in_time"
     NOT_SIGNED_IN = "not_signed_in"

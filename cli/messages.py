@@ -119,6 +119,10 @@ FROM_HERE: dict[str, Advice] = {
         "What answers at this address does not speak like this service. Check --server or "
         "FITTRACK_SERVER, and what stands in front of it."
     ),
+    Code.CLIENT_KEY_NEEDED: _refused(
+        "This service takes sign-ins from known apps alone. Put the key that whoever runs it gave "
+        "you into FITTRACK_CLIENT_KEY."
+    ),
     Code.NO_RESULT_IN_TIME: _service(
         "There was no result within the time the service keeps one. Log in again."
     ),

@@ -1,6 +1,7 @@
 """The service's HTTP contract, one method for each request."""
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
@@ -80,6 +81,8 @@ class Service:
         reply = self._wire.send("POST", path, client_key=self._client_key, body=body)
         if reply.status in _LOST_BEHIND_A_GATEWAY:
             raise AnswerLost
+        if reply.status == HTTPStatus.UNAUTHORIZED:  # a submission has no session to be over
+            raise Trouble(Code.CLIENT_KEY_NEEDED)
         _accepted(reply)
         submitted = _understood(Submitted, reply)
         return submitted.model_copy(update={"retry_after": reply.retry_after})

@@ -125,7 +125,9 @@ def test_only_failed_sign_ins_count_against_an_account(limited: Service) -> None
         assert submit(f"198.51.100.{n}").status_code == 202
     for _ in range(2):
         failures.count(who)
-    refused(submit("198.51.100.7"))
+    reply = submit("198.51.100.7")
+    refused(reply)
+    assert "of this account" in reply.json()["detail"]
     failures.clear(who)
     assert submit("198.51.100.8").status_code == 202
 

@@ -72,6 +72,18 @@ def test_an_app_s_key_goes_with_submissions_alone(service: StandIn, program: Pro
     assert "key-of-the-app" not in result.out + result.err
 
 
+def test_a_missing_or_wrong_key_of_an_app_is_told_as_that(
+    service: StandIn, program: Program
+) -> None:
+    service.on(LOGIN, problem(401, "unauthorized"))
+
+    result = program.login()
+
+    assert result.exit_code == 1
+    assert "FITTRACK_CLIENT_KEY" in result.err
+    assert "session is over" not in result.err
+
+
 def test_a_password_is_sent_as_it_is_typed(service: StandIn, program: Program) -> None:
     service.on(LOGIN, accepted("one"))
     service.on(job("one"), succeeded("one"))

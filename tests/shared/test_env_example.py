@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 
 ENTRIES = {
-    name: value.strip('"')
+    name: value.strip("'\"")
     for name, value in re.findall(r"^#?([A-Z][A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE)
 }
 """Every variable and what stands behind it, commented out or not."""
@@ -54,6 +55,23 @@ def test_what_compose_requires_stands_empty_and_all_else_is_commented_out() -> N
     required = {name for name, how in IN_COMPOSE.items() if how.startswith("?")}
     assert set(re.findall(r"^([A-Z_]+)=$", EXAMPLE, re.MULTILINE)) == required
     assert set(re.findall(r"^([A-Z_]+)=", EXAMPLE, re.MULTILINE)) == required
+
+
+def test_a_shell_reads_every_default_as_it_stands(tmp_path: Path) -> None:
+    """As `set -a; . ./.env` does it for who runs the service without Docker."""
+    everything = re.sub(r"^#([A-Z][A-Z_]+=)", r"\1", EXAMPLE, flags=re.MULTILINE)
+    (tmp_path / "all.env").write_text(everything)
+    names = sorted(name for name, value in ENTRIES.items() if "..." not in value)
+    told = "; ".join(f'printf "%s\\0" "${name}"' for name in names)
+    read = subprocess.run(
+        ["/bin/sh", "-ec", f". ./all.env; {told}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert read.stderr == ""
+    assert read.stdout.split("\0")[:-1] == [ENTRIES[name] for name in names]
 
 
 def test_a_comment_stands_before_every_variable() -> None:
