@@ -197,11 +197,6 @@ class Settings(DatabaseSettings):
             raise ValueError(message)
         return value
 
-    @field_validator("cors_origins", mode="before")
-    @classmethod
-    def _split_origins(cls, value: object) -> object:
-        return _split(value)
-
     @field_validator("cors_origins")
     @classmethod
     def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -210,10 +205,12 @@ class Settings(DatabaseSettings):
             raise ValueError(message)
         return value
 
-    @field_validator("garmin_drivers", mode="before")
+    @field_validator("garmin_drivers", "cors_origins", mode="before")
     @classmethod
-    def _split_drivers(cls, value: object) -> object:
-        return _split(value)
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
 
     @field_validator("garmin_drivers")
     @classmethod
@@ -235,12 +232,6 @@ class Settings(DatabaseSettings):
         if url.startswith("rediss://") and "ssl_cert_reqs=" not in url:
             url += ("&" if "?" in url else "?") + "ssl_cert_reqs=required"
         return url
-
-
-def _split(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
 
 
 def _reason(kind: str, message: str) -> str:

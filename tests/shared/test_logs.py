@@ -17,7 +17,7 @@ from dev.processes import ROOT
 from shared.logs import bind_job, configure_logging, job_context, request_context
 from tests.logs import captured_logs, kept_logging, parsed
 
-plain = logging.getLogger("a.library")
+plain = logging.getLogger("some.package")
 
 
 class Terminal(io.StringIO):
@@ -34,7 +34,7 @@ def test_each_line_is_one_json_object_whoever_logs() -> None:
     time = datetime.fromisoformat(first.pop("time"))
     assert time.utcoffset() == timedelta(0)
     assert before - timedelta(milliseconds=1) <= time <= datetime.now(UTC)
-    assert first == {"level": "warning", "logger": "a.library", "event": "two\nlines of it"}
+    assert first == {"level": "warning", "logger": "some.package", "event": "two\nlines of it"}
     assert list(second) == ["time", "level", "logger", "event", "number"]
     assert (second["logger"], second["number"]) == ("ours", 1)
 
