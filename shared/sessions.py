@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from shared.errors import UnauthorizedError
@@ -113,6 +113,16 @@ class SessionRepository:
         if client_id is not None:
             which &= UserSession.client_id == client_id
         self._revoke(which, origin, "unlinked")
+
+    def drop_over_since(self, moment: datetime) -> None:
+        """Forgets sessions that ended, in whatever way, before then."""
+        idle_since = moment - self._idle
+        over = (
+            (UserSession.expires_at < moment)
+            | (UserSession.revoked_at < moment)
+            | (UserSession.last_seen_at < idle_since)
+        )
+        self._session.execute(delete(UserSession).where(over))
 
     def _see(self, session: UserSession, now: datetime) -> None:
         """Written at most once a minute, also where several requests come at once."""

@@ -179,7 +179,7 @@ class Settings(DatabaseSettings):
     """Origins whose pages may use the API from a browser, comma-separated. None by default."""
 
     event_days: int = Field(90, ge=1, le=3650)
-    """Days the audit log is kept."""
+    """Days the audit log is kept, and sessions that are over."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """How much the log tells. No secret, at any level."""

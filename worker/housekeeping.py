@@ -1,15 +1,18 @@
-"""What a worker does beside its jobs: brings events to the database, and drops old ones."""
+"""What a worker does beside its jobs: brings events to the database, and drops what is old."""
 
 import logging
 import threading
 import time
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy.orm import Session
+
 from shared.bugs import where
 from shared.database import Database
 from shared.errors import ServiceUnavailableError
 from shared.event_outbox import EventOutbox
 from shared.events import EventLog
+from shared.sessions import SessionRepository
 
 _PAUSE = 1.0
 _PAUSE_IN_TROUBLE = 5.0
@@ -21,18 +24,31 @@ _log = logging.getLogger(__name__)
 class Housekeeping:
     """One thread a process. Any number of workers may do the same at once."""
 
-    def __init__(self, outbox: EventOutbox, database: Database, event_days: int) -> None:
+    def __init__(
+        self, outbox: EventOutbox, database: Database, event_days: int, session_idle: int
+    ) -> None:
         self._outbox = outbox
         self._database = database
         self._kept = timedelta(days=event_days)
+        self._session_idle = session_idle
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="housekeeping", daemon=True).start()
 
-    def drop_old_events(self) -> None:
-        """Raises ServiceUnavailableError."""
+    def bring_events(self) -> None:
+        """All that wait, to the database. Raises ServiceUnavailableError."""
+        while self._outbox.empty_into(self._database):
+            pass
+
+    def drop_old(self) -> None:
+        """Events, and sessions that are over, as old as that. Raises ServiceUnavailableError."""
         oldest = datetime.now(UTC) - self._kept
-        self._database.run(lambda session: EventLog(session).drop_older_than(oldest))
+
+        def work(session: Session) -> None:
+            EventLog(session).drop_older_than(oldest)
+            SessionRepository(session, self._session_idle).drop_over_since(oldest)
+
+        self._database.run(work)
 
     def _run(self) -> None:
         dropped_at: float | None = None
@@ -40,10 +56,9 @@ class Housekeeping:
             pause = _PAUSE
             try:
                 if dropped_at is None or time.monotonic() - dropped_at > _DROP_EVERY:
-                    self.drop_old_events()
+                    self.drop_old()
                     dropped_at = time.monotonic()
-                while self._outbox.empty_into(self._database):
-                    pass
+                self.bring_events()
             except ServiceUnavailableError:
                 pause = _PAUSE_IN_TROUBLE
             except Exception as error:  # the next round may go well: events wait in Redis

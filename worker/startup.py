@@ -59,7 +59,8 @@ def build_runner(settings: Settings, database: Database) -> SignInRunner:
 
 def build_housekeeping(settings: Settings, database: Database) -> Housekeeping:
     redis = connect(settings.redis_url.get_secret_value(), timeout=_REDIS_TIMEOUT)
-    return Housekeeping(EventOutbox(redis), database, settings.event_days)
+    days, idle = settings.event_days, settings.session_idle_ttl
+    return Housekeeping(EventOutbox(redis), database, days, idle)
 
 
 def _drivers(names: tuple[str, ...]) -> list[GarminDriver]:

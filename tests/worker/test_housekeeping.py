@@ -1,0 +1,93 @@
+"""What a worker does beside its jobs, on both databases."""
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from alembic import command
+from pydantic import SecretStr
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from shared.accounts import Accounts
+from shared.database import Database
+from shared.event_outbox import EventOutbox
+from shared.events import Event, EventFilter, EventKind, EventLog
+from shared.models import UserSession
+from shared.origin import UNKNOWN
+from shared.redis_connection import connect
+from shared.sealing import Keyring, new_token
+from tests.shared.conftest import alembic
+from tests.shared.samples import ANNA, garmin_tokens
+from worker.housekeeping import Housekeeping
+
+DAYS, IDLE = 90, 3600
+
+
+@pytest.fixture
+def database(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    monkeypatch.setenv("FITTRACK_DATABASE_URL", empty_database_url)
+    command.upgrade(alembic(), "head")
+    database = Database(empty_database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def outbox(real_redis_url: str) -> Iterator[EventOutbox]:
+    with connect(real_redis_url, timeout=30) as redis:
+        yield EventOutbox(redis)
+
+
+@pytest.fixture
+def housekeeping(outbox: EventOutbox, database: Database) -> Housekeeping:
+    return Housekeeping(outbox, database, DAYS, IDLE)
+
+
+def count(database: Database) -> int:
+    def work(session: Session) -> int:
+        return session.scalar(select(func.count()).select_from(UserSession)) or 0
+
+    return database.run(work)
+
+
+def days_ago(days: float) -> datetime:
+    return datetime.now(UTC) - timedelta(days=days)
+
+
+@pytest.mark.parametrize(
+    ("over", "kept"),
+    [
+        ({}, True),
+        ({"revoked_at": days_ago(DAYS - 1)}, True),
+        ({"revoked_at": days_ago(DAYS + 1)}, False),
+        ({"created_at": days_ago(DAYS + 9), "expires_at": days_ago(DAYS + 1)}, False),
+        ({"created_at": days_ago(DAYS + 9), "expires_at": days_ago(DAYS - 1)}, True),
+        ({"last_seen_at": days_ago(DAYS + 1)}, False),
+    ],
+)
+def test_sessions_that_have_long_been_over_are_dropped(
+    housekeeping: Housekeeping,
+    database: Database,
+    keyring: Keyring,
+    over: dict[str, datetime],
+    kept: bool,
+) -> None:
+    accounts = Accounts(database, keyring, session_ttl=86_400 * 1000)
+    accounts.store(ANNA, garmin_tokens(), uuid.uuid4(), SecretStr(new_token()))
+    if over:
+        database.run(lambda s: s.execute(update(UserSession).values(**over)))
+    housekeeping.drop_old()
+    assert count(database) == int(kept)
+
+
+def test_all_events_that_wait_are_brought_to_the_database(
+    housekeeping: Housekeeping, database: Database, outbox: EventOutbox
+) -> None:
+    events = [Event.of(EventKind.RATE_LIMITED, UNKNOWN, "login-ip") for _ in range(250)]
+    for event in events:
+        outbox.add(event)
+    housekeeping.bring_events()
+    found = database.run(lambda s: EventLog(s).newest(EventFilter(), 1000))
+    assert {event.id for event in found} == {event.id for event in events}
