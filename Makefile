@@ -20,7 +20,7 @@ check: install
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	sh dev/check-compose.sh
-	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile
+	.venv/bin/python -m pytest
 
 audit: install
 	sh dev/audit.sh

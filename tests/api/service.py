@@ -170,7 +170,7 @@ class Service:
 
     def until_listening(self) -> None:
         """Waits until the API has subscribed to what happens to jobs."""
-        eventually(lambda: _subscribers(self.redis) == 1)
+        eventually(lambda: _subscribers(self.redis) >= 1)  # whoever else has one on this server
 
     @contextmanager
     def polling(self, job: Job, wait: int = LONGEST_WAIT) -> Iterator[Future[httpx.Response]]:
