@@ -6,6 +6,4 @@ from shared.settings import Settings
 
 def open_database(settings: Settings) -> Database:
     """Raises ConfigurationError if it does not answer or is not migrated."""
-    database = Database(settings.database_url.get_secret_value())
-    database.check_migrated()
-    return database
+    return Database.migrated(settings.database_url.get_secret_value())

@@ -1,7 +1,8 @@
 """Submitting a sign-in, and the code for one."""
 
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
 from starlette.concurrency import run_in_threadpool
@@ -116,12 +117,7 @@ def _submit_code(found: Services, submission: _Submission[CodeSubmission]) -> _A
         _send(found, submission, job)
         return _Accepted(job, standing)
     here = {"address": origin.address, "request_id": origin.request_id}
-    known = _Submission(
-        submission.kind,
-        submission.work,
-        opened.origin.model_copy(update=here),
-        submission.repeatable,
-    )
+    known = replace(submission, origin=opened.origin.model_copy(update=here))
     try:
         job = _create(found, known, job_id)
         if job.job_id != job_id:
@@ -175,28 +171,27 @@ def _sender(found: Services, origin: Origin) -> str:
 
 
 def _count(found: Services, limit: RateLimit, who: str, origin: Origin) -> Standing:
-    try:
+    with _refusal_told(found, who, origin):
         return limit.hit(who)
-    except RateLimitedError as refusal:
-        _tell(found, refusal, who, origin)
-        raise
 
 
 def _check_account(found: Services, origin: Origin) -> None:
     """What counts against an account are sign-ins that failed: the worker counts those."""
     assert origin.account is not None  # noqa: S101 - for the type checker
-    try:
+    with _refusal_told(found, origin.account, origin):
         found.limits.login_per_account.check(origin.account)
-    except RateLimitedError as refusal:
-        _tell(found, refusal, origin.account, origin)
-        raise
 
 
-def _tell(found: Services, refusal: RateLimitedError, who: str, origin: Origin) -> None:
+@contextmanager
+def _refusal_told(found: Services, who: str, origin: Origin) -> Iterator[None]:
     """Once a minute for each: whoever asks a thousand times must not fill the audit log."""
-    limit = refusal.standing.limit
-    event = Event.of(EventKind.RATE_LIMITED, origin, limit)
-    found.events.add_once(event, f"{limit}:{who}", _TOLD_EVERY)
+    try:
+        yield
+    except RateLimitedError as refusal:
+        limit = refusal.standing.limit
+        event = Event.of(EventKind.RATE_LIMITED, origin, limit)
+        found.events.add_once(event, f"{limit}:{who}", _TOLD_EVERY)
+        raise
 
 
 def _response(accepted: _Accepted) -> Response:

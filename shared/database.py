@@ -30,6 +30,13 @@ class Database:
     def __init__(self, url: str, pool_size: int = 8) -> None:
         self._engine = _make_engine(url, pool_size)
 
+    @classmethod
+    def migrated(cls, url: str) -> "Database":
+        """Raises ConfigurationError if it does not answer or is not migrated."""
+        database = cls(url)
+        database.check_migrated()
+        return database
+
     def run[T](self, work: Callable[[Session], T]) -> T:
         """Runs `work` in one transaction and commits it.
 

@@ -35,9 +35,7 @@ def check_environment(environment: Mapping[str, str]) -> None:
 
 def open_database(settings: Settings) -> Database:
     """Raises ConfigurationError if it does not answer or is not migrated."""
-    database = Database(settings.database_url.get_secret_value())
-    database.check_migrated()
-    return database
+    return Database.migrated(settings.database_url.get_secret_value())
 
 
 def build_runner(settings: Settings, database: Database) -> SignInRunner:
