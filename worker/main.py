@@ -1,7 +1,9 @@
 """The worker: `celery -A worker.main worker`. Flower: `celery -A worker.main flower`."""
 
+import errno
 import logging
 import sys
+from types import TracebackType
 
 from celery.signals import setup_logging, worker_init
 
@@ -43,10 +45,29 @@ def _prepare(**_: object) -> None:
         sys.exit(f"fittrack-auth worker: {error}")
 
 
+def _explain_port_in_use() -> None:
+    """Let Flower end with one line if its port is taken; it raises an OSError without the port."""
+    log = sys.excepthook
+
+    def explain(
+        kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            from tornado.options import options
+
+            text = f"port {options.port} is in use: choose another one with --port"
+            print(f"fittrack-auth flower: {text}", file=sys.stderr)
+        else:
+            log(kind, error, traceback)
+
+    sys.excepthook = explain
+
+
 try:
     settings = Settings.from_environment()
     settings.keyring()
     configure_logging(settings.log_level, settings.log_format)
+    _explain_port_in_use()
 except ConfigurationError as error:
     sys.exit(f"fittrack-auth worker: {error}")
 
