@@ -86,6 +86,8 @@ class Stack:
         name = f"worker{len(self.workers) + 1}"
         celery = str(BIN / "celery")
         command = [celery, "-A", "worker.main", "worker", "-n", f"{name}@%h", *options]
+        if self.settings.get("FITTRACK_LOG_LEVEL") in ("WARNING", "ERROR"):
+            command.append("--loglevel=INFO")  # where it says that it is ready
         return self._add(
             self.workers,
             Process(

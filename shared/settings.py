@@ -32,7 +32,7 @@ from shared.sealing import Keyring
 
 PREFIX = "FITTRACK_"
 KNOWN_DRIVERS = ("garth", "garminconnect")
-_NAMES_OF_OTHERS = {
+NAMES_OF_OTHERS = {
     f"{PREFIX}{name}"
     for name in (
         "SERVER",  # the client
@@ -258,7 +258,7 @@ class Settings(DatabaseSettings):
 def _unknown_names(environment: Iterable[str]) -> list[str]:
     """One fault for each variable that looks like a setting and is none."""
     settings = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
-    known = {*settings, *(f"{name}_FILE" for name in settings), *_NAMES_OF_OTHERS}
+    known = {*settings, *(f"{name}_FILE" for name in settings), *NAMES_OF_OTHERS}
     return [
         f"{name}: is not a setting{_suggestion(name.upper(), known)}"
         for name in sorted(environment)
