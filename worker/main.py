@@ -5,12 +5,14 @@ import sys
 
 from celery.signals import setup_logging, worker_init
 
+from shared.crypto.keyring import Keyring
 from shared.errors import ConfigurationError
-from shared.logs import configure_logging
-from shared.queue import celery_app
+from shared.jobs.queue import celery_app
+from shared.logs.configuration import configure_logging
 from shared.settings import Settings
-from worker import broker, tasks
-from worker.sign_in import SignInRunner
+from worker import broker
+from worker import task as tasks
+from worker.runner import SignInRunner
 
 _runner: SignInRunner | None = None
 
@@ -45,7 +47,7 @@ def _prepare(**_: object) -> None:
 
 try:
     settings = Settings.from_environment()
-    settings.keyring()
+    Keyring.parse(settings.encryption_keys.get_secret_value())
     configure_logging(settings.log_level, settings.log_format)
 except ConfigurationError as error:
     sys.exit(f"fittrack-auth worker: {error}")
