@@ -13,13 +13,14 @@ from typing import Annotated
 import typer
 
 from admin.service import open_database
-from shared.database import Database
-from shared.events import Event, EventKind, EventLog
-from shared.jobs import PROGRESS_SECONDS
+from shared.accounts.tokens import SealedTokens
+from shared.audit.events import Event, EventKind
+from shared.audit.log import EventLog
+from shared.crypto.keyring import KEY_BYTES, Keyring
+from shared.database.engine import Database
+from shared.jobs.store import PROGRESS_SECONDS
 from shared.origin import UNKNOWN
-from shared.sealing import KEY_BYTES, Keyring
 from shared.settings import Settings
-from shared.tokens import SealedTokens
 
 _BATCH = 100
 
@@ -45,7 +46,10 @@ def rotate() -> None:
     Stopped half-way it loses nothing: run it again and it goes on.
     """
     settings = Settings.from_environment()
-    keyring, database = settings.keyring(), open_database(settings)
+    keyring, database = (
+        Keyring.parse(settings.encryption_keys.get_secret_value()),
+        open_database(settings),
+    )
     done, broken, after = 0, 0, None
     while True:
         batch = database.run(
@@ -73,7 +77,10 @@ def rotate() -> None:
 def check() -> None:
     """Tell what each key is used for, and which can be dropped."""
     settings = Settings.from_environment()
-    keyring, database = settings.keyring(), open_database(settings)
+    keyring, database = (
+        Keyring.parse(settings.encryption_keys.get_secret_value()),
+        open_database(settings),
+    )
     used = _count(database, keyring)
     for key_id in keyring.key_ids:
         print(f"{key_id}: {used.get(key_id, 0)} rows; {_verdict(key_id, keyring, used, settings)}")

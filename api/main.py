@@ -6,30 +6,31 @@ from redis import Redis
 from starlette.applications import Starlette
 
 from api.app import THREADS, create_app
-from api.limits import SubmissionLimits
+from api.http.limits import SubmissionLimits
+from api.http.middleware import WithoutServerHeader
 from api.metrics import Metrics
-from api.middleware import WithoutServerHeader
 from api.notifications import JobNotifications
 from api.services import Services
-from shared.accounts import Accounts
-from shared.challenges import ChallengeStore
-from shared.database import Database
-from shared.driver_rests import DriverRests
+from shared.accounts.accounts import Accounts
+from shared.audit.outbox import EventOutbox
+from shared.crypto.keyring import Keyring
+from shared.database.engine import Database
 from shared.errors import ConfigurationError
-from shared.event_outbox import EventOutbox
-from shared.jobs import JobStore
-from shared.logs import configure_logging
-from shared.queue import JobQueue
-from shared.rate_limits import (
+from shared.jobs.challenges import ChallengeStore
+from shared.jobs.counters import JobTallies, QueueLengths
+from shared.jobs.queue import JobQueue
+from shared.jobs.store import JobStore
+from shared.logs.configuration import configure_logging
+from shared.redis.connection import RedisHealth, connect
+from shared.redis.driver_cooldowns import DriverRests
+from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
     CODE_PER_IP,
     LOGIN_PER_ACCOUNT,
     LOGIN_PER_IP,
     RateLimit,
 )
-from shared.redis_connection import RedisHealth, connect
 from shared.settings import Settings
-from shared.tallies import JobTallies, QueueLengths
 
 # The first call that is not answered ends a submission, which has to happen within three seconds.
 _REDIS_TIMEOUT = 0.8
@@ -39,7 +40,7 @@ def build() -> Starlette:
     """Raises ConfigurationError. Connects to nothing yet: `/readyz` tells what is missing."""
     settings = Settings.from_environment()
     configure_logging(settings.log_level, settings.log_format)
-    keyring = settings.keyring()
+    keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
     url = settings.redis_url.get_secret_value()
     redis = connect(url, timeout=_REDIS_TIMEOUT)
     broker = connect(settings.queue_url, timeout=_REDIS_TIMEOUT)

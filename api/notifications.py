@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from shared.jobs import CHANNEL
+from shared.jobs.store import CHANNEL
 
 _RECONNECT_SECONDS = 0.5
 _SILENCE_SECONDS = 5.0

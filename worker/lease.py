@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
 
-from shared.bugs import where
 from shared.errors import JobLostError, ServiceUnavailableError, TimedOutError
-from shared.jobs import LEASE_SECONDS, Claim, JobStore
+from shared.jobs.store import LEASE_SECONDS, Claim, JobStore
+from shared.logs.locations import where
 
 _RENEW_EVERY = 3.0
 _RETRY_EVERY = 0.5

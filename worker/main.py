@@ -7,12 +7,14 @@ from types import TracebackType
 
 from celery.signals import setup_logging, worker_init
 
+from shared.crypto.keyring import Keyring
 from shared.errors import ConfigurationError
-from shared.logs import configure_logging
-from shared.queue import celery_app
+from shared.jobs.queue import celery_app
+from shared.logs.configuration import configure_logging
 from shared.settings import Settings
-from worker import broker, tasks
-from worker.sign_in import SignInRunner
+from worker import broker
+from worker import task as tasks
+from worker.runner import SignInRunner
 
 _runner: SignInRunner | None = None
 
@@ -65,7 +67,7 @@ def _explain_port_in_use() -> None:
 
 try:
     settings = Settings.from_environment()
-    settings.keyring()
+    Keyring.parse(settings.encryption_keys.get_secret_value())
     configure_logging(settings.log_level, settings.log_format)
     _explain_port_in_use()
 except ConfigurationError as error:

@@ -3,22 +3,23 @@
 import os
 from collections.abc import Mapping
 
-from shared.accounts import Accounts
-from shared.challenges import ChallengeStore
-from shared.database import Database
-from shared.driver_rests import DriverRests
+from shared.accounts.accounts import Accounts
+from shared.audit.outbox import EventOutbox
+from shared.crypto.keyring import Keyring
+from shared.database.engine import Database
 from shared.errors import ConfigurationError
-from shared.event_outbox import EventOutbox
-from shared.jobs import JobStore
-from shared.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
-from shared.redis_connection import connect
+from shared.jobs.challenges import ChallengeStore
+from shared.jobs.store import JobStore
+from shared.redis.connection import connect
+from shared.redis.driver_cooldowns import DriverRests
+from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
 from shared.settings import Settings
 from worker.chain import DriverChain
 from worker.drivers.driver import GarminDriver
 from worker.drivers.http import GarminAdapter
-from worker.housekeeping import Housekeeping
 from worker.lease import LeaseKeeper
-from worker.sign_in import SignInRunner
+from worker.runner import SignInRunner
+from worker.schedule import Housekeeping
 
 _GARTH_TRAPS = {"GARTH_HOME", "GARTH_TOKEN", "GARTH_TELEMETRY_ENABLED"}
 _REDIS_TIMEOUT = 5.0
@@ -41,7 +42,7 @@ def open_database(settings: Settings) -> Database:
 def build_runner(settings: Settings, database: Database) -> SignInRunner:
     """Checks everything, then builds. Raises ConfigurationError with one line."""
     check_environment(os.environ)
-    keyring = settings.keyring()
+    keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
     url = settings.redis_url.get_secret_value()
     patient = connect(url, timeout=_REDIS_TIMEOUT, patience=_REDIS_PATIENCE)
     prompt = connect(url, timeout=_REDIS_TIMEOUT)

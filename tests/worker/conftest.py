@@ -1,15 +1,16 @@
 """The drivers, and the simulated Garmin they reach through the environment alone."""
 
 from collections.abc import Iterator
-from importlib.resources import files
+from pathlib import Path
 
 import garminconnect.client.sso
 import pytest
 import requests
 from redis import Redis
 
+import shared
 from dev.simulator import Simulator
-from shared.redis_connection import connect
+from shared.redis.connection import connect
 from tests.worker.ways import WAYS, Way
 from worker.drivers.http import GarminAdapter
 
@@ -18,7 +19,7 @@ from worker.drivers.http import GarminAdapter
 def redis(redis_url: str) -> Iterator[Redis]:
     with connect(redis_url, timeout=30) as client:
         # fakeredis' server hangs up after an error reply, NOSCRIPT among them.
-        for script in files("shared").joinpath("lua").iterdir():
+        for script in Path(shared.__path__[0]).glob("*/lua/*.lua"):
             client.script_load(script.read_text(encoding="utf-8"))
         yield client
 

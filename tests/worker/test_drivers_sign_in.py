@@ -13,7 +13,7 @@ from shared.errors import (
     InvalidCredentialsError,
     SignInError,
 )
-from shared.garmin import CodeRequired, GarminDomain, SignedIn
+from shared.garmin.types import CodeRequired, GarminDomain, SignedIn
 from tests.logs import captured_logs, parsed
 from tests.worker.ways import GARTH, MOBILE, WIDGET, Way, driver
 

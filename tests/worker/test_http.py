@@ -12,8 +12,8 @@ import requests
 
 from dev.processes import free_port
 from shared.errors import JobLostError, TimedOutError
-from shared.job_states import JobKind
-from shared.jobs import Claim
+from shared.jobs.states import JobKind
+from shared.jobs.store import Claim
 from worker import lease
 from worker.drivers.http import GarminAdapter
 from worker.lease import Lease

@@ -13,13 +13,13 @@ from pydantic import SecretStr
 from redis import Redis
 
 from dev.servers import RedisServer
+from shared.crypto.keyring import Keyring
 from shared.errors import JobLostError, SealBrokenError, TimedOutError
-from shared.garmin import Credentials
-from shared.job_states import Failure, JobErrorCode, JobKind, JobStatus
-from shared.jobs import LEASE_SECONDS, Claim, JobStore, NewJob
-from shared.logs import job_context
-from shared.redis_connection import connect
-from shared.sealing import Keyring
+from shared.garmin.types import Credentials
+from shared.jobs.states import Failure, JobErrorCode, JobKind, JobStatus
+from shared.jobs.store import LEASE_SECONDS, Claim, JobStore, NewJob
+from shared.logs.context import job_context
+from shared.redis.connection import connect
 from tests.logs import captured_logs, parsed
 from worker.lease import Lease, LeaseKeeper, checkpoint
 

@@ -9,7 +9,7 @@ import pytest
 from dev.processes import ROOT, Process, clean_environment, says
 from dev.stack import BIN, new_key
 from shared.errors import ConfigurationError
-from shared.redis_connection import connect
+from shared.redis.connection import connect
 from shared.settings import Settings
 from tests.conftest import migrate
 from tests.shared.samples import nothing_listens

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from dev.processes import ROOT
 from dev.simulator import PASSWORD, Simulator
 from shared.errors import MfaCodeInvalidError, SignInError
-from shared.garmin import (
+from shared.garmin.types import (
     CodeRequired,
     Credentials,
     GarminDomain,

@@ -21,7 +21,7 @@ from garminconnect.exceptions import (
 from pydantic import SecretStr
 
 from shared import errors
-from shared.garmin import (
+from shared.garmin.types import (
     CodeRequired,
     Credentials,
     GarminIdentity,
