@@ -114,8 +114,9 @@ def print_email(code: str, at_terminal: bool) -> None:
     """Print what the person would find in their mailbox."""
     # The command line shows its progress in the terminal's last line: write over it.
     start = "\r\x1b[2K" if at_terminal else ""
-    typed = "type it below, or a wrong one first" if at_terminal else "no terminal: it is typed now"
-    print(f"{start}    -- E-mail from the simulated Garmin: your code is {code} ({typed})", flush=True)
+    hint = "type it below, or a wrong one first" if at_terminal else f"no terminal: typing {code}"
+    print(f"{start}    -- E-mail from the simulated Garmin: your code is {code}")
+    print(f"    -- {hint}", flush=True)
 
 
 def run_command_line(stack: Stack, *arguments: str) -> None:
