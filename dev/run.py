@@ -70,7 +70,8 @@ def check_free(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            fail(f"can't use port {port} ({reason}): choose another one, as in make dev PORT=8001")
+            other = port + 1 if port < 65535 else 8000
+            fail(f"can't use port {port} ({reason}): try `make dev PORT={other}`")
 
 
 def settings(folder: DataFolder) -> dict[str, str]:

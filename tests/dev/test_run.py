@@ -110,7 +110,7 @@ def test_a_port_in_use_is_told_in_one_line(running: Running, tmp_path: Path) -> 
     assert second.stdout == ""
     assert second.stderr == (
         f"make dev: can't use port {running.port} (address already in use): "
-        "choose another one, as in make dev PORT=8001\n"
+        f"try `make dev PORT={running.port + 1}`\n"
     )
 
 

@@ -28,10 +28,11 @@ def run(request: pytest.FixtureRequest, stack: Stack, garmin: Simulator, tmp_pat
     [example] = re.findall(rf"^```{request.param}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     script = tmp_path / "example"
     script.write_text(example, encoding="utf-8")
-    bash, curl = shutil.which("bash"), shutil.which("curl")
-    assert bash, "README's example needs bash: install it"
-    assert curl, "README's example needs curl: install it"
-    command = {"bash": [bash, str(script)], "python": [sys.executable, str(script)]}[request.param]
+    if request.param == "bash":
+        command = [installed("bash"), str(script)]
+        assert installed("curl")
+    else:
+        command = [sys.executable, str(script)]
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     environment = clean_environment({"FITTRACK_SERVER": stack.url, "PATH": path})
 
@@ -56,6 +57,12 @@ def run(request: pytest.FixtureRequest, stack: Stack, garmin: Simulator, tmp_pat
         return subprocess.CompletedProcess(command, process.returncode, out, error)
 
     return run
+
+
+def installed(program: str) -> str:
+    path = shutil.which(program)
+    assert path, f"README's example needs {program}: install it"
+    return path
 
 
 def sent_code(garmin: Simulator, username: str) -> str:
