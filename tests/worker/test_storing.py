@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
+from dev.short import SHORT
 from shared.accounts.accounts import Accounts
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
@@ -61,11 +62,6 @@ def absent() -> Iterator[AbsentDatabase]:
     server.stop()
 
 
-@pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.runner._STORE_PATIENCE", 1.0)
-
-
 @pytest.fixture
 def database_url(tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path}/test.db"
@@ -98,6 +94,7 @@ def runner(
         accounts=Accounts(Database(url), keyring, 3600),
         failures=RateLimit(redis, LOGIN_PER_ACCOUNT, "5/hour"),
         keeper=LeaseKeeper(jobs),
+        timings=SHORT,
     )
 
 

@@ -30,16 +30,9 @@ from shared.jobs.states import (
     Outcome,
     Success,
 )
-from shared.jobs.store import (
-    CHANNEL,
-    LEASE_SECONDS,
-    OUTCOME_SECONDS,
-    Claim,
-    JobBusyError,
-    JobStore,
-    NewJob,
-)
+from shared.jobs.store import CHANNEL, Claim, JobBusyError, JobStore, NewJob
 from shared.redis.connection import connect
+from shared.timings import PRODUCTION
 from tests.shared.samples import (
     ACCESS_TOKEN,
     CHALLENGE_ID,
@@ -253,12 +246,12 @@ def test_renewing_gives_the_whole_lease_again(jobs: JobStore, redis: Redis) -> N
     claim = claimed(jobs)
     redis.pexpire(f"fittrack:job:{claim.job_id}:lease", 60)
     assert jobs.renew(claim)
-    assert 1 < seconds_left(redis, claim.job_id, ":lease") <= LEASE_SECONDS
+    assert 1 < seconds_left(redis, claim.job_id, ":lease") <= PRODUCTION.lease
 
 
 def test_a_lease_ends_by_itself(jobs: JobStore, redis: Redis) -> None:
     claim = claimed(jobs)
-    assert 0 < seconds_left(redis, claim.job_id, ":lease") <= LEASE_SECONDS
+    assert 0 < seconds_left(redis, claim.job_id, ":lease") <= PRODUCTION.lease
 
 
 def test_an_ended_jobs_lease_is_not_renewed(jobs: JobStore, redis: Redis) -> None:
@@ -356,7 +349,7 @@ def test_an_outcome_can_be_polled_for_a_while_however_old_the_job(
     redis.expire(f"fittrack:job:{old.job_id}", 3)
     for claim in (old, young):
         jobs.end(claim, SUCCESS)
-    assert seconds_left(redis, old.job_id) > OUTCOME_SECONDS - 60
+    assert seconds_left(redis, old.job_id) > PRODUCTION.outcome_ttl - 60
     assert seconds_left(redis, young.job_id) > JOB_TTL - 60
 
 
