@@ -22,7 +22,7 @@ from shared.garmin.types import (
 )
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.states import (
-    CodeAsked,
+    CodeRequested,
     Failure,
     JobErrorCode,
     JobKind,
@@ -158,7 +158,7 @@ class SignInRunner:
             return self._store(claim, lease, self._identified(claim, reached))
         return reached
 
-    def _login(self, claim: Claim) -> Progress | CodeAsked:
+    def _login(self, claim: Claim) -> Progress | CodeRequested:
         credentials = self.jobs.open_input(claim, Credentials)
         if credentials is None:
             raise errors.InterruptedSignInError
@@ -172,7 +172,7 @@ class SignInRunner:
             errors.ServiceUnavailableError,
             self.timings.longest_pause,
         )
-        return CodeAsked(
+        return CodeRequested(
             challenge_id=challenge.challenge_id,
             mfa_type=result.pending.mfa_type,
             mfa_destination=result.pending.mfa_destination,
