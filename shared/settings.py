@@ -265,7 +265,7 @@ def _unknown_names(environment: Iterable[str]) -> list[str]:
 
 def _suggestion(name: str, known: Iterable[str]) -> str:
     # Without the prefix, which would make all of them look alike.
-    candidates = [candidate.removeprefix(PREFIX) for candidate in known]
+    candidates = [candidate.removeprefix(PREFIX) for candidate in sorted(known)]
     close = difflib.get_close_matches(name.removeprefix(PREFIX), candidates, n=1)
     return f", did you mean {PREFIX}{close[0]}?" if close else ""
 

@@ -27,7 +27,7 @@ from shared.logs.context import bind_job
 from shared.origin import Origin
 from shared.redis.rate_limits import RateLimit, RateLimitedError, Standing
 
-_TOLD_EVERY = 60
+_EVENT_INTERVAL = 60
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _submit_login(found: Services, submission: _Submission[Credentials]) -> _Acc
     job = _repeated(found, submission)
     if job is None:
         _check_account(found, origin)
-        rest = found.rests.shortest(found.drivers)
+        rest = found.cooldowns.shortest_remaining(found.drivers)
         if rest:
             what = "garmin"
             raise ServiceUnavailableError(what, retry_after=rest)
@@ -190,7 +190,7 @@ def _refusal_told(found: Services, who: str, origin: Origin) -> Iterator[None]:
     except RateLimitedError as refusal:
         limit = refusal.standing.limit
         event = Event.of(EventKind.RATE_LIMITED, origin, limit)
-        found.events.add_once(event, f"{limit}:{who}", _TOLD_EVERY)
+        found.events.add_once(event, f"{limit}:{who}", _EVENT_INTERVAL)
         raise
 
 

@@ -87,7 +87,7 @@ _CODES: dict[type, JobErrorCode] = {
 }
 
 
-class CodeAsked(Sealable):
+class CodeRequested(Sealable):
     """The outcome of a login that needs a code."""
 
     challenge_id: Secret
@@ -128,10 +128,10 @@ class Failure(Sealable):
         return MESSAGES[self.code]
 
 
-Outcome = CodeAsked | Success | Failure
+Outcome = CodeRequested | Success | Failure
 
 OUTCOME_TYPES: dict[JobStatus, type[Outcome]] = {
-    JobStatus.MFA_REQUIRED: CodeAsked,
+    JobStatus.MFA_REQUIRED: CodeRequested,
     JobStatus.SUCCEEDED: Success,
     JobStatus.FAILED: Failure,
 }

@@ -23,7 +23,7 @@ from shared.crypto.keyring import Keyring
 from shared.crypto.tokens import new_token
 from shared.database.engine import Database
 from shared.errors import ServiceUnavailableError
-from shared.jobs.states import CodeAsked, Failure, JobErrorCode, JobKind, Outcome, Success
+from shared.jobs.states import CodeRequested, Failure, JobErrorCode, JobKind, Outcome, Success
 from shared.jobs.store import JobStore
 from shared.origin import Origin
 from tests.shared.conftest import alembic
@@ -57,7 +57,7 @@ OUTCOMES: list[tuple[Outcome, EventKind, str]] = [
         "ok",
     ),
     (
-        CodeAsked(
+        CodeRequested(
             challenge_id=SecretStr(CHALLENGE_ID),
             mfa_type="email",
             mfa_destination="an***@example.com",

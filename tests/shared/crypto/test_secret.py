@@ -20,7 +20,7 @@ from shared.garmin.types import (
     PendingSignIn,
     SignedIn,
 )
-from shared.jobs.states import CodeAsked, Failure, JobErrorCode, Success
+from shared.jobs.states import CodeRequested, Failure, JobErrorCode, Success
 from shared.jobs.store import NewJob
 from tests.shared.samples import (
     ACCESS_TOKEN,
@@ -48,7 +48,7 @@ MODELS: list[Sealable] = [
         user_id="2",
         display_name="Anna",
     ),
-    CodeAsked(
+    CodeRequested(
         challenge_id=SecretStr(CHALLENGE_ID),
         mfa_type="email",
         mfa_destination=None,

@@ -6,7 +6,7 @@ from shared import errors
 from shared.jobs.states import (
     MESSAGES,
     OUTCOME_TYPES,
-    CodeAsked,
+    CodeRequested,
     Failure,
     JobErrorCode,
     JobStatus,
@@ -56,4 +56,4 @@ def test_every_code_has_a_message_of_its_own() -> None:
 
 def test_every_end_has_one_kind_of_outcome() -> None:
     assert set(OUTCOME_TYPES) == {status for status in JobStatus if status.ended}
-    assert set(OUTCOME_TYPES.values()) == {CodeAsked, Success, Failure}
+    assert set(OUTCOME_TYPES.values()) == {CodeRequested, Success, Failure}

@@ -19,9 +19,9 @@ from shared.errors import (
     ServiceUnavailableError,
 )
 from shared.garmin.types import CodeSubmission, Credentials, GarminTokens
-from shared.jobs.counters import JobTallies
+from shared.jobs.counters import JobCounters
 from shared.jobs.states import (
-    CodeAsked,
+    CodeRequested,
     Failure,
     JobErrorCode,
     JobKind,
@@ -30,16 +30,9 @@ from shared.jobs.states import (
     Outcome,
     Success,
 )
-from shared.jobs.store import (
-    CHANNEL,
-    LEASE_SECONDS,
-    OUTCOME_SECONDS,
-    Claim,
-    JobBusyError,
-    JobStore,
-    NewJob,
-)
+from shared.jobs.store import CHANNEL, Claim, JobBusyError, JobStore, NewJob
 from shared.redis.connection import connect
+from shared.timings import PRODUCTION
 from tests.shared.samples import (
     ACCESS_TOKEN,
     CHALLENGE_ID,
@@ -63,7 +56,7 @@ SUCCESS = Success(
     user_id="7e1d2c3b-4a59-4687-9f0e-1d2c3b4a5968",
     display_name="Anna",
 )
-CODE_ASKED = CodeAsked(
+CODE_ASKED = CodeRequested(
     challenge_id=SecretStr(CHALLENGE_ID),
     mfa_type="email",
     mfa_destination="an*****@example.com",
@@ -253,12 +246,12 @@ def test_renewing_gives_the_whole_lease_again(jobs: JobStore, redis: Redis) -> N
     claim = claimed(jobs)
     redis.pexpire(f"fittrack:job:{claim.job_id}:lease", 60)
     assert jobs.renew(claim)
-    assert 1 < seconds_left(redis, claim.job_id, ":lease") <= LEASE_SECONDS
+    assert 1 < seconds_left(redis, claim.job_id, ":lease") <= PRODUCTION.lease
 
 
 def test_a_lease_ends_by_itself(jobs: JobStore, redis: Redis) -> None:
     claim = claimed(jobs)
-    assert 0 < seconds_left(redis, claim.job_id, ":lease") <= LEASE_SECONDS
+    assert 0 < seconds_left(redis, claim.job_id, ":lease") <= PRODUCTION.lease
 
 
 def test_an_ended_jobs_lease_is_not_renewed(jobs: JobStore, redis: Redis) -> None:
@@ -356,7 +349,7 @@ def test_an_outcome_can_be_polled_for_a_while_however_old_the_job(
     redis.expire(f"fittrack:job:{old.job_id}", 3)
     for claim in (old, young):
         jobs.end(claim, SUCCESS)
-    assert seconds_left(redis, old.job_id) > OUTCOME_SECONDS - 60
+    assert seconds_left(redis, old.job_id) > PRODUCTION.outcome_ttl - 60
     assert seconds_left(redis, young.job_id) > JOB_TTL - 60
 
 
@@ -483,7 +476,7 @@ def test_what_became_of_jobs_is_counted(jobs: JobStore, redis: Redis) -> None:
     job_id = jobs.new_id()
     jobs.create(job_id, JobKind.MFA_COMPLETION, SUBMISSION)
     jobs.end(jobs.claim(job_id, "first"), WRONG_CODE)
-    assert JobTallies(redis).ended() == {
+    assert JobCounters(redis).ended() == {
         ("login", "succeeded"): 2,
         ("login", "mfa_required"): 1,
         ("login", "garmin_rate_limited"): 1,
@@ -496,7 +489,7 @@ def test_a_move_that_was_refused_is_not_counted(jobs: JobStore, redis: Redis) ->
     jobs.end(claim, SUCCESS)
     with pytest.raises(JobLostError):
         jobs.end(claim, REFUSED)
-    assert JobTallies(redis).ended() == {("login", "succeeded"): 1}
+    assert JobCounters(redis).ended() == {("login", "succeeded"): 1}
 
 
 def test_of_many_workers_one_gets_the_job(jobs: JobStore) -> None:
@@ -512,7 +505,7 @@ def test_of_many_endings_one_counts(jobs: JobStore, redis: Redis) -> None:
     claim = claimed(jobs)
     answers = at_once(lambda number: jobs.end(claim, REFUSED if number % 2 else SUCCESS))
     assert sum(isinstance(answer, JobLostError) for answer in answers) == 31
-    assert sum(JobTallies(redis).ended().values()) == 1
+    assert sum(JobCounters(redis).ended().values()) == 1
 
 
 @pytest.fixture
@@ -569,7 +562,7 @@ def test_without_redis_every_method_says_so(keyring: Keyring) -> None:
             lambda: store.claim("1", "first"),
             lambda: store.renew(claim),
             lambda: store.release(claim),
-            lambda: JobTallies(redis).ended(),
+            lambda: JobCounters(redis).ended(),
             *moves(store, claim),
         ]
         for call in calls:
