@@ -108,8 +108,6 @@ class Stack:
         name = f"worker{len(self.workers) + 1}"
         celery = str(BIN / "celery")
         command = [celery, "-A", self._programs.worker, "worker", "-n", f"{name}@%h", *options]
-        if self.settings.get("FITTRACK_LOG_LEVEL") in ("WARNING", "ERROR"):
-            command.append("--loglevel=INFO")  # where it says that it is ready
         return self._add(
             self.workers,
             Process(
@@ -125,7 +123,10 @@ class Stack:
         """Migrates, starts one API and the workers, and waits until they are ready."""
         try:
             self.migrate()
-            started = [self.begin_api(), *(self.begin_worker() for _ in range(workers))]
+            # A worker's log says that it is ready: at INFO, even where the setting asks for less.
+            quiet = self.settings.get("FITTRACK_LOG_LEVEL") in ("WARNING", "ERROR")
+            options = ["--loglevel=INFO"] if quiet else []
+            started = [self.begin_api(), *(self.begin_worker(*options) for _ in range(workers))]
             for process in started:
                 process.wait_ready()
         except BaseException:
