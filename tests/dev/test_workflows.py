@@ -10,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from dev.processes import ROOT
+from dev.stack import BIN
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 every_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -29,7 +30,7 @@ def test_compose_file_and_workflows_follow_their_schemas() -> None:
 
 
 def test_zizmor_finds_nothing() -> None:
-    command = [ROOT / ".venv/bin/zizmor", "--offline", "--no-progress", ROOT / ".github"]
+    command = [str(BIN / "zizmor"), "--offline", "--no-progress", str(ROOT / ".github")]
     assert subprocess.run(command, check=False).returncode == 0
 
 
