@@ -257,7 +257,7 @@ def test_removing_an_app_while_its_people_sign_in_leaves_no_tokens_behind(book: 
 
         def remove(session: Session) -> None:
             clients = ClientRepository(session)
-            clients.named("app")
+            clients.lock_for_removal("app")
             book.accounts.unlink_client(session, origin)
             clients.remove("app")
 
