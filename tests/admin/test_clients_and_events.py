@@ -87,7 +87,7 @@ def test_a_client_is_added_renewed_and_removed(run: Run, database_url: str) -> N
     assert key not in str(told)
 
 
-def test_a_name_that_is_taken_or_none_is_refused_and_nothing_is_printed(run: Run) -> None:
+def test_taken_invalid_and_unknown_names_fail_with_one_line(run: Run) -> None:
     done(run("clients", "add", "my-app"))
     for arguments, code in (
         (("add", "my-app"), 1),
@@ -101,7 +101,7 @@ def test_a_name_that_is_taken_or_none_is_refused_and_nothing_is_printed(run: Run
         assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_events_that_still_wait_in_redis_are_shown_too(run: Run, real_redis_url: str) -> None:
+def test_events_that_are_still_in_redis_are_shown(run: Run, real_redis_url: str) -> None:
     keyring = Keyring.parse(_KEYS)
     anna = Credentials.model_validate({"username": "anna@example.com", "password": "x"})
     origin = Origin(account=keyring.hash_name(anna.account), address="192.0.2.7")

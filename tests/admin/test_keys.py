@@ -82,7 +82,7 @@ def test_rotating_seals_every_row_with_the_new_key(
     assert "0 rows sealed" in again.stdout
 
 
-def test_check_says_when_a_key_can_be_dropped(database_url: str, people: list[uuid.UUID]) -> None:
+def test_check_says_when_a_key_can_be_removed(database_url: str, people: list[uuid.UUID]) -> None:
     before = admin(database_url, f"{NEW},{OLD}", "keys", "check")
     assert f"old: {len(people)} rows; still needed" in before.stdout
 
@@ -94,7 +94,7 @@ def test_check_says_when_a_key_can_be_dropped(database_url: str, people: list[uu
     assert f"new: {len(people)} rows; seals what is new" in after.stdout
 
 
-def test_a_key_that_is_needed_and_missing_is_told(
+def test_check_names_a_missing_key_that_is_needed(
     database_url: str, people: list[uuid.UUID]
 ) -> None:
     missing = admin(database_url, NEW, "keys", "check")
@@ -108,7 +108,7 @@ def test_a_key_that_is_needed_and_missing_is_told(
     assert tokens_of(database_url, OLD, people[0]) == "token of 0"
 
 
-def test_a_row_that_does_not_open_is_named_and_keeps_no_other_from_being_sealed(
+def test_a_row_that_does_not_open_is_named_and_does_not_stop_a_rotation(
     database_url: str, people: list[uuid.UUID]
 ) -> None:
     damaged = sorted(people)[3]
@@ -152,14 +152,14 @@ def test_sign_ins_during_a_rotation_lose_nothing(
         assert tokens_of(database_url, NEW, people[i]) == f"{kind} of {i}"
 
 
-def test_a_new_key_is_one_that_the_service_accepts() -> None:
+def test_a_new_key_is_accepted_by_the_service() -> None:
     first, second = (admin("sqlite://", OLD, "keys", "new", "2027a").stdout for _ in range(2))
 
     assert first != second
     assert Keyring.parse(first.strip()).sealing_key_id == "2027a"
 
 
-def test_a_wrong_setting_is_one_clear_line() -> None:
+def test_an_invalid_setting_prints_one_line() -> None:
     wrong = admin("sqlite://", "old:short", "keys", "check")
 
     assert wrong.returncode == 2

@@ -30,7 +30,7 @@ def test_it_lists_every_setting_every_compose_variable_and_nothing_else() -> Non
     assert set(ENTRIES) == set(SETTINGS) | set(IN_COMPOSE)
 
 
-def test_every_default_is_the_true_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_shows_every_default(monkeypatch: pytest.MonkeyPatch) -> None:
     optional = {n: f.default for n, f in SETTINGS.items() if not f.is_required()}
     for name in SETTINGS:
         if ENTRIES[name]:
@@ -42,7 +42,7 @@ def test_every_default_is_the_true_one(monkeypatch: pytest.MonkeyPatch) -> None:
         assert ENTRIES[name] or not default, name
 
 
-def test_every_default_of_the_compose_file_is_the_true_one() -> None:
+def test_it_shows_every_default_of_the_compose_file() -> None:
     defaults = {n: how[1:] for n, how in IN_COMPOSE.items() if how.startswith("-")}
     assert {name: ENTRIES[name] for name in defaults} == defaults
 
@@ -101,7 +101,7 @@ def test_every_variable_has_a_comment() -> None:
         ("FLOWER_BASIC_AUTH", "operator:[0-9a-f]{32}"),
     ],
 )
-def test_the_command_above_a_secret_makes_a_valid_one(name: str, pattern: str) -> None:
+def test_the_command_above_a_secret_creates_a_valid_one(name: str, pattern: str) -> None:
     commands = re.findall(rf"^#   (python3 .*)\n#?{name}=", EXAMPLE, re.MULTILINE)
     assert len(commands) == 1
     first, second = run_in_shell(commands[0]), run_in_shell(commands[0])

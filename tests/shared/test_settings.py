@@ -36,7 +36,7 @@ def fault() -> str:
     return message
 
 
-def test_what_is_not_set_is_as_documented() -> None:
+def test_unset_settings_have_their_defaults() -> None:
     found = Settings.from_environment()
     assert found.redis_url.get_secret_value() == "redis://127.0.0.1/0"
     assert found.queue_url == "redis://127.0.0.1/0"
@@ -46,7 +46,7 @@ def test_what_is_not_set_is_as_documented() -> None:
     assert (found.log_level, found.log_format) == ("INFO", "auto")
 
 
-def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_setting_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     values = {
         "BROKER_URL": "rediss://broker/1",
         "GARMIN_DRIVERS": " garminconnect , garth ",
@@ -68,14 +68,14 @@ def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("url", ["rediss://broker/1?ssl_cert_reqs=none", "redis://broker/1"])
-def test_what_is_said_of_the_broker_s_certificate_holds(
+def test_an_explicit_certificate_policy_of_the_broker_is_kept(
     monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv("FITTRACK_BROKER_URL", url)
     assert Settings.from_environment().queue_url == url
 
 
-def test_celery_needs_a_tcp_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_broker_url_must_be_tcp(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITTRACK_REDIS_URL", "unix:///run/redis.sock")
     assert "FITTRACK_BROKER_URL: must be redis:// or rediss://" in fault()
     monkeypatch.setenv("FITTRACK_BROKER_URL", "unix:///run/redis.sock")
@@ -96,9 +96,7 @@ def test_celery_needs_a_tcp_address(monkeypatch: pytest.MonkeyPatch) -> None:
         ("REQUIRE_CLIENT_KEY", "perhaps"),
     ],
 )
-def test_a_guard_that_is_set_wrongly_is_named(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str
-) -> None:
+def test_an_invalid_limit_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"FITTRACK_{name}", value)
     assert fault().startswith(f"FITTRACK_{name}: ")
 
@@ -109,7 +107,7 @@ def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str) 
     assert fault() == f"{name}: is required"
 
 
-def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_errors_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FITTRACK_REDIS_URL")
     monkeypatch.setenv("FITTRACK_MFA_ATTEMPTS", "many")
     message = fault()
@@ -126,7 +124,7 @@ def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         ("COLOUR_OF_THE_LOGO", "is not a setting"),
     ],
 )
-def test_an_unknown_name_is_refused_with_the_closest_setting(
+def test_an_unknown_name_suggests_the_closest_setting(
     monkeypatch: pytest.MonkeyPatch, name: str, message: str
 ) -> None:
     monkeypatch.setenv(f"FITTRACK_{name}", "hidden")
@@ -135,7 +133,7 @@ def test_an_unknown_name_is_refused_with_the_closest_setting(
         DatabaseSettings.from_environment()
 
 
-def test_unknown_names_and_wrong_values_are_named_in_one_line(
+def test_unknown_names_and_invalid_values_are_reported_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FITTRACK_MFA_ATEMPTS", "3")
@@ -157,7 +155,7 @@ def test_unknown_names_and_wrong_values_are_named_in_one_line(
         "FITTRACK_TEST_SERVERS",
     ],
 )
-def test_names_of_the_client_compose_and_the_tests_are_no_mistakes(
+def test_variables_of_the_client_compose_and_the_tests_are_accepted(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "anything")
@@ -197,7 +195,7 @@ def test_names_of_the_client_compose_and_the_tests_are_no_mistakes(
         ("FITTRACK_DATABASE_URL", "postgresql+psycopg://fit:x@host:hidden@127.0.0.1/fit"),
     ],
 )
-def test_a_wrong_value_is_named_but_not_shown(
+def test_an_invalid_value_is_named_but_not_shown(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -208,7 +206,7 @@ def test_a_wrong_value_is_named_but_not_shown(
     assert "port/" not in message
 
 
-def test_an_unknown_driver_is_told_which_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_driver_lists_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITTRACK_GARMIN_DRIVERS", "garth,fenix")
     assert "garth, garminconnect" in fault()
 
@@ -216,7 +214,7 @@ def test_an_unknown_driver_is_told_which_there_are(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     "keys", ["", "a", "a:short", f"a:{base64.b64encode(b'k' * 16).decode()}", "a:\u00e9"]
 )
-def test_a_faulty_key_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
+def test_an_invalid_key_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
     monkeypatch.setenv("FITTRACK_ENCRYPTION_KEYS", keys)
     with pytest.raises(ConfigurationError) as caught:
         Keyring.parse(Settings.from_environment().encryption_keys.get_secret_value())
@@ -256,7 +254,7 @@ def test_a_setting_given_twice_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\xfa"])
-def test_a_file_that_cannot_be_read_is_named(
+def test_an_unreadable_file_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
 ) -> None:
     file = tmp_path / "key"
@@ -280,13 +278,13 @@ def test_settings_do_not_show_their_secrets() -> None:
         assert KEY.partition(":")[2] not in shown
 
 
-def test_migrations_need_the_database_url_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_migrations_need_only_the_database_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FITTRACK_REDIS_URL")
     monkeypatch.delenv("FITTRACK_ENCRYPTION_KEYS")
     found = DatabaseSettings.from_environment()
     assert found.database_url.get_secret_value() == REQUIRED["FITTRACK_DATABASE_URL"]
 
 
-def test_a_sqlite_file_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sqlite_file_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITTRACK_DATABASE_URL", "sqlite:////var/lib/fittrack.db")
     assert Settings.from_environment()

@@ -112,13 +112,13 @@ def event(kind: EventKind = EventKind.SIGNED_IN, days_ago: float = 0) -> Event:
     return found.model_copy(update={"at": datetime.now(UTC) - timedelta(days=days_ago)})
 
 
-def test_an_event_reads_as_it_was_written(log: Log) -> None:
+def test_an_event_is_read_back_unchanged(log: Log) -> None:
     written = event()
     log.append(written)
     assert log.read() == [written]
 
 
-def test_events_can_be_picked(log: Log) -> None:
+def test_events_are_filtered(log: Log) -> None:
     mine, old, other = event(), event(days_ago=3), event(EventKind.RATE_LIMITED)
     stranger = Event.of(EventKind.SIGNED_IN, Origin(account="hash-of-bob"), job_id="job-2")
     log.append(mine, old, other, stranger)
@@ -131,7 +131,7 @@ def test_events_can_be_picked(log: Log) -> None:
 
 
 @pytest.mark.parametrize("column", ["outcome", "user_id", "at"])
-def test_the_database_refuses_to_change_an_event(log: Log, database_url: str, column: str) -> None:
+def test_the_database_rejects_updates_of_events(log: Log, database_url: str, column: str) -> None:
     log.append(event())
     engine = create_engine(database_url)
     change = text(f"UPDATE auth_events SET {column} = NULL")  # noqa: S608
@@ -141,7 +141,7 @@ def test_the_database_refuses_to_change_an_event(log: Log, database_url: str, co
     assert len(log.read()) == 1
 
 
-def test_old_events_are_dropped_and_others_stay(log: Log) -> None:
+def test_only_events_past_retention_are_deleted(log: Log) -> None:
     log.append(event(days_ago=100), event(days_ago=10))
     ninety_days_ago = datetime.now(UTC) - timedelta(days=90)
     log.database.run(lambda session: EventLog(session).delete_older_than(ninety_days_ago))
@@ -149,7 +149,7 @@ def test_old_events_are_dropped_and_others_stay(log: Log) -> None:
     assert kept.at > ninety_days_ago
 
 
-def test_what_comes_twice_is_kept_once(log: Log) -> None:
+def test_an_event_that_arrives_twice_is_stored_once(log: Log) -> None:
     first, second = event(), event()
     log.append(first)
     for _ in range(2):
@@ -157,7 +157,7 @@ def test_what_comes_twice_is_kept_once(log: Log) -> None:
     assert len(log.read()) == 2
 
 
-def test_a_stored_sign_in_tells_of_tokens_and_session_once(log: Log, keyring: Keyring) -> None:
+def test_storing_a_sign_in_records_tokens_and_session_once(log: Log, keyring: Keyring) -> None:
     accounts = Accounts(log.database, keyring, session_ttl=3600)
     session_id, token = uuid.uuid4(), SecretStr(new_token())
     for _ in range(2):  # the second is a repeated try
@@ -170,7 +170,7 @@ def test_a_stored_sign_in_tells_of_tokens_and_session_once(log: Log, keyring: Ke
     }
 
 
-def test_ending_and_unlinking_are_told(log: Log, keyring: Keyring) -> None:
+def test_logging_out_reading_tokens_and_unlinking_are_recorded(log: Log, keyring: Keyring) -> None:
     accounts = Accounts(log.database, keyring, session_ttl=3600)
     sessions = [uuid.uuid4(), uuid.uuid4()]
     for session_id in sessions:
@@ -195,7 +195,7 @@ def test_ending_and_unlinking_are_told(log: Log, keyring: Keyring) -> None:
 # The way through Redis
 
 
-def test_what_waits_in_redis_reaches_the_database_once(
+def test_events_move_from_redis_to_the_database_once(
     outbox: EventOutbox, sqlite_log: Log, redis: Redis
 ) -> None:
     events = [event() for _ in range(5)]
@@ -208,7 +208,7 @@ def test_what_waits_in_redis_reaches_the_database_once(
     assert keys_that_never_expire(redis) == []
 
 
-def test_many_workers_at_once_bring_each_event_once(outbox: EventOutbox, sqlite_log: Log) -> None:
+def test_concurrent_workers_deliver_each_event_once(outbox: EventOutbox, sqlite_log: Log) -> None:
     for _ in range(30):
         outbox.add(event())
     answers = at_once(lambda _: deliver(outbox, sqlite_log.database), threads=4)
@@ -216,7 +216,7 @@ def test_many_workers_at_once_bring_each_event_once(outbox: EventOutbox, sqlite_
     assert len(sqlite_log.read()) == 30
 
 
-def test_without_the_database_events_wait(
+def test_events_stay_in_redis_while_the_database_is_down(
     outbox: EventOutbox, sqlite_log: Log, tmp_path: Path
 ) -> None:
     outbox.add(event())
@@ -227,7 +227,7 @@ def test_without_the_database_events_wait(
     assert deliver(outbox, sqlite_log.database) == 1
 
 
-def test_what_can_not_be_read_is_dropped_and_holds_nothing_up(
+def test_an_unreadable_event_is_dropped_and_blocks_no_other(
     outbox: EventOutbox, sqlite_log: Log, redis: Redis
 ) -> None:
     redis.xadd(KEY, {"event": '{"kind": "of another version"}'})
@@ -236,7 +236,7 @@ def test_what_can_not_be_read_is_dropped_and_holds_nothing_up(
     assert len(sqlite_log.read()) == 1
 
 
-def test_an_event_that_the_database_refuses_holds_no_other_up(
+def test_an_event_that_the_database_rejects_blocks_no_other(
     outbox: EventOutbox, sqlite_log: Log, redis: Redis
 ) -> None:
     good = [event() for _ in range(3)]
@@ -252,7 +252,9 @@ def test_an_event_that_the_database_refuses_holds_no_other_up(
     assert redis.xlen(KEY) == 0
 
 
-def test_the_same_refusal_is_told_once_in_a_while(outbox: EventOutbox, redis: Redis) -> None:
+def test_a_repeated_refusal_is_recorded_once_per_interval(
+    outbox: EventOutbox, redis: Redis
+) -> None:
     for _ in range(5):
         outbox.add_once(event(), "login-ip:somebody", 60)
     outbox.add_once(event(), "login-ip:another", 60)
@@ -261,12 +263,12 @@ def test_the_same_refusal_is_told_once_in_a_while(outbox: EventOutbox, redis: Re
 
 
 @pytest.mark.parametrize("field", ["address", "request_id", "account", "job_id"])
-def test_what_clients_say_is_made_fit_to_be_stored(log: Log, field: str) -> None:
+def test_values_from_clients_are_made_printable_and_cut(log: Log, field: str) -> None:
     log.append(Event(kind=EventKind.RATE_LIMITED, **{field: "x\0" * 100}))
     assert getattr(log.read()[0], field) == "x" * 64
 
 
-def test_an_outcome_in_garmin_s_words_is_made_fit_to_be_stored(log: Log) -> None:
+def test_an_outcome_from_garmin_is_made_printable_and_cut(log: Log) -> None:
     strange = Event.of(EventKind.CODE_REQUESTED, ORIGIN, "pager\0\n" + "x" * 100)
     log.append(strange)
     assert log.read()[0].outcome == ("pager" + "x" * 100)[:64]
@@ -275,7 +277,7 @@ def test_an_outcome_in_garmin_s_words_is_made_fit_to_be_stored(log: Log) -> None
 @pytest.mark.parametrize(
     ("outcome", "kind", "word"), OUTCOMES, ids=["success", "code", "wrong-code", "locked"]
 )
-def test_a_job_tells_of_its_begin_and_its_end(
+def test_a_job_records_its_start_and_its_end(
     jobs: JobStore,
     outbox: EventOutbox,
     sqlite_log: Log,
@@ -295,13 +297,15 @@ def test_a_job_tells_of_its_begin_and_its_end(
         assert (told.address, told.request_id) == ("192.0.2.7", "request-1")
 
 
-def test_a_code_s_job_tells_so(jobs: JobStore, outbox: EventOutbox, sqlite_log: Log) -> None:
+def test_a_code_job_records_a_submitted_code(
+    jobs: JobStore, outbox: EventOutbox, sqlite_log: Log
+) -> None:
     jobs.create(jobs.new_id(), JobKind.MFA_COMPLETION, SUBMISSION, ORIGIN)
     deliver(outbox, sqlite_log.database)
     assert [e.kind for e in sqlite_log.read()] == [EventKind.CODE_SUBMITTED]
 
 
-def test_no_event_holds_a_secret(jobs: JobStore, redis: Redis) -> None:
+def test_no_event_contains_a_secret(jobs: JobStore, redis: Redis) -> None:
     for outcome, _, _ in OUTCOMES:
         job = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS, Origin())
         jobs.end(jobs.claim(job.job_id, "w"), outcome)

@@ -32,7 +32,7 @@ def counts(database: Database) -> list[int]:
     return list(database.run(lambda session: session.execute(select).scalars().all()))
 
 
-def test_two_transactions_in_a_deadlock_both_get_through(database: Database) -> None:
+def test_two_deadlocked_transactions_both_commit(database: Database) -> None:
     both_hold_one = Barrier(2, timeout=PATIENCE)
     tries: list[int] = []
 
@@ -56,9 +56,7 @@ def test_two_transactions_in_a_deadlock_both_get_through(database: Database) -> 
 
 
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
-def test_a_transaction_that_read_what_another_changed_is_run_again(
-    database: Database, level: str
-) -> None:
+def test_a_transaction_with_stale_reads_is_retried(database: Database, level: str) -> None:
     seen: list[int] = []
 
     def work(session: Session) -> None:

@@ -51,30 +51,30 @@ def one_line(database: Database) -> str:
     return message
 
 
-def test_a_migrated_database_is_fine(database: Database) -> None:
+def test_a_migrated_database_passes_the_check(database: Database) -> None:
     database.check_migrated()
     database.ping()
 
 
-def test_an_unmigrated_database_is_told_what_to_do(empty_database: Database) -> None:
+def test_an_unmigrated_database_fails_with_the_command_to_run(empty_database: Database) -> None:
     assert "run `alembic upgrade head`" in one_line(empty_database)
 
 
-def test_a_database_of_another_version_is_told_both(database: Database) -> None:
+def test_another_revision_fails_with_both_revisions(database: Database) -> None:
     database.run(lambda s: s.execute(text("UPDATE alembic_version SET version_num = '9999'")))
     message = one_line(database)
     assert "9999" in message
     assert SCHEMA_REVISION in message
 
 
-def test_an_unreachable_database_is_told_where_to_look(
+def test_an_unreachable_database_fails_with_the_setting_to_check(
     absent_database: Database, unwritable_database: Database
 ) -> None:
     for database in (absent_database, unwritable_database):
         assert "FITTRACK_DATABASE_URL" in one_line(database)
 
 
-def test_an_absent_database_is_unavailable(
+def test_an_unreachable_database_raises_service_unavailable(
     absent_database: Database, unwritable_database: Database
 ) -> None:
     for database in (absent_database, unwritable_database):
@@ -85,7 +85,7 @@ def test_an_absent_database_is_unavailable(
         assert caught.value.__cause__ is None
 
 
-def test_a_database_that_does_not_answer_is_not_waited_for() -> None:
+def test_a_database_that_does_not_answer_times_out() -> None:
     with nobody_answers() as address:
         database = Database(away(address))
         with pytest.raises(ServiceUnavailableError):
@@ -93,7 +93,7 @@ def test_a_database_that_does_not_answer_is_not_waited_for() -> None:
         database.close()
 
 
-def test_a_database_that_comes_back_is_used_again(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_restarted_database_is_used_again(tmp_path_factory: pytest.TempPathFactory) -> None:
     if not PostgresServer.installed():
         pytest.skip("PostgreSQL is not installed")
     folder = tmp_path_factory.mktemp("pg")
@@ -109,7 +109,7 @@ def test_a_database_that_comes_back_is_used_again(tmp_path_factory: pytest.TempP
         database.close()
 
 
-def test_what_fails_half_way_leaves_nothing(database: Database) -> None:
+def test_a_failed_transaction_is_rolled_back(database: Database) -> None:
     database.run(lambda session: session.execute(text("CREATE TABLE notes (id INTEGER)")))
 
     def work(session: Session) -> None:
@@ -121,14 +121,14 @@ def test_what_fails_half_way_leaves_nothing(database: Database) -> None:
     assert database.run(lambda session: session.execute(text("SELECT id FROM notes")).all()) == []
 
 
-def test_what_is_done_is_kept(database: Database) -> None:
+def test_a_finished_transaction_is_committed(database: Database) -> None:
     database.run(lambda session: session.execute(text("CREATE TABLE notes (id INTEGER)")))
     database.run(lambda session: session.execute(text("INSERT INTO notes VALUES (7)")))
     kept = database.run(lambda s: s.execute(text("SELECT id FROM notes")).scalar_one())
     assert kept == 7
 
 
-def test_a_conflict_runs_the_whole_work_again(database: Database) -> None:
+def test_a_conflict_retries_the_whole_transaction(database: Database) -> None:
     database.run(lambda s: s.execute(text("CREATE TABLE notes (id INTEGER PRIMARY KEY)")))
     database.run(lambda s: s.execute(text("INSERT INTO notes VALUES (1)")))
     tries: list[int] = []
@@ -144,7 +144,7 @@ def test_a_conflict_runs_the_whole_work_again(database: Database) -> None:
     assert sorted(ids) == [1, 2, 20]
 
 
-def test_a_conflict_that_does_not_end_is_unavailable(database: Database) -> None:
+def test_endless_conflicts_raise_service_unavailable(database: Database) -> None:
     database.run(lambda s: s.execute(text("CREATE TABLE notes (id INTEGER PRIMARY KEY)")))
     tries: list[int] = []
 
@@ -158,7 +158,7 @@ def test_a_conflict_that_does_not_end_is_unavailable(database: Database) -> None
     assert len(tries) == 5
 
 
-def test_a_deadlock_is_tried_again(postgres_url: str) -> None:
+def test_a_deadlock_is_retried(postgres_url: str) -> None:
     database = Database(postgres_url)
     database.run(lambda s: s.execute(text("CREATE TABLE notes (id INTEGER)")))
     tries: list[int] = []

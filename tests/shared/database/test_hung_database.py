@@ -34,7 +34,7 @@ def signal_all(server: PostgresServer, number: signal.Signals) -> None:
         one.send_signal(number)
 
 
-def test_a_server_that_stops_answering_is_told_and_used_again_when_it_does(
+def test_a_hung_server_is_unavailable_until_it_answers_again(
     server: PostgresServer,
 ) -> None:
     database = Database(server.url, replace(PRODUCTION, database_answer=1.0))
@@ -49,7 +49,7 @@ def test_a_server_that_stops_answering_is_told_and_used_again_when_it_does(
     database.close()
 
 
-def test_a_statement_that_is_only_slow_is_ended_by_the_server(server: PostgresServer) -> None:
+def test_a_slow_statement_is_cancelled_by_the_server(server: PostgresServer) -> None:
     database = Database(server.url, replace(PRODUCTION, database_statement=1))
     with pytest.raises(ServiceUnavailableError):
         database.run(lambda session: session.execute(text("SELECT pg_sleep(60)")))

@@ -44,14 +44,14 @@ def test_migrations_run_up_down_and_up_again(
     database.close()
 
 
-def test_migrations_make_what_the_models_say(
+def test_migrations_create_the_tables_of_the_models(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FITTRACK_DATABASE_URL", database_url)
     command.check(alembic())
 
 
-def test_migrations_make_the_checks_of_the_models(database_url: str) -> None:
+def test_migrations_create_the_check_constraints_of_the_models(database_url: str) -> None:
     """alembic does not compare these."""
     engine = create_engine(database_url)
     found = {
@@ -68,7 +68,7 @@ def test_migrations_make_the_checks_of_the_models(database_url: str) -> None:
     }
 
 
-def test_a_table_that_differs_from_its_model_is_noticed(
+def test_a_table_that_differs_from_its_model_is_detected(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = create_engine(database_url)
@@ -80,14 +80,14 @@ def test_a_table_that_differs_from_its_model_is_noticed(
         command.check(alembic())
 
 
-def test_an_operator_may_migrate_twice(empty_database_url: str) -> None:
+def test_upgrading_twice_changes_nothing(empty_database_url: str) -> None:
     for _ in range(2):
         assert upgrade({"FITTRACK_DATABASE_URL": empty_database_url}).returncode == 0
         assert tables(empty_database_url) == set(Base.metadata.tables)
 
 
 @pytest.mark.parametrize("url", [None, "mysql://fit:db-password@127.0.0.1/fit"])
-def test_a_faulty_url_is_told_in_one_line(url: str | None) -> None:
+def test_an_invalid_url_prints_one_line(url: str | None) -> None:
     settings = {} if url is None else {"FITTRACK_DATABASE_URL": url}
     ended = upgrade(settings)
     assert ended.returncode != 0
@@ -120,7 +120,7 @@ def user_with_password(postgres_url: str) -> Iterator[URL]:
         ("db-password", "elsewhere", "the server has no such database or user"),
     ],
 )
-def test_a_refused_connection_is_told_in_one_line(
+def test_a_refused_connection_prints_one_line(
     user_with_password: URL, password: str, database: str, cause: str
 ) -> None:
     url = user_with_password.set(password=password, database=database)
@@ -142,12 +142,12 @@ def wait_until_a_password_is_asked_for(url: URL) -> None:
     pytest.fail("PostgreSQL lets the user in without a password")
 
 
-def test_an_unreachable_database_is_told_in_one_line() -> None:
+def test_an_unreachable_database_prints_one_line() -> None:
     url = f"postgresql+psycopg://fit:db-password@{nothing_listens()}/fit"
     assert refusal(url) == "the database does not answer"
 
 
-def test_a_file_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_file_that_can_not_be_created_prints_one_line(tmp_path: Path) -> None:
     assert refusal(f"sqlite:///{tmp_path}/missing/fittrack.db") == (
         "the file can't be opened or created"
     )
@@ -175,7 +175,7 @@ def upgrade(settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_revision_that_the_code_wants_is_the_newest() -> None:
+def test_the_expected_revision_is_the_newest() -> None:
     scripts = ScriptDirectory(str(ROOT / "shared" / "database" / "migrations"))
 
     assert scripts.get_current_head() == SCHEMA_REVISION
