@@ -43,12 +43,12 @@ def test_it_shows_every_default(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_shows_every_default_of_the_compose_file() -> None:
-    defaults = {n: how[1:] for n, how in IN_COMPOSE.items() if how.startswith("-")}
+    defaults = {n: value[1:] for n, value in IN_COMPOSE.items() if value.startswith("-")}
     assert {name: ENTRIES[name] for name in defaults} == defaults
 
 
 def test_required_variables_are_empty_and_all_others_are_commented_out() -> None:
-    required = {name for name, how in IN_COMPOSE.items() if how.startswith("?")}
+    required = {name for name, value in IN_COMPOSE.items() if value.startswith("?")}
     assert all(ENTRIES[name] == "" for name in required)
     active = dict(re.findall(r"^([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE))
     assert active == dict.fromkeys(required - {"FLOWER_BASIC_AUTH"}, "")
@@ -56,7 +56,7 @@ def test_required_variables_are_empty_and_all_others_are_commented_out() -> None
 
 def test_a_shell_that_reads_it_does_not_lock_flower() -> None:
     """An empty FLOWER_BASIC_AUTH makes Flower refuse everybody."""
-    read = subprocess.run(
+    result = subprocess.run(
         ["/bin/sh", "-ec", "set -a; . ./.env.example; env"],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"]},
@@ -64,8 +64,8 @@ def test_a_shell_that_reads_it_does_not_lock_flower() -> None:
         text=True,
         check=True,
     )
-    assert "FITTRACK_ENCRYPTION_KEYS=" in read.stdout.splitlines()
-    assert "FLOWER_BASIC_AUTH" not in read.stdout
+    assert "FITTRACK_ENCRYPTION_KEYS=" in result.stdout.splitlines()
+    assert "FLOWER_BASIC_AUTH" not in result.stdout
 
 
 def test_a_shell_reads_every_default_literally(tmp_path: Path) -> None:
@@ -74,15 +74,15 @@ def test_a_shell_reads_every_default_literally(tmp_path: Path) -> None:
     (tmp_path / "all.env").write_text(everything)
     names = sorted(name for name, value in ENTRIES.items() if "..." not in value)
     commands = "; ".join(f'printf "%s\\0" "${name}"' for name in names)
-    read = subprocess.run(
+    result = subprocess.run(
         ["/bin/sh", "-ec", f". ./all.env; {commands}"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert read.stderr == ""
-    assert read.stdout.split("\0")[:-1] == [ENTRIES[name] for name in names]
+    assert result.stderr == ""
+    assert result.stdout.split("\0")[:-1] == [ENTRIES[name] for name in names]
 
 
 def test_every_variable_has_a_comment() -> None:

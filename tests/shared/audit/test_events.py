@@ -1,4 +1,4 @@
-"""The audit log: what is told, on both databases, and the way there through Redis."""
+"""The audit log on both databases, and its delivery through Redis."""
 
 import uuid
 from collections.abc import Iterator
@@ -70,6 +70,7 @@ OUTCOMES: list[tuple[Outcome, EventKind, str]] = [
     (Failure.of(MfaCodeInvalidError()), EventKind.CODE_WRONG, "mfa_code_invalid"),
     (Failure.of(AccountLockedError()), EventKind.SIGN_IN_FAILED, "account_locked"),
 ]
+ALL = EventFilter()
 
 
 class Log:
@@ -79,10 +80,9 @@ class Log:
     def append(self, *events: Event) -> None:
         self.database.run(lambda session: EventLog(session).append(*events))
 
-    def read(self, which: EventFilter | None = None, most: int = 1000) -> list[Event]:
-        """The oldest first."""
-        found = which or EventFilter()
-        newest = self.database.run(lambda session: EventLog(session).newest(found, most))
+    def read(self, filters: EventFilter = ALL, limit: int = 1000) -> list[Event]:
+        """Return matching events, oldest first."""
+        newest = self.database.run(lambda session: EventLog(session).newest(filters, limit))
         return newest[::-1]
 
 
@@ -98,7 +98,7 @@ def outbox(redis: Redis) -> EventOutbox:
 
 @pytest.fixture
 def sqlite_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
-    """One database is enough where Redis is what the test is about."""
+    """For tests of Redis, where one database is enough."""
     url = f"sqlite:///{tmp_path}/events.db"
     monkeypatch.setenv("FITTRACK_DATABASE_URL", url)
     command.upgrade(alembic(), "head")
@@ -108,8 +108,8 @@ def sqlite_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]
 
 
 def event(kind: EventKind = EventKind.SIGNED_IN, days_ago: float = 0) -> Event:
-    found = Event.of(kind, ORIGIN, user_id=USER, session_id=SESSION, job_id="job-1")
-    return found.model_copy(update={"at": datetime.now(UTC) - timedelta(days=days_ago)})
+    created = Event.of(kind, ORIGIN, user_id=USER, session_id=SESSION, job_id="job-1")
+    return created.model_copy(update={"at": datetime.now(UTC) - timedelta(days=days_ago)})
 
 
 def test_an_event_is_read_back_unchanged(log: Log) -> None:
@@ -127,7 +127,7 @@ def test_events_are_filtered(log: Log) -> None:
     assert log.read(EventFilter(job_id="job-2")) == [stranger]
     assert len(log.read(EventFilter(user_id=USER))) == 3
     assert old not in log.read(EventFilter(since=datetime.now(UTC) - timedelta(days=1)))
-    assert log.read(most=1) == [max((mine, other, stranger), key=lambda e: e.at)]
+    assert log.read(limit=1) == [max((mine, other, stranger), key=lambda e: e.at)]
 
 
 @pytest.mark.parametrize("column", ["outcome", "user_id", "at"])
@@ -160,12 +160,12 @@ def test_an_event_that_arrives_twice_is_stored_once(log: Log) -> None:
 def test_storing_a_sign_in_records_tokens_and_session_once(log: Log, keyring: Keyring) -> None:
     accounts = Accounts(log.database, keyring, session_ttl=3600)
     session_id, token = uuid.uuid4(), SecretStr(new_token())
-    for _ in range(2):  # the second is a repeated try
+    for _ in range(2):  # a retry
         stored = accounts.store(ANNA, garmin_tokens(), session_id, token, NO_APP)
-    told = log.read()
-    assert {e.kind for e in told} == {EventKind.TOKENS_STORED, EventKind.SESSION_OPENED}
-    assert len(told) == 2
-    assert {(e.user_id, e.address, e.request_id) for e in told} == {
+    events = log.read()
+    assert {e.kind for e in events} == {EventKind.TOKENS_STORED, EventKind.SESSION_OPENED}
+    assert len(events) == 2
+    assert {(e.user_id, e.address, e.request_id) for e in events} == {
         (stored.user_id, "192.0.2.7", "request-1")
     }
 
@@ -180,8 +180,8 @@ def test_logging_out_reading_tokens_and_unlinking_are_recorded(log: Log, keyring
     log.database.run(lambda s: TokenRepository(s, keyring).load(stored.user_id, NO_APP))
     log.database.run(lambda s: accounts.unlink_person(s, stored.user_id, NO_APP))
 
-    told = [(e.kind, e.outcome, e.session_id) for e in log.read()][4:]
-    assert sorted(told, key=str) == sorted(
+    recorded = [(e.kind, e.outcome, e.session_id) for e in log.read()][4:]
+    assert sorted(recorded, key=str) == sorted(
         [
             (EventKind.SESSION_ENDED, "log_out", sessions[0]),
             (EventKind.TOKENS_READ, "garth", None),
@@ -192,7 +192,7 @@ def test_logging_out_reading_tokens_and_unlinking_are_recorded(log: Log, keyring
     )
 
 
-# The way through Redis
+# Delivery through Redis
 
 
 def test_events_move_from_redis_to_the_database_once(
@@ -240,11 +240,11 @@ def test_an_event_that_the_database_rejects_blocks_no_other(
     outbox: EventOutbox, sqlite_log: Log, redis: Redis
 ) -> None:
     good = [event() for _ in range(3)]
-    refused = event().model_copy(update={"kind": None})  # no such event is made; the column says so
-    told = [*good[:2], refused, good[2]]
+    rejected = event().model_copy(update={"kind": None})  # rejected by the column
+    events = [*good[:2], rejected, good[2]]
     monkey = pytest.MonkeyPatch()
-    monkey.setattr("shared.audit.outbox._parse", lambda text: told[int(text)])
-    for number in range(len(told)):
+    monkey.setattr("shared.audit.outbox._parse", lambda text: events[int(text)])
+    for number in range(len(events)):
         redis.xadd(KEY, {"event": str(number)})
     assert deliver(outbox, sqlite_log.database) == 4
     monkey.undo()
@@ -288,13 +288,13 @@ def test_a_job_records_its_start_and_its_end(
     job = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS, ORIGIN)
     jobs.end(jobs.claim(job.job_id, "w"), outcome)
     deliver(outbox, sqlite_log.database)
-    begin, end = sqlite_log.read()
-    assert (begin.kind, begin.outcome) == (EventKind.SIGN_IN_REQUESTED, "ok")
+    start, end = sqlite_log.read()
+    assert (start.kind, start.outcome) == (EventKind.SIGN_IN_REQUESTED, "ok")
     assert (end.kind, end.outcome) == (kind, word)
-    for told in (begin, end):
-        assert told.job_id == job.job_id
-        assert (told.account, told.client_id) == (ORIGIN.account, ORIGIN.client_id)
-        assert (told.address, told.request_id) == ("192.0.2.7", "request-1")
+    for recorded in (start, end):
+        assert recorded.job_id == job.job_id
+        assert (recorded.account, recorded.client_id) == (ORIGIN.account, ORIGIN.client_id)
+        assert (recorded.address, recorded.request_id) == ("192.0.2.7", "request-1")
 
 
 def test_a_code_job_records_a_submitted_code(
@@ -309,6 +309,6 @@ def test_no_event_contains_a_secret(jobs: JobStore, redis: Redis) -> None:
     for outcome, _, _ in OUTCOMES:
         job = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS, Origin())
         jobs.end(jobs.claim(job.job_id, "w"), outcome)
-    told = repr(redis.xrange(KEY))
-    assert "signed_in" in told
-    assert [secret for secret in SECRETS if secret in told] == []
+    stream = repr(redis.xrange(KEY))
+    assert "signed_in" in stream
+    assert [secret for secret in SECRETS if secret in stream] == []

@@ -1,4 +1,4 @@
-"""The tables themselves refuse rows that make no sense, whoever writes them."""
+"""The tables reject invalid rows, whoever writes them."""
 
 import uuid
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def user_session(**changes: object) -> dict[str, Any]:
 
 @pytest.fixture
 def rows(database_url: str) -> Iterator[Connection]:
-    """A connection without the service's own engine, with one good row in each table."""
+    """A connection of a plain engine, with one valid row in each table."""
     engine = create_engine(database_url)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", lambda c, _: c.execute("PRAGMA foreign_keys = ON"))
@@ -112,7 +112,7 @@ def test_deleting_a_user_deletes_tokens_and_sessions(rows: Connection) -> None:
 
 def test_the_services_engine_enforces_foreign_keys(database: Database) -> None:
     def orphan(kind: type[GarminToken | UserSession], values: dict[str, Any]) -> None:
-        with pytest.raises(IntegrityError):  # no conflict that ends by itself: told at once
+        with pytest.raises(IntegrityError):  # not a conflict, so not retried
             database.run(lambda session: session.execute(insert(kind).values(values)))
 
     orphan(GarminToken, token())

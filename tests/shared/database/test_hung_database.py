@@ -1,4 +1,4 @@
-"""A PostgreSQL that has stopped: it takes connections, and answers nothing."""
+"""A PostgreSQL that hangs: it accepts connections and answers nothing."""
 
 import signal
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def server(server_folder: Path, postgres_server: PostgresServer) -> Iterator[Pos
 
 
 def signal_all(server: PostgresServer, number: signal.Signals) -> None:
-    """Also the processes that serve a connection each, which are groups of their own."""
+    """Signal the backends too: each is a process group of its own."""
     process = psutil.Process(server.pid)
     for one in (process, *process.children(recursive=True)):
         one.send_signal(number)
