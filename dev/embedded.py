@@ -1,10 +1,10 @@
-"""The service with nothing installed but Python: SQLite, and fakeredis where there is no Redis."""
+"""The service with nothing installed but Python: SQLite, and a Redis that comes as a wheel."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from dev.servers import FakeRedisServer, RedisServer
+from dev.servers import RedisServer
 from dev.stack import Stack
 
 
@@ -13,10 +13,9 @@ def embedded_stack(
     folder: Path, keys: str, garmin: Mapping[str, str], port: int | None = None
 ) -> Iterator[Stack]:
     """API and one worker, running; all of their data is in `folder`."""
-    server = RedisServer(folder) if RedisServer.installed() else FakeRedisServer(folder)
-    with server:
+    with RedisServer(folder) as redis:
         settings = {
-            "FITTRACK_REDIS_URL": server.url,
+            "FITTRACK_REDIS_URL": redis.url,
             "FITTRACK_DATABASE_URL": f"sqlite:///{folder / 'fittrack.db'}",
             "FITTRACK_ENCRYPTION_KEYS": keys,
         }

@@ -13,7 +13,6 @@ from types import FrameType
 
 from dev.embedded import embedded_stack
 from dev.processes import ROOT, NotReadyError
-from dev.servers import RedisServer
 from dev.stack import Stack, new_key
 
 _PORT = int(os.environ.get("PORT", "8000"))
@@ -50,9 +49,8 @@ def stored_key(folder: Path) -> str:
 
 
 def greet(stack: Stack) -> None:
-    redis = "redis-server" if RedisServer.installed() else "fakeredis (forgets when it stops)"
     print(
-        f"\nFitTrack Auth is up at {stack.url} (documentation at {stack.url}/docs), with {redis}."
+        f"\nFitTrack Auth is up at {stack.url} (documentation at {stack.url}/docs)."
         f"\nThis talks to the real Garmin. Sign in with:\n"
         f"\n    .venv/bin/fittrack-auth login --server {stack.url}\n"
         f"\nLogs are in {stack.folder.relative_to(ROOT)}/. Ctrl-C stops everything.",

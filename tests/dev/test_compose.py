@@ -23,7 +23,8 @@ from ruamel.yaml import YAML
 from sqlalchemy import create_engine, text
 
 from dev.processes import ROOT, Process, free_port
-from dev.servers import PostgresServer, RedisServer
+from dev.server_programs import postgres_folder, redis_server
+from dev.servers import PostgresServer
 from dev.simulator import PASSWORD, Simulator
 from dev.stack import BIN, new_key
 from shared.settings import PREFIX, Settings
@@ -280,8 +281,9 @@ class PlainProcesses:
         """What a container has: what the compose file says, and next to nothing else."""
         places = [
             str(BIN),
+            str(self.folder / "bin"),
+            str(postgres_folder()),
             os.environ["PATH"],
-            *map(str, Path("/usr/lib/postgresql").glob("*/bin")),
         ]
         bare = {"PATH": os.pathsep.join(places), "HOSTNAME": socket.gethostname()}
         garmin = dict(self._garmin) if name == "worker" else {}
@@ -299,10 +301,9 @@ class PlainProcesses:
 def plain(
     server_folder: Path, postgres_server: PostgresServer, running_simulator: Simulator
 ) -> Iterator[PlainProcesses]:
-    if not RedisServer.installed():
-        pytest.skip("redis-server is not installed")
     folder = server_folder / "compose"
-    folder.mkdir()
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "redis-server").symlink_to(redis_server())
     running_simulator.reset()
     engine = create_engine(postgres_server.url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:

@@ -23,7 +23,7 @@ from shared.origin import Origin
 from shared.sealing import Keyring, new_token
 from shared.sessions import SessionRepository
 from shared.tokens import TokenRepository
-from tests.shared.conftest import alembic
+from tests.databases import alembic
 from tests.shared.samples import (
     ACCESS_TOKEN,
     ANNA,

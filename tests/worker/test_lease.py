@@ -336,8 +336,6 @@ def test_many_jobs_are_kept_by_one_thread(
 def test_a_job_waits_while_redis_is_away_and_then_goes_on(
     tmp_path: Path, keyring: Keyring, hurried: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not RedisServer.installed():
-        pytest.skip("redis-server is not installed")
     monkeypatch.setattr("worker.lease.LEASE_SECONDS", 0.5)
     server = RedisServer(tmp_path)
     server.wait_ready()

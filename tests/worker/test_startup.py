@@ -10,7 +10,7 @@ from dev.stack import BIN, new_key
 from shared.errors import ConfigurationError
 from shared.redis_connection import connect
 from shared.settings import Settings
-from tests.conftest import migrate
+from tests.databases import migrated_sqlite
 from tests.shared.samples import nothing_listens
 from worker.startup import build_runner, check_environment, open_database
 
@@ -39,10 +39,7 @@ def test_an_ordinary_environment_is_fine() -> None:
 
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("migrated")
-    url = f"sqlite:///{folder}/fittrack.db"
-    migrate(url, folder)
-    return url
+    return migrated_sqlite(tmp_path_factory.mktemp("migrated") / "fittrack.db")
 
 
 @pytest.fixture

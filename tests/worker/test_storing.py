@@ -4,7 +4,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -20,7 +19,6 @@ from shared.jobs import JobStore, NewJob
 from shared.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
 from shared.redis_connection import connect
 from shared.sealing import Keyring
-from tests.conftest import migrate
 from tests.worker.test_chain import ToldDriver
 from worker.chain import DriverChain
 from worker.lease import LeaseKeeper
@@ -67,10 +65,8 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path}/test.db"
-    migrate(url, tmp_path)
-    return url
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
 
 
 @pytest.fixture
