@@ -11,9 +11,11 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
-from api import docs, health, jobs, links, sessions, sign_in
-from api.middleware import Counting, LastNet, RequestIds, SafeHeaders
-from api.problems import ApiError, answer_api_error, answer_http_error, answer_our_error
+from api.http.middleware import Counting, LastNet, RequestIds, SafeHeaders
+from api.http.problems import ApiError, answer_api_error, answer_http_error, answer_our_error
+from api.pages import docs
+from api.routes import connections as links
+from api.routes import health, jobs, sessions, sign_in
 from api.services import Services
 from shared.errors import FitTrackError
 

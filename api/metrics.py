@@ -7,10 +7,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from shared.driver_rests import DriverRests
 from shared.errors import ServiceUnavailableError
-from shared.queue import QUEUES
-from shared.tallies import JobTallies, QueueLengths
+from shared.jobs.counters import JobTallies, QueueLengths
+from shared.jobs.queue import QUEUES
+from shared.redis.driver_cooldowns import DriverRests
 
 
 class Metrics:

@@ -14,7 +14,7 @@ from redis import Redis
 from dev.servers import PostgresServer, RedisServer
 from dev.simulator import Simulator
 from dev.stack import new_key
-from shared.sealing import Keyring
+from shared.crypto.keyring import Keyring
 from tests.databases import PostgresDatabases, migrated_sqlite
 from tests.fake_redis import FakeRedisServer
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from shared.driver_rests import DriverRests
 from shared.errors import ClientRefusedError, GarminRateLimitedError, InterruptedSignInError
-from shared.garmin import (
+from shared.garmin.types import (
     CodeRequired,
     Credentials,
     GarminIdentity,
@@ -12,6 +11,7 @@ from shared.garmin import (
     PendingSignIn,
     SignedIn,
 )
+from shared.redis.driver_cooldowns import DriverRests
 from worker.drivers.driver import GarminDriver
 
 

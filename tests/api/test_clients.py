@@ -8,7 +8,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from shared.clients import ClientRepository
+from shared.accounts.clients import ClientRepository
 from shared.origin import Origin
 from tests.api.problems import assert_problem, faults, without_date
 from tests.api.service import (

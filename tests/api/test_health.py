@@ -5,8 +5,8 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from dev.processes import free_port
-from shared.driver_rests import DriverRests
-from shared.job_states import Failure, JobErrorCode
+from shared.jobs.states import Failure, JobErrorCode
+from shared.redis.driver_cooldowns import DriverRests
 from tests.api.problems import assert_problem
 from tests.api.service import LOGIN, Service, alive, bearer, settings
 from tests.api.wire import wire

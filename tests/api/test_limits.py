@@ -8,11 +8,11 @@ import httpx
 import pytest
 
 from dev.stack import Stack
-from shared.driver_rests import DriverRests
-from shared.event_outbox import KEY
-from shared.garmin import Credentials
-from shared.job_states import Failure, JobErrorCode
-from shared.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
+from shared.audit.outbox import KEY
+from shared.garmin.types import Credentials
+from shared.jobs.states import Failure, JobErrorCode
+from shared.redis.driver_cooldowns import DriverRests
+from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
 from tests.api.problems import assert_problem
 from tests.api.service import (
     CODE,

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from pydantic import SecretStr
 
-from shared.job_states import Success
+from shared.jobs.states import Success
 from tests.api.service import CODE, LOGIN, Job, Service, bearer, eventually, running, settings
 from tests.logs import parsed
 

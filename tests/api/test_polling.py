@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from shared.job_states import (
+from shared.jobs.states import (
     MESSAGES,
     CodeAsked,
     Failure,

@@ -20,9 +20,9 @@ from schemathesis import CheckContext, Response
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.schemas import BaseSchema
 
-from api.models import Problem
-from api.openapi import document
-from shared.job_states import CodeAsked, Failure, JobErrorCode, JobStage, Outcome, Success
+from api.contract.models import Problem
+from api.contract.openapi import document
+from shared.jobs.states import CodeAsked, Failure, JobErrorCode, JobStage, Outcome, Success
 from tests.api.service import CODE, LOGIN, Job, Service, bearer, running_alone
 
 Case = schemathesis.Case[Any]

@@ -7,7 +7,6 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
-from shared.driver_rests import DriverRests
 from shared.errors import (
     AccountLockedError,
     CaptchaRequiredError,
@@ -25,7 +24,7 @@ from shared.errors import (
     TimedOutError,
     TokensRejectedError,
 )
-from shared.garmin import (
+from shared.garmin.types import (
     CodeRequired,
     Credentials,
     GarminDomain,
@@ -34,7 +33,8 @@ from shared.garmin import (
     PendingSignIn,
     SignedIn,
 )
-from shared.redis_connection import connect
+from shared.redis.connection import connect
+from shared.redis.driver_cooldowns import DriverRests
 from tests.shared.samples import nothing_listens
 from worker.chain import DriverChain
 

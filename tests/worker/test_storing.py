@@ -9,20 +9,21 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
-from shared.accounts import Accounts
-from shared.challenges import ChallengeStore
-from shared.database import Database
-from shared.driver_rests import DriverRests
-from shared.garmin import CodeRequired, Credentials, SignedIn
-from shared.job_states import JobKind, JobStage, JobStatus, Success
-from shared.jobs import JobStore, NewJob
-from shared.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
-from shared.redis_connection import connect
-from shared.sealing import Keyring
+from dev.short import SHORT
+from shared.accounts.accounts import Accounts
+from shared.crypto.keyring import Keyring
+from shared.database.engine import Database
+from shared.garmin.types import CodeRequired, Credentials, SignedIn
+from shared.jobs.challenges import ChallengeStore
+from shared.jobs.states import JobKind, JobStage, JobStatus, Success
+from shared.jobs.store import JobStore, NewJob
+from shared.redis.connection import connect
+from shared.redis.driver_cooldowns import DriverRests
+from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
 from tests.worker.test_chain import ToldDriver
 from worker.chain import DriverChain
 from worker.lease import LeaseKeeper
-from worker.sign_in import SignInRunner, StoringDelayedError
+from worker.runner import SignInRunner, StoringDelayedError
 
 CREDENTIALS = Credentials(username=SecretStr("anna@example.com"), password=SecretStr("secret"))
 
@@ -59,11 +60,6 @@ def absent() -> Iterator[AbsentDatabase]:
     server.stop()
 
 
-@pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.sign_in._STORE_PATIENCE", 1.0)
-
-
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
     return sqlite_url
@@ -94,6 +90,7 @@ def runner(
         accounts=Accounts(Database(url), keyring, 3600),
         failures=RateLimit(redis, LOGIN_PER_ACCOUNT, "5/hour"),
         keeper=LeaseKeeper(jobs),
+        timings=SHORT,
     )
 
 
