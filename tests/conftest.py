@@ -74,10 +74,8 @@ def postgres_server(server_folder: Path) -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def postgres_databases(postgres_server: PostgresServer) -> Iterator[PostgresDatabases]:
-    databases = PostgresDatabases(postgres_server.url)
-    yield databases
-    databases.close()
+def postgres_databases(postgres_server: PostgresServer) -> PostgresDatabases:
+    return PostgresDatabases(postgres_server.url)
 
 
 @pytest.fixture

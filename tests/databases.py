@@ -6,15 +6,16 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import URL, create_engine, make_url, text
 
 from dev.processes import ROOT
+from shared.database.models import Base
 
 
 def alembic() -> Config:
@@ -43,44 +44,66 @@ def _sqlite_template() -> Path:
 
 
 class PostgresDatabases:
-    """Creates databases on one PostgreSQL server and drops them after use."""
+    """Databases on one PostgreSQL server, used again and again.
+
+    Deleting the rows of the last test takes some 20 ms. Copying a template takes ten times as
+    long, for it writes 300 files.
+    """
 
     def __init__(self, server_url: str) -> None:
-        self._url = make_url(server_url)
-        self._engine = create_engine(server_url, isolation_level="AUTOCOMMIT")
+        self._server_url = make_url(server_url)
         self._numbers = itertools.count(1)
+        self._empty: list[str] = []
+        self._migrated: list[str] = []
+        self._columns: object = None
 
     @contextmanager
     def empty(self) -> Iterator[str]:
         """Yield the URL of a database without tables."""
-        with self._copy_of("template1") as url:
-            yield url
+        url = self._empty.pop() if self._empty else self._create()
+        yield url
+        _execute(url, _DISCONNECT_OTHERS, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+        self._empty.append(url)
 
     @contextmanager
     def migrated(self) -> Iterator[str]:
-        """Yield the URL of a migrated database."""
-        with self._copy_of(self._migrated) as url:
-            yield url
+        """Yield the URL of a migrated database without rows."""
+        url = self._migrated.pop() if self._migrated else self._create_migrated()
+        yield url
+        if _execute(url, _DISCONNECT_OTHERS, _COLUMNS) == self._columns:
+            tables = (table.name for table in reversed(Base.metadata.sorted_tables))
+            _execute(url, *(f"DELETE FROM {table}" for table in tables))  # noqa: S608
+            self._migrated.append(url)
 
-    def close(self) -> None:
-        self._engine.dispose()
+    def _create_migrated(self) -> str:
+        url = self._create()
+        migrate(url)
+        self._columns = _execute(url, _COLUMNS)
+        return url
 
-    @cached_property
-    def _migrated(self) -> str:
-        self._execute("CREATE DATABASE migrated")
-        migrate(self._url_of("migrated"))
-        return "migrated"
-
-    @contextmanager
-    def _copy_of(self, template: str) -> Iterator[str]:
+    def _create(self) -> str:
         name = f"test_{next(self._numbers)}"
-        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        yield self._url_of(name)
-        self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+        _execute(self._server_url, f"CREATE DATABASE {name}")
+        return self._server_url.set(database=name).render_as_string(hide_password=False)
 
-    def _url_of(self, name: str) -> str:
-        return self._url.set(database=name).render_as_string(hide_password=False)
 
-    def _execute(self, statement: str) -> None:
-        with self._engine.connect() as connection:
-            connection.execute(text(statement))
+_DISCONNECT_OTHERS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+_COLUMNS = """
+    SELECT array_agg((relname, attname)::text ORDER BY relname, attname)
+    FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+    WHERE relnamespace = 'public'::regnamespace AND attnum > 0
+"""
+"""Of every table and index: a database whose schema a test has changed is not used again."""
+
+
+def _execute(url: URL | str, *statements: str) -> object:
+    """Return the first value that the last statement selects, if it selects any."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        results = [connection.execute(text(statement)) for statement in statements]
+        value = results[-1].scalar() if results[-1].returns_rows else None
+    engine.dispose()
+    return value
