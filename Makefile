@@ -1,4 +1,4 @@
-.PHONY: install demo dev test check audit bench lock
+.PHONY: install demo dev test lint check audit bench lock
 
 install: .venv/.installed
 
@@ -14,13 +14,14 @@ dev: install
 test: install
 	.venv/bin/python -m pytest
 
-check: install
+lint: install
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	sh dev/check-compose.sh
-	.venv/bin/python -m pytest
+
+check: lint test
 
 audit: install
 	sh dev/audit.sh
