@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy import URL, NullPool, create_engine, make_url, text
 
 from dev.processes import ROOT
 from shared.database.models import Base
@@ -62,7 +62,7 @@ class PostgresDatabases:
         """Yield the URL of a database without tables."""
         url = self._empty.pop() if self._empty else self._create()
         yield url
-        _execute(url, _DISCONNECT_OTHERS, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+        execute(url, _DISCONNECT_OTHERS, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
         self._empty.append(url)
 
     @contextmanager
@@ -70,20 +70,20 @@ class PostgresDatabases:
         """Yield the URL of a migrated database without rows."""
         url = self._migrated.pop() if self._migrated else self._create_migrated()
         yield url
-        if _execute(url, _DISCONNECT_OTHERS, _COLUMNS) == self._columns:
+        if execute(url, _DISCONNECT_OTHERS, _COLUMNS) == self._columns:
             tables = (table.name for table in reversed(Base.metadata.sorted_tables))
-            _execute(url, *(f"DELETE FROM {table}" for table in tables))  # noqa: S608
+            execute(url, *(f"DELETE FROM {table}" for table in tables))  # noqa: S608
             self._migrated.append(url)
 
     def _create_migrated(self) -> str:
         url = self._create()
         migrate(url)
-        self._columns = _execute(url, _COLUMNS)
+        self._columns = execute(url, _COLUMNS)
         return url
 
     def _create(self) -> str:
         name = f"test_{next(self._numbers)}"
-        _execute(self._server_url, f"CREATE DATABASE {name}")
+        execute(self._server_url, f"CREATE DATABASE {name}")
         return self._server_url.set(database=name).render_as_string(hide_password=False)
 
 
@@ -99,11 +99,9 @@ _COLUMNS = """
 """Of every table and index: a database whose schema a test has changed is not used again."""
 
 
-def _execute(url: URL | str, *statements: str) -> object:
+def execute(url: URL | str, *statements: str) -> object:
     """Return the first value that the last statement selects, if it selects any."""
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
         results = [connection.execute(text(statement)) for statement in statements]
-        value = results[-1].scalar() if results[-1].returns_rows else None
-    engine.dispose()
-    return value
+        return results[-1].scalar() if results[-1].returns_rows else None
