@@ -17,12 +17,12 @@ from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.errors import ConfigurationError
 from shared.jobs.challenges import ChallengeStore
-from shared.jobs.counters import JobTallies, QueueLengths
+from shared.jobs.counters import JobCounters, QueueLengths
 from shared.jobs.queue import JobQueue
 from shared.jobs.store import JobStore
 from shared.logs.configuration import configure_logging
 from shared.redis.connection import RedisHealth, connect
-from shared.redis.driver_cooldowns import DriverRests
+from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
     CODE_PER_IP,
@@ -42,7 +42,7 @@ def build(timings: Timings) -> Starlette:
     url = settings.redis_url.get_secret_value()
     redis = connect(url, timeout=timings.redis_answer_api)
     broker = connect(settings.queue_url, timeout=timings.redis_answer_api)
-    rests = DriverRests(redis)
+    cooldowns = DriverCooldowns(redis)
     database = Database(settings.database_url.get_secret_value(), timings)
     services = Services(
         keyring=keyring,
@@ -52,14 +52,16 @@ def build(timings: Timings) -> Starlette:
         ),
         queue=JobQueue(settings.queue_url, timings.redis_answer_api, THREADS, timings),
         limits=_limits(redis, settings),
-        rests=rests,
+        cooldowns=cooldowns,
         drivers=settings.garmin_drivers,
         events=EventOutbox(redis),
         accounts=Accounts(database, keyring, settings.session_ttl),
         database=database,
         redis=RedisHealth(redis),
         notifications=JobNotifications(url, timings),
-        metrics=Metrics(JobTallies(redis), QueueLengths(broker), rests, settings.garmin_drivers),
+        metrics=Metrics(
+            JobCounters(redis), QueueLengths(broker), cooldowns, settings.garmin_drivers
+        ),
         session_idle=settings.session_idle_ttl,
         require_client_key=settings.require_client_key,
     )

@@ -43,7 +43,7 @@ class _WaitsForMemory(Retry):
                     fail(error)
 
 
-class LastingChannel(Channel):  # type: ignore[misc]  # untyped
+class ReconnectingChannel(Channel):  # type: ignore[misc]  # untyped
     memory_pause = 1.0
 
     def _connparams(self, asynchronous: bool = False) -> Any:  # noqa: ANN401 - the library's
@@ -55,12 +55,12 @@ class LastingChannel(Channel):  # type: ignore[misc]  # untyped
         }
 
 
-class LastingTransport(Transport):  # type: ignore[misc]  # untyped
-    Channel = LastingChannel
+class ReconnectingTransport(Transport):  # type: ignore[misc]  # untyped
+    Channel = ReconnectingChannel
 
 
 def install(timings: Timings = PRODUCTION) -> None:
     """Use it for `redis://` and `rediss://` in this process, from the next connection on."""
-    LastingChannel.memory_pause = timings.redis_memory_pause
+    ReconnectingChannel.memory_pause = timings.redis_memory_pause
     for scheme in ("redis", "rediss"):
-        TRANSPORT_ALIASES[scheme] = f"{__name__}:{LastingTransport.__name__}"
+        TRANSPORT_ALIASES[scheme] = f"{__name__}:{ReconnectingTransport.__name__}"

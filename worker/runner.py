@@ -22,7 +22,7 @@ from shared.garmin.types import (
 )
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.states import (
-    CodeAsked,
+    CodeRequested,
     Failure,
     JobErrorCode,
     JobKind,
@@ -140,12 +140,12 @@ class SignInRunner:
             return Failure.of(error)
         except errors.SealBrokenError:
             _log.error("job %s: a sealed value does not open", claim.job_id)  # noqa: TRY400, RUF100
-            return Failure(code=JobErrorCode.INTERNAL_ERROR)
+            return Failure.of(errors.InternalJobError())
         except (StoringDelayedError, errors.ServiceUnavailableError, errors.JobLostError):
             raise
         except Exception as error:
             _log.error("job %s: bug: %s", claim.job_id, where(error))  # noqa: TRY400, RUF100
-            return Failure(code=JobErrorCode.INTERNAL_ERROR)
+            return Failure.of(errors.InternalJobError())
 
     def _work(self, claim: Claim, lease: Lease) -> Outcome:
         reached: Progress | Outcome | None = self.jobs.open_progress(claim, Progress)
@@ -158,7 +158,7 @@ class SignInRunner:
             return self._store(claim, lease, self._identified(claim, reached))
         return reached
 
-    def _login(self, claim: Claim) -> Progress | CodeAsked:
+    def _login(self, claim: Claim) -> Progress | CodeRequested:
         credentials = self.jobs.open_input(claim, Credentials)
         if credentials is None:
             raise errors.InterruptedSignInError
@@ -172,7 +172,7 @@ class SignInRunner:
             errors.ServiceUnavailableError,
             self.timings.longest_pause,
         )
-        return CodeAsked(
+        return CodeRequested(
             challenge_id=challenge.challenge_id,
             mfa_type=result.pending.mfa_type,
             mfa_destination=result.pending.mfa_destination,
@@ -220,9 +220,7 @@ class SignInRunner:
         left = self.challenges.reject(challenge_id, claim.job_id, pending)
         if left == 0:
             raise errors.MfaAttemptsExhaustedError
-        return Failure(
-            code=JobErrorCode.MFA_CODE_INVALID, challenge_id=challenge_id, attempts_left=left
-        )
+        return Failure.of(errors.MfaCodeInvalidError(), challenge_id, left)
 
     def _still_open(self, claim: Claim, challenge_id: SecretStr, failure: Failure) -> Failure:
         """Garmin gave no verdict on the code: the same challenge takes the next one."""
@@ -287,7 +285,7 @@ class SignInRunner:
 
     def _time_out(self, claim: Claim) -> None:
         """The deadline passed: called beside the thread that still waits for Garmin."""
-        failure = Failure(code=JobErrorCode.TIMED_OUT)
+        failure = Failure.of(errors.TimedOutError())
         if claim.kind is JobKind.MFA_COMPLETION:
             submission = self.jobs.open_input(claim, CodeSubmission)
             if submission is not None:

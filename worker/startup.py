@@ -11,7 +11,7 @@ from shared.errors import ConfigurationError
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.store import JobStore
 from shared.redis.connection import connect
-from shared.redis.driver_cooldowns import DriverRests
+from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
 from shared.settings import Settings
 from shared.timings import Timings
@@ -52,7 +52,7 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Si
         challenges=ChallengeStore(
             patient, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
         ),
-        chain=DriverChain(_drivers(settings.garmin_drivers, timings), DriverRests(patient)),
+        chain=DriverChain(_drivers(settings.garmin_drivers, timings), DriverCooldowns(patient)),
         accounts=Accounts(database, keyring, settings.session_ttl),
         failures=RateLimit(patient, LOGIN_PER_ACCOUNT, settings.limit_login_per_account),
         keeper=LeaseKeeper(JobStore(prompt, keyring, settings.job_ttl, timings), timings),

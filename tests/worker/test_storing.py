@@ -18,7 +18,7 @@ from shared.jobs.challenges import ChallengeStore
 from shared.jobs.states import JobKind, JobStage, JobStatus, Success
 from shared.jobs.store import JobStore, NewJob
 from shared.redis.connection import connect
-from shared.redis.driver_cooldowns import DriverRests
+from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
 from tests.worker.test_chain import ToldDriver
 from worker.chain import DriverChain
@@ -86,7 +86,7 @@ def runner(
     return SignInRunner(
         jobs=jobs,
         challenges=ChallengeStore(redis, keyring, 600, 3),
-        chain=DriverChain([driver], DriverRests(redis)),
+        chain=DriverChain([driver], DriverCooldowns(redis)),
         accounts=Accounts(Database(url), keyring, 3600),
         failures=RateLimit(redis, LOGIN_PER_ACCOUNT, "5/hour"),
         keeper=LeaseKeeper(jobs),
