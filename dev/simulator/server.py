@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from dev.simulator import certificates
-from dev.simulator.connections import Listener, converse
+from dev.simulator.connections import HttpConnection, Listener
 from dev.simulator.control import Control, answer
 from dev.simulator.proxy import Proxy
 from dev.simulator.routes import HOSTS
@@ -47,7 +47,7 @@ class Server:
         world = World(settings)
         self.control = Control(world)
         self._proxy = Proxy(world, certificates.server_context(directory, HOSTS))
-        self._control_listener = Listener(self._converse)
+        self._control_listener = Listener(self._serve_control)
 
     async def start(self, port: int = 0, control_port: int = 0) -> Addresses:
         await self._proxy.listener.start(port)
@@ -62,5 +62,7 @@ class Server:
         await self._proxy.listener.stop()
         await self._control_listener.stop()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await converse(reader, writer, partial(answer, self.control))
+    async def _serve_control(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await HttpConnection(reader, writer).serve(partial(answer, self.control))
