@@ -5,6 +5,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -85,7 +86,10 @@ class HttpConnection:
     async def serve(self, respond: Respond) -> None:
         """Answer requests until either side ends the connection."""
         while (request := await self.receive()) is not None:
-            await self.send(await respond(request))
+            response = await respond(request)
+            if request.method == "HEAD":
+                response = replace(response, body=b"")
+            await self.send(response)
             if self._http.states != {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}:
                 break
             self._http.start_next_cycle()

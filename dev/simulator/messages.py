@@ -1,4 +1,4 @@
-"""HTTP/1.1 as the simulator speaks it: one request in, one response out, connections kept alive."""
+"""Requests and responses, and how a response is delivered."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 
 class Delivery(StrEnum):
-    """How a response reaches the client, or does not."""
+    """How much of a response reaches the client, and how fast."""
 
     WHOLE = "whole"
     HANG = "hang"
@@ -22,7 +22,7 @@ class Delivery(StrEnum):
 
 @dataclass(frozen=True)
 class Request:
-    """One request. `target` is as sent, because OAuth1 signs it; header names are lower case."""
+    """An HTTP request. `target` is as sent, as OAuth1 signs it; header names are lower case."""
 
     method: str
     target: str
@@ -57,7 +57,7 @@ class Request:
 
     @cached_property
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object; empty where it is anything else."""
+        """The body as a JSON object; empty if it is anything else."""
         try:
             value = json.loads(self.body or b"{}")
         except ValueError:
@@ -72,7 +72,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """One response; `headers` may repeat a name, as `Set-Cookie` does."""
+    """An HTTP response; `headers` may repeat a name, as `Set-Cookie` does."""
 
     status: int
     body: bytes = b""
@@ -106,7 +106,7 @@ def redirect(location: str, *, cookies: Iterable[str] = ()) -> Response:
 
 
 def undelivered(delivery: Delivery) -> Response:
-    """A response whose content never matters: the client does not get it."""
+    """Make an empty response, for a delivery that sends none of it."""
     return Response(200, b"", (), delivery)
 
 
