@@ -55,7 +55,10 @@ def login(state: State, request: Request) -> Response:
         return _rejection(state, account.login)
     session.account, session.client = account, client
     session.service = request.query.get("service", "")
-    reply = (_require_code if account.method else _success)(state, session, account)
+    if account.method is None:
+        reply = _success(state, session, account)
+    else:
+        reply = _require_code(state, session, account)
     return undelivered(Delivery.CUT) if account.login is Outcome.CUT_AFTER else reply
 
 

@@ -22,7 +22,7 @@ class SentCode:
 
 @dataclass
 class Challenge:
-    """A sign-in's wait for a code: the codes that are right, and when each expires."""
+    """A code that a sign-in needs: the codes that are right, and when each expires."""
 
     account: Account
     codes: dict[str, float] = field(default_factory=dict)
