@@ -18,9 +18,9 @@ from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.crypto.keyring import KEY_BYTES, Keyring
 from shared.database.engine import Database
-from shared.jobs.store import PROGRESS_SECONDS
 from shared.origin import UNKNOWN
 from shared.settings import Settings
+from shared.timings import PRODUCTION
 
 _BATCH = 100
 
@@ -96,7 +96,7 @@ def _verdict(key_id: str, keyring: Keyring, used: dict[str, int], settings: Sett
         return "seals what is new"
     if used.get(key_id):
         return "still needed: `keys rotate` frees it"
-    hours = -(-max(settings.job_ttl, settings.challenge_ttl, PROGRESS_SECONDS) // 3600)
+    hours = -(-max(settings.job_ttl, settings.challenge_ttl, PRODUCTION.progress_ttl) // 3600)
     names = ""
     if key_id == keyring.key_ids[-1]:
         names = "; names are hashed with it: the audit log knows accounts by new hashes then"

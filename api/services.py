@@ -15,7 +15,7 @@ from shared.jobs.challenges import ChallengeStore
 from shared.jobs.queue import JobQueue
 from shared.jobs.store import JobStore
 from shared.redis.connection import RedisHealth
-from shared.redis.driver_cooldowns import DriverRests
+from shared.redis.driver_cooldowns import DriverCooldowns
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Services:
     challenges: ChallengeStore
     queue: JobQueue
     limits: SubmissionLimits
-    rests: DriverRests
+    cooldowns: DriverCooldowns
     drivers: tuple[str, ...]
     events: EventOutbox
     accounts: Accounts

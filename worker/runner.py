@@ -22,7 +22,7 @@ from shared.garmin.types import (
 )
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.states import (
-    CodeAsked,
+    CodeRequested,
     Failure,
     JobErrorCode,
     JobKind,
@@ -34,10 +34,10 @@ from shared.jobs.store import Claim, JobStore
 from shared.logs.context import job_context
 from shared.logs.locations import where
 from shared.redis.rate_limits import RateLimit
+from shared.timings import PRODUCTION, Timings
 from worker.chain import DriverChain
 from worker.lease import Lease, LeaseKeeper, checkpoint
 
-_DEADLINES = {JobKind.LOGIN: 120.0, JobKind.MFA_COMPLETION: 60.0}
 _MOST_RUNS = 2
 _CHALLENGE_IS_OVER = (
     errors.MfaAttemptsExhaustedError,
@@ -53,9 +53,6 @@ _FAILED_SIGN_INS = {
 }
 """What counts against an account: Garmin's verdicts on the person, and nothing that is our own or
 Garmin's trouble."""
-
-_STORE_PATIENCE = 10.0
-_LONGEST_PAUSE = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +84,7 @@ class SignInRunner:
     accounts: Accounts
     failures: RateLimit
     keeper: LeaseKeeper
+    timings: Timings = PRODUCTION
 
     def run(self, job_id: str) -> str:
         """Runs one job to its end, whatever that is, and tells in a word what it was.
@@ -98,7 +96,7 @@ class SignInRunner:
         with (
             job_context(job_id, claim.origin.request_id),
             self.keeper.hold(
-                claim, _DEADLINES[claim.kind], on_timeout=lambda: self._time_out(claim)
+                claim, self._deadline(claim), on_timeout=lambda: self._time_out(claim)
             ) as lease,
         ):
             try:
@@ -113,6 +111,11 @@ class SignInRunner:
             except (StoringDelayedError, errors.ServiceUnavailableError):
                 self.jobs.release(claim)
                 raise
+
+    def _deadline(self, claim: Claim) -> float:
+        if claim.kind is JobKind.LOGIN:
+            return self.timings.login_deadline
+        return self.timings.code_deadline
 
     def _count(self, claim: Claim, outcome: Outcome) -> None:
         """Failed sign-ins stand against the account until one goes through."""
@@ -137,12 +140,12 @@ class SignInRunner:
             return Failure.of(error)
         except errors.SealBrokenError:
             _log.error("job %s: a sealed value does not open", claim.job_id)  # noqa: TRY400, RUF100
-            return Failure(code=JobErrorCode.INTERNAL_ERROR)
+            return Failure.of(errors.InternalJobError())
         except (StoringDelayedError, errors.ServiceUnavailableError, errors.JobLostError):
             raise
         except Exception as error:
             _log.error("job %s: bug: %s", claim.job_id, where(error))  # noqa: TRY400, RUF100
-            return Failure(code=JobErrorCode.INTERNAL_ERROR)
+            return Failure.of(errors.InternalJobError())
 
     def _work(self, claim: Claim, lease: Lease) -> Outcome:
         reached: Progress | Outcome | None = self.jobs.open_progress(claim, Progress)
@@ -155,7 +158,7 @@ class SignInRunner:
             return self._store(claim, lease, self._identified(claim, reached))
         return reached
 
-    def _login(self, claim: Claim) -> Progress | CodeAsked:
+    def _login(self, claim: Claim) -> Progress | CodeRequested:
         credentials = self.jobs.open_input(claim, Credentials)
         if credentials is None:
             raise errors.InterruptedSignInError
@@ -167,8 +170,9 @@ class SignInRunner:
         challenge = _repeated(
             lambda: self.challenges.create(result.pending, claim.origin),
             errors.ServiceUnavailableError,
+            self.timings.longest_pause,
         )
-        return CodeAsked(
+        return CodeRequested(
             challenge_id=challenge.challenge_id,
             mfa_type=result.pending.mfa_type,
             mfa_destination=result.pending.mfa_destination,
@@ -216,9 +220,7 @@ class SignInRunner:
         left = self.challenges.reject(challenge_id, claim.job_id, pending)
         if left == 0:
             raise errors.MfaAttemptsExhaustedError
-        return Failure(
-            code=JobErrorCode.MFA_CODE_INVALID, challenge_id=challenge_id, attempts_left=left
-        )
+        return Failure.of(errors.MfaCodeInvalidError(), challenge_id, left)
 
     def _still_open(self, claim: Claim, challenge_id: SecretStr, failure: Failure) -> Failure:
         """Garmin gave no verdict on the code: the same challenge takes the next one."""
@@ -235,6 +237,7 @@ class SignInRunner:
         _repeated(
             lambda: self.jobs.keep_progress(claim, JobStage.READING_PROFILE, progress),
             errors.ServiceUnavailableError,
+            self.timings.longest_pause,
         )
         return progress
 
@@ -243,7 +246,9 @@ class SignInRunner:
         if progress.identity is not None:
             return progress
         identity = _repeated(
-            lambda: self.chain.identify(progress.tokens), errors.GarminUnavailableError
+            lambda: self.chain.identify(progress.tokens),
+            errors.GarminUnavailableError,
+            self.timings.longest_pause,
         )
         progress = progress.model_copy(update={"identity": identity})
         self.jobs.keep_progress(claim, JobStage.STORING, progress)
@@ -253,7 +258,7 @@ class SignInRunner:
         assert progress.identity is not None  # noqa: S101 - for the type checker
         identity = progress.identity
         # Whoever comes again and again must not hold a thread each time: once is enough.
-        patience = _STORE_PATIENCE if claim.progress is None else 0.0
+        patience = self.timings.store_patience if claim.progress is None else 0.0
         lease.drop_deadline()
         try:
             stored = _repeated(
@@ -265,6 +270,7 @@ class SignInRunner:
                     claim.origin,
                 ),
                 errors.ServiceUnavailableError,
+                self.timings.longest_pause,
                 patience,
             )
         except errors.ServiceUnavailableError:
@@ -279,7 +285,7 @@ class SignInRunner:
 
     def _time_out(self, claim: Claim) -> None:
         """The deadline passed: called beside the thread that still waits for Garmin."""
-        failure = Failure(code=JobErrorCode.TIMED_OUT)
+        failure = Failure.of(errors.TimedOutError())
         if claim.kind is JobKind.MFA_COMPLETION:
             submission = self.jobs.open_input(claim, CodeSubmission)
             if submission is not None:
@@ -288,7 +294,10 @@ class SignInRunner:
 
 
 def _repeated[T](
-    action: Callable[[], T], passing: type[errors.FitTrackError], patience: float | None = None
+    action: Callable[[], T],
+    passing: type[errors.FitTrackError],
+    longest_pause: float,
+    patience: float | None = None,
 ) -> T:
     """Repeats an action while it raises `passing`, for `patience` seconds or the job's deadline."""
     ends_at = None if patience is None else time.monotonic() + patience
@@ -301,4 +310,4 @@ def _repeated[T](
             if left is None or left <= pause:
                 raise
         time.sleep(pause)
-        pause = min(pause * 2, _LONGEST_PAUSE)
+        pause = min(pause * 2, longest_pause)

@@ -14,10 +14,7 @@ from shared.audit.outbox import EventOutbox
 from shared.database.engine import Database
 from shared.errors import ServiceUnavailableError
 from shared.logs.locations import where
-
-_PAUSE = 1.0
-_PAUSE_IN_TROUBLE = 5.0
-_DROP_EVERY = 3600.0
+from shared.timings import PRODUCTION, Timings
 
 _log = logging.getLogger(__name__)
 
@@ -26,12 +23,18 @@ class Housekeeping:
     """One thread a process. Any number of workers may do the same at once."""
 
     def __init__(
-        self, outbox: EventOutbox, database: Database, event_days: int, session_idle: int
+        self,
+        outbox: EventOutbox,
+        database: Database,
+        event_days: int,
+        session_idle: int,
+        timings: Timings = PRODUCTION,
     ) -> None:
         self._outbox = outbox
         self._database = database
         self._kept = timedelta(days=event_days)
         self._session_idle = session_idle
+        self._timings = timings
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="housekeeping", daemon=True).start()
@@ -54,15 +57,16 @@ class Housekeeping:
     def _run(self) -> None:
         dropped_at: float | None = None
         while True:
-            pause = _PAUSE
+            pause = self._timings.delivery_interval
             try:
-                if dropped_at is None or time.monotonic() - dropped_at > _DROP_EVERY:
+                every = self._timings.retention_interval
+                if dropped_at is None or time.monotonic() - dropped_at > every:
                     self.drop_old()
                     dropped_at = time.monotonic()
                 self.bring_events()
             except ServiceUnavailableError:
-                pause = _PAUSE_IN_TROUBLE
+                pause = self._timings.delivery_retry
             except Exception as error:  # the next round may go well: events wait in Redis
                 _log.error("housekeeping: bug: %s", where(error))  # noqa: TRY400, RUF100
-                pause = _PAUSE_IN_TROUBLE
+                pause = self._timings.delivery_retry
             time.sleep(pause)

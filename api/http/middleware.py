@@ -23,7 +23,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = logging.getLogger(__name__)
 
 
-class RequestIds:
+class RequestIdMiddleware:
     """Every request has an id: its client's `X-Request-Id` if that is a decent one, else a new one.
 
     It stands on the request's log lines, in the reply's header, and in `request.state.request_id`.
@@ -51,7 +51,7 @@ class RequestIds:
             await self._app(scope, receive, send_with_id)
 
 
-class SafeHeaders:
+class SecurityHeaders:
     """No reply is cached or sniffed unless its endpoint says otherwise."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -88,7 +88,7 @@ class WithoutServerHeader:
         await self._app(scope, receive, send)
 
 
-class Counting:
+class RequestMetrics:
     """Counts requests by the route they matched, never by their path, which holds ids."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -118,7 +118,7 @@ class Counting:
             )
 
 
-class LastNet:
+class CatchUnhandled:
     """A bug becomes a 500 that tells nothing, and a log line without the error's text."""
 
     def __init__(self, app: ASGIApp) -> None:

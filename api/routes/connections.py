@@ -8,7 +8,7 @@ from starlette.responses import Response
 from api.contract.models import USER_ID, ClientLinkResponse, GarminLinkResponse, JobUser
 from api.http.callers import app
 from api.services import services
-from shared.accounts.connections import LinkRepository, LinkView
+from shared.accounts.connections import ConnectionRepository, ConnectionView
 from shared.errors import LinkNotFoundError
 
 
@@ -20,9 +20,9 @@ async def link(request: Request) -> Response:
 async def get_link(request: Request) -> Response:
     origin, user_id = await app(request), _user_id(request)
 
-    def work(session: Session) -> LinkView:
+    def work(session: Session) -> ConnectionView:
         assert origin.client_id is not None  # noqa: S101 - as `app` has found it
-        return LinkRepository(session).view(origin.client_id, user_id)
+        return ConnectionRepository(session).view(origin.client_id, user_id)
 
     view = await run_in_threadpool(services(request).database.run, work)
     body = ClientLinkResponse(

@@ -21,7 +21,7 @@ from api.contract.models import (
 from api.http.bodies import bearer_token, wait_seconds
 from api.services import Services, services
 from shared.errors import JobNotFoundError, ServiceUnavailableError
-from shared.jobs.states import CodeAsked, Failure, Success
+from shared.jobs.states import CodeRequested, Failure, Success
 from shared.jobs.store import JobView
 from shared.logs.context import bind_job
 
@@ -77,7 +77,7 @@ def job_response(view: JobView) -> JobResponse:
     """A job as the contract writes it."""
     job_id, kind = view.job_id, view.kind
     match view.outcome:
-        case CodeAsked() as asked:
+        case CodeRequested() as asked:
             return JobMfaRequired(
                 job_id=job_id,
                 kind=kind,

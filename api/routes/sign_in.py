@@ -19,7 +19,12 @@ from api.services import Services, services
 from shared.audit.events import Event, EventKind
 from shared.crypto.secret import Sealable
 from shared.crypto.tokens import token_hash
-from shared.errors import ChallengeBusyError, FitTrackError, ServiceUnavailableError
+from shared.errors import (
+    ChallengeBusyError,
+    FitTrackError,
+    GarminRefusesError,
+    ServiceUnavailableError,
+)
 from shared.garmin.types import CodeSubmission, Credentials
 from shared.jobs.states import JobKind
 from shared.jobs.store import JobStore, NewJob, Repeatable
@@ -27,7 +32,7 @@ from shared.logs.context import bind_job
 from shared.origin import Origin
 from shared.redis.rate_limits import RateLimit, RateLimitedError, Standing
 
-_TOLD_EVERY = 60
+_EVENT_INTERVAL = 60
 
 
 @dataclass(frozen=True)
@@ -86,10 +91,9 @@ def _submit_login(found: Services, submission: _Submission[Credentials]) -> _Acc
     job = _repeated(found, submission)
     if job is None:
         _check_account(found, origin)
-        rest = found.rests.shortest(found.drivers)
+        rest = found.cooldowns.shortest_remaining(found.drivers)
         if rest:
-            what = "garmin"
-            raise ServiceUnavailableError(what, retry_after=rest)
+            raise GarminRefusesError(rest)
         job = _create(found, submission, JobStore.new_id())
     _send(found, submission, job)
     return _Accepted(job, standing)
@@ -190,7 +194,7 @@ def _refusal_told(found: Services, who: str, origin: Origin) -> Iterator[None]:
     except RateLimitedError as refusal:
         limit = refusal.standing.limit
         event = Event.of(EventKind.RATE_LIMITED, origin, limit)
-        found.events.add_once(event, f"{limit}:{who}", _TOLD_EVERY)
+        found.events.add_once(event, f"{limit}:{who}", _EVENT_INTERVAL)
         raise
 
 

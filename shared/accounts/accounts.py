@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shared.accounts.clients import ClientRepository
-from shared.accounts.connections import LinkRepository
+from shared.accounts.connections import ConnectionRepository
 from shared.accounts.sessions import SessionRepository
 from shared.accounts.tokens import TokenRepository
 from shared.audit.events import Event, EventKind
@@ -81,7 +81,7 @@ class Accounts:
         stored = Event.of(EventKind.TOKENS_STORED, origin, tokens.driver, user_id=user_id)
         EventLog(session).append(stored)
         if origin.client_id is not None and origin.client_user_id is not None:
-            links = LinkRepository(session)
+            links = ConnectionRepository(session)
             before = links.save(origin.client_id, origin.client_user_id, user_id)
             if before is not None:
                 self._let_go(session, before, origin)
@@ -98,7 +98,7 @@ class Accounts:
         `origin` names the app. Raises LinkNotFoundError.
         """
         assert origin.client_id is not None  # noqa: S101 - for the type checker
-        links = LinkRepository(session)
+        links = ConnectionRepository(session)
         user_id = links.view(origin.client_id, client_user_id).user_id
         _lock(session, user_id)
         links.delete(origin.client_id, client_user_id, user_id)
@@ -108,7 +108,7 @@ class Accounts:
         """Deletes every link of the app that `origin` names. How many there were."""
         assert origin.client_id is not None  # noqa: S101 - for the type checker
         unlinked = 0
-        for client_user_id in LinkRepository(session).of_client(origin.client_id):
+        for client_user_id in ConnectionRepository(session).of_client(origin.client_id):
             with suppress(LinkNotFoundError):  # the person was faster
                 self.unlink_client_user(session, client_user_id, origin)
                 unlinked += 1
@@ -117,7 +117,7 @@ class Accounts:
     def _let_go(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
         """After a link was deleted: nobody keeps tokens that no link leads to any more."""
         _lock(session, user_id)
-        if LinkRepository(session).count(user_id):
+        if ConnectionRepository(session).count(user_id):
             SessionRepository(session).end_unlinked(user_id, origin, origin.client_id)
         else:
             self.unlink_person(session, user_id, origin)

@@ -14,7 +14,7 @@ from shared.errors import LinkNotFoundError
 
 
 @dataclass(frozen=True)
-class LinkView:
+class ConnectionView:
     """Whose Garmin account it is; `garmin` is None when the tokens have run out."""
 
     user_id: uuid.UUID
@@ -22,7 +22,7 @@ class LinkView:
     garmin: GarminLink | None
 
 
-class LinkRepository:
+class ConnectionRepository:
     """Links, within the caller's transaction. They end with the tokens they lead to."""
 
     def __init__(self, session: Session) -> None:
@@ -43,7 +43,7 @@ class LinkRepository:
         self._session.flush()
         return before if before != user_id else None
 
-    def view(self, client_id: uuid.UUID, client_user_id: str) -> LinkView:
+    def view(self, client_id: uuid.UUID, client_user_id: str) -> ConnectionView:
         """What may be told of the linked account. Raises LinkNotFoundError."""
         row = self._session.execute(
             select(User, GarminToken)
@@ -54,7 +54,7 @@ class LinkRepository:
         if row is None:
             raise LinkNotFoundError
         user, token = row
-        return LinkView(user.id, user.display_name, garmin_link(user, token))
+        return ConnectionView(user.id, user.display_name, garmin_link(user, token))
 
     def delete(self, client_id: uuid.UUID, client_user_id: str, user_id: uuid.UUID) -> None:
         """Deletes the link to this person. Raises LinkNotFoundError."""

@@ -11,8 +11,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
-from shared.database.postgres import STATEMENT_SECONDS, PromptConnection
+from shared.database.postgres import DeadlineConnection, connection_class
 from shared.errors import ConfigurationError, ServiceUnavailableError
+from shared.timings import PRODUCTION, Timings
 
 SCHEMA_REVISION = "0002"
 """The newest of `shared/database/migrations/versions`: asking alembic would cost a worker 10 MB."""
@@ -27,13 +28,13 @@ _RETRIED_NAMES = {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
 class Database:
     """One engine for a process; every transaction runs on a connection of its own."""
 
-    def __init__(self, url: str, pool_size: int = 8) -> None:
-        self._engine = _make_engine(url, pool_size)
+    def __init__(self, url: str, timings: Timings = PRODUCTION, pool_size: int = 8) -> None:
+        self._engine = _make_engine(url, timings, pool_size)
 
     @classmethod
-    def migrated(cls, url: str) -> "Database":
+    def migrated(cls, url: str, timings: Timings = PRODUCTION) -> "Database":
         """Raises ConfigurationError if it does not answer or is not migrated."""
-        database = cls(url)
+        database = cls(url, timings)
         database.check_migrated()
         return database
 
@@ -84,7 +85,7 @@ def _revision(connection: Connection) -> str | None:
     return revision
 
 
-def _make_engine(url: str, pool_size: int) -> Engine:
+def _make_engine(url: str, timings: Timings, pool_size: int) -> Engine:
     if url.startswith("sqlite"):
         engine = create_engine(url, connect_args={"timeout": 5}, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
@@ -93,8 +94,8 @@ def _make_engine(url: str, pool_size: int) -> Engine:
     engine = create_engine(
         url,
         connect_args={
-            "connect_timeout": 2,
-            "options": f"-c statement_timeout={STATEMENT_SECONDS * 1000}",
+            "connect_timeout": timings.database_connect,
+            "options": f"-c statement_timeout={timings.database_statement * 1000}",
         },
         pool_size=pool_size,
         max_overflow=pool_size,
@@ -103,14 +104,15 @@ def _make_engine(url: str, pool_size: int) -> Engine:
         pool_recycle=1800,
         hide_parameters=True,
     )
-    event.listen(engine, "do_connect", _connect_promptly)
+    connection = connection_class(timings.database_answer)
+
+    @event.listens_for(engine, "do_connect")
+    def connect(
+        _dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]
+    ) -> DeadlineConnection:
+        return connection.connect(*arguments, **options)
+
     return engine
-
-
-def _connect_promptly(
-    _dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]
-) -> PromptConnection:
-    return PromptConnection.connect(*arguments, **options)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -22,10 +22,7 @@ from shared.errors import ChallengeBusyError, ChallengeNotFoundError, SealBroken
 from shared.garmin.types import PendingSignIn
 from shared.origin import UNKNOWN, Origin
 from shared.redis.connection import redis_errors_translated, script
-
-RESERVATION_SECONDS = 120
-"""Longer than a code check with one lost worker: 60 s, 20 s until another has it, and 60 s again
-would be the worst case, but the second run reserves the challenge anew."""
+from shared.timings import PRODUCTION, Timings
 
 _TYPICAL_CHECK_SECONDS = 5
 
@@ -52,11 +49,19 @@ class ChallengeStore:
     `attempts` is how many codes may be tried for a challenge, `ttl` is in seconds.
     """
 
-    def __init__(self, redis: Redis, keyring: Keyring, ttl: int, attempts: int) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        keyring: Keyring,
+        ttl: int,
+        attempts: int,
+        timings: Timings = PRODUCTION,
+    ) -> None:
         self._redis = redis
         self._keyring = keyring
         self._ttl = ttl
         self.attempts = attempts
+        self._reservation_ms = timings.challenge_reservation * 1000
         self._begin = script(redis, __package__, "challenge_begin")
         self._release = script(redis, __package__, "challenge_release")
         self._reject = script(redis, __package__, "challenge_reject")
@@ -90,7 +95,7 @@ class ChallengeStore:
         """
         name = token_hash(challenge_id.get_secret_value())
         now = int(time.time() * 1000)
-        until = now + RESERVATION_SECONDS * 1000
+        until = now + self._reservation_ms
         client = str(client_id or "")
         answer = self._begin(keys=[_key(name)], args=[job_id, now, until, client])
         if answer[0] == b"missing":

@@ -15,7 +15,7 @@ KEY = "fittrack:jobs-ended"
 SECONDS = 90 * 86_400
 
 
-class JobTallies:
+class JobCounters:
     """Raises ServiceUnavailableError when Redis does not answer."""
 
     def __init__(self, redis: Redis) -> None:

@@ -3,7 +3,7 @@
 import uuid
 
 from shared.audit.events import Event, EventKind
-from shared.jobs.states import CodeAsked, Failure, JobErrorCode, JobKind, Outcome, Success
+from shared.jobs.states import CodeRequested, Failure, JobErrorCode, JobKind, Outcome, Success
 from shared.origin import Origin
 
 _REQUESTED = {
@@ -26,7 +26,7 @@ def ended(job_id: str, outcome: Outcome, origin: Origin) -> Event:
                 session_id=uuid.UUID(outcome.session_id),
                 job_id=job_id,
             )
-        case CodeAsked():
+        case CodeRequested():
             kind, how = EventKind.CODE_REQUESTED, outcome.mfa_type
         case Failure(code=JobErrorCode.MFA_CODE_INVALID):
             kind, how = EventKind.CODE_WRONG, str(outcome.code)

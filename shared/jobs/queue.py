@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from shared.errors import ServiceUnavailableError
 from shared.jobs.states import JobKind
+from shared.timings import PRODUCTION, Timings
 
 TASKS: dict[JobKind, str] = {
     JobKind.LOGIN: "garmin.login",
@@ -21,22 +22,20 @@ TASKS: dict[JobKind, str] = {
 _SERVED_IN_ORDER = (JobKind.MFA_COMPLETION, JobKind.LOGIN)
 QUEUES: dict[JobKind, str] = {JobKind.LOGIN: "login", JobKind.MFA_COMPLETION: "mfa"}
 
-VISIBILITY_TIMEOUT = 20
-"""Seconds after which a dead worker's message goes to another: see docs/architecture.md."""
 
-_TRANSPORT: dict[str, Any] = {
-    "visibility_timeout": VISIBILITY_TIMEOUT,
-    "unacked_restore_interval": 2,
-    "unacked_restore_throttle": 1,
-    # A worker killed while it gives messages back keeps the others from it for so long, not 300 s.
-    "unacked_mutex_expire": 10,
-    # Queues are asked in the order below: people with a code in hand first.
-    "queue_order_strategy": "priority",
-    "health_check_interval": 10,
-}
+def _transport(timings: Timings) -> dict[str, Any]:
+    return {
+        "visibility_timeout": timings.visibility_timeout,
+        "unacked_restore_interval": timings.redelivery_interval,
+        "unacked_restore_throttle": 1,
+        "unacked_mutex_expire": timings.redelivery_lock,
+        # Queues are asked in their order: people with a code in hand first.
+        "queue_order_strategy": "priority",
+        "health_check_interval": 10,
+    }
 
 
-def celery_app(broker_url: str) -> Celery:
+def celery_app(broker_url: str, timings: Timings = PRODUCTION) -> Celery:
     """The Celery application of workers and of Flower, with everything set that a worker needs."""
     app = Celery("fittrack")
     app.conf.update(
@@ -51,7 +50,7 @@ def celery_app(broker_url: str) -> Celery:
         worker_enable_remote_control=True,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options=_TRANSPORT,
+        broker_transport_options=_transport(timings),
     )
     return app
 
@@ -59,13 +58,15 @@ def celery_app(broker_url: str) -> Celery:
 class JobQueue:
     """Sends jobs to the workers. One instance for a process, used by up to `threads` at once."""
 
-    def __init__(self, broker_url: str, timeout: float, threads: int = 10) -> None:
+    def __init__(
+        self, broker_url: str, timeout: float, threads: int = 10, timings: Timings = PRODUCTION
+    ) -> None:
         self._app = Celery("fittrack")
         self._app.conf.update(
             _configuration(broker_url),
             broker_connection_timeout=timeout,
             broker_pool_limit=threads,  # nobody waits for another's connection
-            broker_transport_options=_TRANSPORT
+            broker_transport_options=_transport(timings)
             | {
                 "socket_timeout": timeout,
                 "socket_connect_timeout": timeout,

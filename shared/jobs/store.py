@@ -25,6 +25,7 @@ from shared.crypto.secret import Sealable
 from shared.crypto.tokens import new_token, token_hash
 from shared.errors import (
     IdempotencyKeyReusedError,
+    InternalJobError,
     JobLostError,
     JobNotFoundError,
     SealBrokenError,
@@ -36,7 +37,6 @@ from shared.jobs.states import (
     OUTCOME_TYPES,
     TRANSITIONS,
     Failure,
-    JobErrorCode,
     JobKind,
     JobStage,
     JobStatus,
@@ -44,23 +44,10 @@ from shared.jobs.states import (
 )
 from shared.origin import UNKNOWN, Origin
 from shared.redis.connection import redis_errors_translated, script
+from shared.timings import PRODUCTION, Timings
 
 CHANNEL = "fittrack:jobs"
-LEASE_SECONDS = 15
-"""How long a silent worker keeps its job: less than the broker's visibility timeout."""
-
-FORGOTTEN_SECONDS = 30
-"""After how long a message that nobody has is lost: the broker gives a dead worker's back in 20."""
-
-OUTCOME_SECONDS = 120
-"""How long an outcome can be polled at the least."""
-
-PROGRESS_SECONDS = 86_400
-"""How long what Garmin gave waits to be stored, at the least: a day to repair a database in."""
-
 _TYPICAL_SIGN_IN_SECONDS = 5
-_UNSENT_SECONDS = 15
-"""After that, whoever made a job and did not say that its message was sent has died."""
 
 _LOCKS = {JobKind.LOGIN: "alone", JobKind.MFA_COMPLETION: "mark"}
 """What a job does about its account: a login runs alone; a code is checked in any case, but no
@@ -128,10 +115,13 @@ class Claim:
 class JobStore:
     """Every method raises ServiceUnavailableError when Redis does not answer."""
 
-    def __init__(self, redis: Redis, keyring: Keyring, ttl: int) -> None:
+    def __init__(
+        self, redis: Redis, keyring: Keyring, ttl: int, timings: Timings = PRODUCTION
+    ) -> None:
         self._redis = redis
         self._keyring = keyring
         self._ttl = ttl
+        self._timings = timings
         self._create = script(redis, __package__, "job_create")
         self._confirm = script(redis, __package__, "job_confirm")
         self._discard = script(redis, __package__, "job_discard")
@@ -193,7 +183,7 @@ class JobStore:
                 event_outbox.MAX_LENGTH,
                 event_outbox.TTL,
                 now,
-                _UNSENT_SECONDS * 1000,
+                _ms(self._timings.unsent_job),
                 *flat,
             ],
         )
@@ -240,7 +230,7 @@ class JobStore:
         A worker that is killed between taking a message and noting that it has it takes it along.
         One that only waits in a long queue is sent twice: the second finds the job taken or ended.
         """
-        times = (_now_ms(), FORGOTTEN_SECONDS * 1000)
+        times = (_now_ms(), _ms(self._timings.lost_message))
         return bool(self._forgotten(keys=[_job(job_id), _lease(job_id)], args=times))
 
     @redis_errors_translated
@@ -258,7 +248,7 @@ class JobStore:
                 subject = _subject(job_id, expected.decode())
                 outcome = self._open(fields[b"outcome"], Purpose.JOB_OUTCOME, subject, kind)
             except SealBrokenError:  # its key was dropped, or it is another job's
-                status, outcome = JobStatus.FAILED, Failure(code=JobErrorCode.INTERNAL_ERROR)
+                status, outcome = JobStatus.FAILED, Failure.of(InternalJobError())
         return JobView(
             job_id=job_id,
             kind=JobKind(fields[b"kind"].decode()),
@@ -275,7 +265,7 @@ class JobStore:
         """
         answer = self._claim(
             keys=[_job(job_id), _lease(job_id), _input(job_id)],
-            args=[owner, LEASE_SECONDS * 1000, CHANNEL, job_id],
+            args=[owner, _ms(self._timings.lease), CHANNEL, job_id],
         )
         if answer[0] == b"busy":
             raise JobBusyError
@@ -303,8 +293,8 @@ class JobStore:
 
     @redis_errors_translated
     def renew(self, claim: Claim) -> bool:
-        """Keeps the job for another `LEASE_SECONDS`; False if it is no longer the owner's."""
-        lease_ms = LEASE_SECONDS * 1000
+        """Keeps the job for another lease; False if it is no longer the owner's."""
+        lease_ms = _ms(self._timings.lease)
         keys = [_lease(claim.job_id), _job(claim.job_id)]
         return bool(self._renew(keys=keys, args=[claim.owner, lease_ms]))
 
@@ -318,26 +308,26 @@ class JobStore:
         self._apply(claim, JobStatus.RUNNING, {"stage": stage.encode()})
 
     def keep_progress(self, claim: Claim, stage: JobStage, progress: Sealable) -> None:
-        """Seals what has been reached into the job, which now lives until that is stored.
+        """Seal what has been reached into the job. Raises JobLostError.
 
-        For `PROGRESS_SECONDS` from now, that is, or for the usual time to live if that is longer.
+        The job then lives for `Timings.progress_ttl`, or for its usual time to live if longer.
         """
         sealed = self._keyring.seal(progress.reveal(), Purpose.JOB_PROGRESS, claim.subject)
         fields = {"stage": stage.encode(), "progress": sealed}
-        least_ttl = max(PROGRESS_SECONDS, self._ttl)
+        least_ttl = max(self._timings.progress_ttl, self._ttl)
         self._apply(claim, JobStatus.RUNNING, fields, least_ttl)
 
     def end(self, claim: Claim, outcome: Outcome) -> str:
-        """Ends the job and deletes what was sealed for its worker. Raises JobLostError.
+        """End the job and delete what was sealed for its worker; return its result code.
 
-        Its outcome can be polled for `OUTCOME_SECONDS` at the least, and no longer than a new job.
-        Returns in a word how it ended: its status, or the error's code.
+        The outcome can be polled for `Timings.outcome_ttl` at least, and no longer than a new job.
+        The result code is the job's status, or the code of its error. Raises JobLostError.
         """
         sealed = self._keyring.seal(outcome.reveal(), Purpose.JOB_OUTCOME, claim.subject)
         status = next(s for s, kind in OUTCOME_TYPES.items() if isinstance(outcome, kind))
         result = outcome.code if isinstance(outcome, Failure) else status
         event = job_events.ended(claim.job_id, outcome, claim.origin)
-        self._apply(claim, status, {"outcome": sealed}, OUTCOME_SECONDS, result, event)
+        self._apply(claim, status, {"outcome": sealed}, self._timings.outcome_ttl, result, event)
         return str(result)
 
     @redis_errors_translated
@@ -371,6 +361,10 @@ class JobStore:
         if sealed is None:
             return None
         return model.from_revealed(self._keyring.open(sealed, purpose, subject))
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
 
 
 def _now_ms() -> int:

@@ -98,4 +98,4 @@ def _take_over_python() -> None:
 
 def _uncaught(error: BaseException | None) -> None:
     if not isinstance(error, KeyboardInterrupt | SystemExit):
-        _UNCAUGHT.critical("nobody caught an exception", exc_info=error)
+        _UNCAUGHT.critical("uncaught exception", exc_info=error)

@@ -17,7 +17,7 @@ from shared.logs.locations import where
 
 HIDDEN = "***"
 
-TELLTALES = frozenset(
+SENSITIVE_LIBRARIES = frozenset(
     {
         "charset_normalizer",
         "curl_cffi",
@@ -80,10 +80,10 @@ def redact(_: object, __: str, event: EventDict) -> EventDict:
         message = record.msg  # which need not be text, but an exception
     error = _error(event.pop("exc_info", None))
     event.pop("stack_info", None)
-    kept_back = _telltale(record)
+    kept_back = _is_sensitive(record)
     if kept_back:
         event = {name: event[name] for name in _KEPT if name in event}
-        message, args = "said something, which is not shown", ()
+        message, args = "message suppressed", ()
     if record.name == "py.warnings":  # its text can be an exception's
         found = _WARNING.match(str(message))
         message, args = found.group() if found else "a warning", ()
@@ -96,11 +96,11 @@ def redact(_: object, __: str, event: EventDict) -> EventDict:
     return shown
 
 
-def _telltale(record: LogRecord) -> bool:
+def _is_sensitive(record: LogRecord) -> bool:
     names = {record.name.partition(".")[0]}
     if record.name == "root":  # garth's way, here and there
         names.update(Path(record.pathname).parts)
-    return not TELLTALES.isdisjoint(names)
+    return not SENSITIVE_LIBRARIES.isdisjoint(names)
 
 
 def _said(message: object, args: object, error: BaseException | None) -> str:

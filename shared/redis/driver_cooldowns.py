@@ -15,7 +15,7 @@ _FIRST_REST_MS = 3_600_000
 _LONGEST_REST_MS = 86_400_000
 
 
-class DriverRests:
+class DriverCooldowns:
     """Every method raises ServiceUnavailableError when Redis does not answer."""
 
     def __init__(self, redis: Redis) -> None:
@@ -23,7 +23,7 @@ class DriverRests:
         self._refused = script(redis, __package__, "driver_refused")
 
     @redis_errors_translated
-    def refused(self, driver: str, retry_after: int | None) -> None:
+    def start(self, driver: str, retry_after: int | None) -> None:
         """Garmin refused the driver: it rests for `retry_after` seconds, at most a day.
 
         Without it: an hour, then twice as long each time, up to a day.
@@ -33,7 +33,7 @@ class DriverRests:
         self._refused(keys=keys, args=[wait, _FIRST_REST_MS, _LONGEST_REST_MS])
 
     @redis_errors_translated
-    def accepted(self, driver: str) -> None:
+    def reset(self, driver: str) -> None:
         """Garmin answered the driver: the next rest begins small again."""
         self._redis.delete(_level(driver))
 
@@ -43,7 +43,7 @@ class DriverRests:
         left = int(self._redis.pttl(_rest(driver)))
         return math.ceil(left / 1000) if left > 0 else 0
 
-    def shortest(self, drivers: Iterable[str]) -> int:
+    def shortest_remaining(self, drivers: Iterable[str]) -> int:
         """Seconds until one of them may be tried again; 0: one may be tried now."""
         return min(self.remaining(driver) for driver in drivers)
 

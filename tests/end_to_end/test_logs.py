@@ -71,7 +71,7 @@ def test_a_workers_log_holds_no_secret_at_debug_and_says_which_job_it_is_about(
     spoke = {line["logger"].partition(".")[0]: line for line in lines}
     assert {"celery", "kombu", "redis"} <= set(spoke)
     telltale = spoke["urllib3" if driver == "garth" else "garminconnect"]
-    assert telltale["event"] == "said something, which is not shown"
+    assert telltale["event"] == "message suppressed"
     assert telltale["job_id"]
 
 

@@ -1,14 +1,15 @@
 """The drivers, and the simulated Garmin they reach through the environment alone."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import garminconnect.client.sso
 import pytest
 import requests
 from redis import Redis
 
 import shared
+from dev.short import SHORT
 from dev.simulator import Simulator
 from shared.redis.connection import connect
 from tests.worker.ways import WAYS, Way
@@ -36,10 +37,6 @@ def reached_garmin(garmin: Simulator, monkeypatch: pytest.MonkeyPatch) -> Simula
     """The simulated Garmin, which everything in this process takes for the real one."""
     for name, value in garmin.environment.items():
         monkeypatch.setenv(name, value)
-    # The library's own pauses between page and password: 2 to 8 s a sign-in.
-    for flow in ("MOBILE", "WIDGET"):
-        for bound in ("MIN", "MAX"):
-            monkeypatch.setattr(garminconnect.client.sso, f"{flow}_DELAY_{bound}_S", 0.0)
     monkeypatch.setattr("worker.drivers.garth.sso.OAUTH_CONSUMER", {})
     return garmin
 
@@ -49,10 +46,9 @@ def way(
     request: pytest.FixtureRequest,
     reached_garmin: Simulator,
     adapter: GarminAdapter,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Way:
     """One way to sign in; a test with it runs for all of them."""
-    monkeypatch.setattr("worker.drivers.http._ANSWER_SECONDS", 60.0)
+    adapter.timings = replace(SHORT, garmin_answer=60.0)
     return Way(request.param, reached_garmin, adapter)
 
 

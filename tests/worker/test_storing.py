@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
+from dev.short import SHORT
 from shared.accounts.accounts import Accounts
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
@@ -18,7 +19,7 @@ from shared.jobs.challenges import ChallengeStore
 from shared.jobs.states import JobKind, JobStage, JobStatus, Success
 from shared.jobs.store import JobStore, NewJob
 from shared.redis.connection import connect
-from shared.redis.driver_cooldowns import DriverRests
+from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
 from tests.conftest import migrate
 from tests.worker.test_chain import ToldDriver
@@ -61,11 +62,6 @@ def absent() -> Iterator[AbsentDatabase]:
     server.stop()
 
 
-@pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.runner._STORE_PATIENCE", 1.0)
-
-
 @pytest.fixture
 def database_url(tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path}/test.db"
@@ -94,10 +90,11 @@ def runner(
     return SignInRunner(
         jobs=jobs,
         challenges=ChallengeStore(redis, keyring, 600, 3),
-        chain=DriverChain([driver], DriverRests(redis)),
+        chain=DriverChain([driver], DriverCooldowns(redis)),
         accounts=Accounts(Database(url), keyring, 3600),
         failures=RateLimit(redis, LOGIN_PER_ACCOUNT, "5/hour"),
         keeper=LeaseKeeper(jobs),
+        timings=SHORT,
     )
 
 

@@ -122,7 +122,9 @@ class Way:
 
 
 def driver(library: str, adapter: GarminAdapter) -> GarminDriver:
-    return GarthDriver(adapter) if library == GARTH else GarminConnectDriver(adapter)
+    return (
+        GarthDriver(adapter) if library == GARTH else GarminConnectDriver(adapter, adapter.timings)
+    )
 
 
 def next_state(pending: PendingSignIn, error: MfaCodeInvalidError) -> PendingSignIn:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from shared.accounts.accounts import Accounts, StoredSignIn
 from shared.accounts.clients import ClientRepository, ClientView
-from shared.accounts.connections import LinkRepository, LinkView
+from shared.accounts.connections import ConnectionRepository, ConnectionView
 from shared.accounts.sessions import SessionRepository
 from shared.crypto.keyring import Keyring
 from shared.crypto.tokens import new_token
@@ -51,8 +51,8 @@ class Book:
         stored = self.accounts.store(who, garmin_tokens(), uuid.uuid4(), SecretStr(token), origin)
         return stored, token
 
-    def view(self, app: ClientView, user_id: str) -> LinkView:
-        return self.database.run(lambda s: LinkRepository(s).view(app.client_id, user_id))
+    def view(self, app: ClientView, user_id: str) -> ConnectionView:
+        return self.database.run(lambda s: ConnectionRepository(s).view(app.client_id, user_id))
 
     def unlink(self, app: ClientView, user_id: str) -> None:
         origin = origin_of(app, None)

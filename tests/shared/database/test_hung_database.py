@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -11,6 +12,7 @@ from sqlalchemy import text
 from dev.servers import PostgresServer
 from shared.database.engine import Database
 from shared.errors import ServiceUnavailableError
+from shared.timings import PRODUCTION
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +35,9 @@ def signal_all(server: PostgresServer, number: signal.Signals) -> None:
 
 
 def test_a_server_that_stops_answering_is_told_and_used_again_when_it_does(
-    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    server: PostgresServer,
 ) -> None:
-    monkeypatch.setattr("shared.database.postgres._ANSWER_SECONDS", 1.0)
-    database = Database(server.url)
+    database = Database(server.url, replace(PRODUCTION, database_answer=1.0))
     database.ping()
     signal_all(server, signal.SIGSTOP)
     for _ in range(2):
@@ -48,11 +49,8 @@ def test_a_server_that_stops_answering_is_told_and_used_again_when_it_does(
     database.close()
 
 
-def test_a_statement_that_is_only_slow_is_ended_by_the_server(
-    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("shared.database.engine.STATEMENT_SECONDS", 1)
-    database = Database(server.url)
+def test_a_statement_that_is_only_slow_is_ended_by_the_server(server: PostgresServer) -> None:
+    database = Database(server.url, replace(PRODUCTION, database_statement=1))
     with pytest.raises(ServiceUnavailableError):
         database.run(lambda session: session.execute(text("SELECT pg_sleep(60)")))
     assert database.run(lambda session: session.scalar(text("SELECT 1"))) == 1

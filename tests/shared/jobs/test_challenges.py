@@ -16,8 +16,9 @@ from shared.errors import (
     ChallengeNotFoundError,
     ServiceUnavailableError,
 )
-from shared.jobs.challenges import RESERVATION_SECONDS, ChallengeStore, OpenChallenge
+from shared.jobs.challenges import ChallengeStore, OpenChallenge
 from shared.redis.connection import connect
+from shared.timings import PRODUCTION
 from tests.shared.samples import (
     ATTEMPTS,
     CHALLENGE_TTL,
@@ -101,10 +102,10 @@ def test_a_reservation_ends_by_itself(
     challenges: ChallengeStore, challenge_id: SecretStr, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     challenges.reserve(challenge_id, "a")
-    move_time(monkeypatch, RESERVATION_SECONDS - 30)
+    move_time(monkeypatch, PRODUCTION.challenge_reservation - 30)
     with pytest.raises(ChallengeBusyError):
         challenges.reserve(challenge_id, "b")
-    move_time(monkeypatch, RESERVATION_SECONDS + 1)
+    move_time(monkeypatch, PRODUCTION.challenge_reservation + 1)
     assert challenges.reserve(challenge_id, "b").attempts_left == ATTEMPTS
 
 
@@ -112,9 +113,9 @@ def test_reserving_again_prolongs_the_reservation(
     challenges: ChallengeStore, challenge_id: SecretStr, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     challenges.reserve(challenge_id, "a")
-    move_time(monkeypatch, RESERVATION_SECONDS - 30)
+    move_time(monkeypatch, PRODUCTION.challenge_reservation - 30)
     challenges.reserve(challenge_id, "a")
-    move_time(monkeypatch, RESERVATION_SECONDS + 30)
+    move_time(monkeypatch, PRODUCTION.challenge_reservation + 30)
     with pytest.raises(ChallengeBusyError):
         challenges.reserve(challenge_id, "b")
 
@@ -123,7 +124,7 @@ def test_who_lost_its_reservation_changes_nothing_more(
     challenges: ChallengeStore, challenge_id: SecretStr, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     challenges.reserve(challenge_id, "a")
-    move_time(monkeypatch, RESERVATION_SECONDS + 1)
+    move_time(monkeypatch, PRODUCTION.challenge_reservation + 1)
     challenges.reserve(challenge_id, "b")
     challenges.finish(challenge_id, "a")
     assert challenges.release(challenge_id, "a") is None

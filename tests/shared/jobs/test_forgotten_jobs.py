@@ -3,9 +3,10 @@
 import pytest
 from redis import Redis
 
-from shared.jobs.queue import VISIBILITY_TIMEOUT
-from shared.jobs.states import Failure, JobErrorCode, JobKind, JobStage
-from shared.jobs.store import FORGOTTEN_SECONDS, JobStore
+from shared.errors import GarminUnavailableError
+from shared.jobs.states import Failure, JobKind, JobStage
+from shared.jobs.store import JobStore
+from shared.timings import PRODUCTION
 from tests.shared.samples import CREDENTIALS, at_once, garmin_tokens
 
 
@@ -16,7 +17,7 @@ def job_id(jobs: JobStore) -> str:
 
 def let_time_pass(redis: Redis, job_id: str) -> None:
     """As if its message had been sent that long ago."""
-    redis.hincrby(f"fittrack:job:{job_id}", "sent_at", -FORGOTTEN_SECONDS * 1000 - 1)
+    redis.hincrby(f"fittrack:job:{job_id}", "sent_at", -int(PRODUCTION.lost_message * 1000) - 1)
 
 
 def test_a_job_just_sent_is_not_forgotten(jobs: JobStore, job_id: str) -> None:
@@ -56,7 +57,7 @@ def test_a_job_that_waits_for_the_database_is_not_forgotten(
 def test_a_job_that_has_ended_or_is_gone_is_not_forgotten(
     jobs: JobStore, redis: Redis, job_id: str
 ) -> None:
-    jobs.end(jobs.claim(job_id, "a-worker"), Failure(code=JobErrorCode.GARMIN_UNAVAILABLE))
+    jobs.end(jobs.claim(job_id, "a-worker"), Failure.of(GarminUnavailableError()))
     let_time_pass(redis, job_id)
 
     assert not jobs.is_forgotten(job_id)
@@ -64,4 +65,4 @@ def test_a_job_that_has_ended_or_is_gone_is_not_forgotten(
 
 
 def test_the_broker_gives_a_message_back_before_it_counts_as_lost() -> None:
-    assert VISIBILITY_TIMEOUT + 5 < FORGOTTEN_SECONDS
+    assert PRODUCTION.visibility_timeout + 5 < PRODUCTION.lost_message

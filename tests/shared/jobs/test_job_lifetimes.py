@@ -7,13 +7,14 @@ import pytest
 from redis import Redis
 
 from shared.crypto.keyring import Keyring
-from shared.errors import JobNotFoundError
+from shared.errors import JobNotFoundError, TimedOutError
 from shared.garmin.types import GarminTokens
-from shared.jobs.states import Failure, JobErrorCode, JobKind, JobStage, JobStatus
-from shared.jobs.store import OUTCOME_SECONDS, PROGRESS_SECONDS, Claim, JobStore, NewJob
+from shared.jobs.states import Failure, JobKind, JobStage, JobStatus
+from shared.jobs.store import Claim, JobStore, NewJob
+from shared.timings import PRODUCTION
 from tests.shared.samples import CREDENTIALS, JOB_TTL, garmin_tokens
 
-ENDED = Failure(code=JobErrorCode.TIMED_OUT)
+ENDED = Failure.of(TimedOutError())
 DAY = 86_400
 SLACK = 60
 """What may have passed meanwhile, in seconds."""
@@ -43,7 +44,7 @@ def pass_time(redis: Redis, job: NewJob, seconds: int) -> None:
 
 def test_tokens_wait_a_day_for_a_database(jobs: JobStore, redis: Redis) -> None:
     job, _ = holding_tokens(jobs)
-    assert DAY - SLACK < seconds_left(redis, job) <= DAY == PROGRESS_SECONDS
+    assert DAY - SLACK < seconds_left(redis, job) <= DAY == PRODUCTION.progress_ttl
 
 
 def test_a_job_that_holds_tokens_outlives_the_usual_time(jobs: JobStore, redis: Redis) -> None:
@@ -82,7 +83,7 @@ def test_an_outcome_that_was_long_in_coming_can_be_polled_for_the_usual_time(
     pass_time(redis, job, waited)
     jobs.end(claim, ENDED)
     least = min(JOB_TTL, DAY - waited)
-    assert max(least, OUTCOME_SECONDS) - SLACK < seconds_left(redis, job) <= JOB_TTL
+    assert max(least, PRODUCTION.outcome_ttl) - SLACK < seconds_left(redis, job) <= JOB_TTL
 
 
 def test_a_longer_usual_time_is_kept(redis: Redis, keyring: Keyring) -> None:

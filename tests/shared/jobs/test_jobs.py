@@ -13,33 +13,28 @@ from dev.stack import new_key
 from shared.crypto.keyring import Keyring
 from shared.crypto.tokens import token_hash
 from shared.errors import (
+    GarminRateLimitedError,
+    InternalJobError,
     JobLostError,
     JobNotFoundError,
+    MfaCodeInvalidError,
     SealBrokenError,
     ServiceUnavailableError,
 )
 from shared.garmin.types import CodeSubmission, Credentials, GarminTokens
-from shared.jobs.counters import JobTallies
+from shared.jobs.counters import JobCounters
 from shared.jobs.states import (
-    CodeAsked,
+    CodeRequested,
     Failure,
-    JobErrorCode,
     JobKind,
     JobStage,
     JobStatus,
     Outcome,
     Success,
 )
-from shared.jobs.store import (
-    CHANNEL,
-    LEASE_SECONDS,
-    OUTCOME_SECONDS,
-    Claim,
-    JobBusyError,
-    JobStore,
-    NewJob,
-)
+from shared.jobs.store import CHANNEL, Claim, JobBusyError, JobStore, NewJob
 from shared.redis.connection import connect
+from shared.timings import PRODUCTION
 from tests.shared.samples import (
     ACCESS_TOKEN,
     CHALLENGE_ID,
@@ -63,17 +58,17 @@ SUCCESS = Success(
     user_id="7e1d2c3b-4a59-4687-9f0e-1d2c3b4a5968",
     display_name="Anna",
 )
-CODE_ASKED = CodeAsked(
+CODE_ASKED = CodeRequested(
     challenge_id=SecretStr(CHALLENGE_ID),
     mfa_type="email",
     mfa_destination="an*****@example.com",
     expires_at=SOON,
     attempts_left=3,
 )
-WRONG_CODE = Failure(
-    code=JobErrorCode.MFA_CODE_INVALID, challenge_id=SecretStr(CHALLENGE_ID), attempts_left=2
+WRONG_CODE = Failure.of(
+    MfaCodeInvalidError(), challenge_id=SecretStr(CHALLENGE_ID), attempts_left=2
 )
-REFUSED = Failure(code=JobErrorCode.GARMIN_RATE_LIMITED, retry_after=77)
+REFUSED = Failure.of(GarminRateLimitedError(77))
 OUTCOMES: list[Outcome] = [SUCCESS, CODE_ASKED, WRONG_CODE, REFUSED]
 each_outcome = pytest.mark.parametrize("outcome", OUTCOMES, ids=["success", "code", "wrong", "no"])
 
@@ -253,12 +248,12 @@ def test_renewing_gives_the_whole_lease_again(jobs: JobStore, redis: Redis) -> N
     claim = claimed(jobs)
     redis.pexpire(f"fittrack:job:{claim.job_id}:lease", 60)
     assert jobs.renew(claim)
-    assert 1 < seconds_left(redis, claim.job_id, ":lease") <= LEASE_SECONDS
+    assert 1 < seconds_left(redis, claim.job_id, ":lease") <= PRODUCTION.lease
 
 
 def test_a_lease_ends_by_itself(jobs: JobStore, redis: Redis) -> None:
     claim = claimed(jobs)
-    assert 0 < seconds_left(redis, claim.job_id, ":lease") <= LEASE_SECONDS
+    assert 0 < seconds_left(redis, claim.job_id, ":lease") <= PRODUCTION.lease
 
 
 def test_an_ended_jobs_lease_is_not_renewed(jobs: JobStore, redis: Redis) -> None:
@@ -356,7 +351,7 @@ def test_an_outcome_can_be_polled_for_a_while_however_old_the_job(
     redis.expire(f"fittrack:job:{old.job_id}", 3)
     for claim in (old, young):
         jobs.end(claim, SUCCESS)
-    assert seconds_left(redis, old.job_id) > OUTCOME_SECONDS - 60
+    assert seconds_left(redis, old.job_id) > PRODUCTION.outcome_ttl - 60
     assert seconds_left(redis, young.job_id) > JOB_TTL - 60
 
 
@@ -380,7 +375,7 @@ def test_an_outcome_moved_to_another_job_does_not_open(jobs: JobStore, redis: Re
     redis.hset(f"fittrack:job:{other.job_id}", mapping={"outcome": stolen, "status": "succeeded"})
     view = jobs.view(other.job_id, other.poll_token.get_secret_value())
     assert view.status is JobStatus.FAILED
-    assert view.outcome == Failure(code=JobErrorCode.INTERNAL_ERROR)
+    assert view.outcome == Failure.of(InternalJobError())
 
 
 def test_who_writes_another_poll_token_into_a_job_can_not_poll_its_outcome(
@@ -398,7 +393,7 @@ def test_who_writes_another_poll_token_into_a_job_can_not_poll_its_outcome(
 
     jobs.end(jobs.claim(after.job_id, "first"), SUCCESS)
     hijack(after)
-    assert jobs.view(after.job_id, "mine").outcome == Failure(code=JobErrorCode.INTERNAL_ERROR)
+    assert jobs.view(after.job_id, "mine").outcome == Failure.of(InternalJobError())
 
 
 def test_input_moved_to_another_job_does_not_open(jobs: JobStore, redis: Redis) -> None:
@@ -417,7 +412,7 @@ def test_without_the_key_nothing_opens(jobs: JobStore, redis: Redis) -> None:
         stranger.open_input(claim, Credentials)
     jobs.end(claim, SUCCESS)
     view = stranger.view(job.job_id, job.poll_token.get_secret_value())
-    assert view.outcome == Failure(code=JobErrorCode.INTERNAL_ERROR)
+    assert view.outcome == Failure.of(InternalJobError())
 
 
 def play_success(jobs: JobStore, redis: Redis) -> None:
@@ -483,7 +478,7 @@ def test_what_became_of_jobs_is_counted(jobs: JobStore, redis: Redis) -> None:
     job_id = jobs.new_id()
     jobs.create(job_id, JobKind.MFA_COMPLETION, SUBMISSION)
     jobs.end(jobs.claim(job_id, "first"), WRONG_CODE)
-    assert JobTallies(redis).ended() == {
+    assert JobCounters(redis).ended() == {
         ("login", "succeeded"): 2,
         ("login", "mfa_required"): 1,
         ("login", "garmin_rate_limited"): 1,
@@ -496,7 +491,7 @@ def test_a_move_that_was_refused_is_not_counted(jobs: JobStore, redis: Redis) ->
     jobs.end(claim, SUCCESS)
     with pytest.raises(JobLostError):
         jobs.end(claim, REFUSED)
-    assert JobTallies(redis).ended() == {("login", "succeeded"): 1}
+    assert JobCounters(redis).ended() == {("login", "succeeded"): 1}
 
 
 def test_of_many_workers_one_gets_the_job(jobs: JobStore) -> None:
@@ -512,7 +507,7 @@ def test_of_many_endings_one_counts(jobs: JobStore, redis: Redis) -> None:
     claim = claimed(jobs)
     answers = at_once(lambda number: jobs.end(claim, REFUSED if number % 2 else SUCCESS))
     assert sum(isinstance(answer, JobLostError) for answer in answers) == 31
-    assert sum(JobTallies(redis).ended().values()) == 1
+    assert sum(JobCounters(redis).ended().values()) == 1
 
 
 @pytest.fixture
@@ -569,7 +564,7 @@ def test_without_redis_every_method_says_so(keyring: Keyring) -> None:
             lambda: store.claim("1", "first"),
             lambda: store.renew(claim),
             lambda: store.release(claim),
-            lambda: JobTallies(redis).ended(),
+            lambda: JobCounters(redis).ended(),
             *moves(store, claim),
         ]
         for call in calls:

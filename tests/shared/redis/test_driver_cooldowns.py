@@ -7,7 +7,7 @@ from redis import Redis
 
 from shared.errors import ServiceUnavailableError
 from shared.redis.connection import connect
-from shared.redis.driver_cooldowns import DriverRests
+from shared.redis.driver_cooldowns import DriverCooldowns
 from tests.shared.samples import at_once, keys_that_never_expire, nothing_listens
 
 HOUR = 3600
@@ -15,8 +15,8 @@ DAY = 24 * HOUR
 
 
 @pytest.fixture
-def rests(redis: Redis) -> DriverRests:
-    return DriverRests(redis)
+def cooldowns(redis: Redis) -> DriverCooldowns:
+    return DriverCooldowns(redis)
 
 
 def wake(redis: Redis, driver: str = "garth") -> None:
@@ -29,89 +29,95 @@ def about(seconds: int, found: int) -> bool:
     return seconds - 30 <= found <= seconds
 
 
-def test_a_driver_nobody_refused_does_not_rest(rests: DriverRests) -> None:
-    assert rests.remaining("garth") == 0
+def test_a_driver_nobody_refused_does_not_rest(cooldowns: DriverCooldowns) -> None:
+    assert cooldowns.remaining("garth") == 0
 
 
 @pytest.mark.parametrize("seconds", [50, 5 * HOUR, DAY])
-def test_what_garmin_asks_for_is_honoured(rests: DriverRests, seconds: int) -> None:
-    rests.refused("garth", seconds)
-    assert about(seconds, rests.remaining("garth"))
+def test_what_garmin_asks_for_is_honoured(cooldowns: DriverCooldowns, seconds: int) -> None:
+    cooldowns.start("garth", seconds)
+    assert about(seconds, cooldowns.remaining("garth"))
 
 
 @pytest.mark.parametrize("seconds", [DAY + 1, 10 * DAY, 10**12])
-def test_no_rest_is_longer_than_a_day(rests: DriverRests, seconds: int) -> None:
-    rests.refused("garth", seconds)
-    assert about(DAY, rests.remaining("garth"))
+def test_no_rest_is_longer_than_a_day(cooldowns: DriverCooldowns, seconds: int) -> None:
+    cooldowns.start("garth", seconds)
+    assert about(DAY, cooldowns.remaining("garth"))
 
 
 @pytest.mark.parametrize("said", [None, 0, -5])
-def test_without_a_word_from_garmin_it_is_an_hour(rests: DriverRests, said: int | None) -> None:
-    rests.refused("garth", said)
-    assert about(HOUR, rests.remaining("garth"))
+def test_without_a_word_from_garmin_it_is_an_hour(
+    cooldowns: DriverCooldowns, said: int | None
+) -> None:
+    cooldowns.start("garth", said)
+    assert about(HOUR, cooldowns.remaining("garth"))
 
 
 def test_each_refusal_in_a_row_doubles_the_rest_up_to_a_day(
-    rests: DriverRests, redis: Redis
+    cooldowns: DriverCooldowns, redis: Redis
 ) -> None:
     found = []
     for _ in range(14):
-        rests.refused("garth", None)
-        found.append(rests.remaining("garth"))
+        cooldowns.start("garth", None)
+        found.append(cooldowns.remaining("garth"))
         wake(redis)
     expected = [HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, 16 * HOUR, *[DAY] * 9]
     assert all(about(e, f) for e, f in zip(expected, found, strict=True)), found
 
 
-def test_refusals_at_the_same_time_count_once(rests: DriverRests, redis: Redis) -> None:
-    at_once(lambda _: rests.refused("garth", None))
-    assert about(HOUR, rests.remaining("garth"))
+def test_refusals_at_the_same_time_count_once(cooldowns: DriverCooldowns, redis: Redis) -> None:
+    at_once(lambda _: cooldowns.start("garth", None))
+    assert about(HOUR, cooldowns.remaining("garth"))
     wake(redis)
-    rests.refused("garth", None)
-    assert about(2 * HOUR, rests.remaining("garth"))
+    cooldowns.start("garth", None)
+    assert about(2 * HOUR, cooldowns.remaining("garth"))
 
 
-def test_a_driver_that_was_let_in_begins_small_again(rests: DriverRests, redis: Redis) -> None:
+def test_a_driver_that_was_let_in_begins_small_again(
+    cooldowns: DriverCooldowns, redis: Redis
+) -> None:
     for _ in range(3):
-        rests.refused("garth", None)
+        cooldowns.start("garth", None)
         wake(redis)
-    rests.accepted("garth")
-    rests.refused("garth", None)
-    assert about(HOUR, rests.remaining("garth"))
+    cooldowns.reset("garth")
+    cooldowns.start("garth", None)
+    assert about(HOUR, cooldowns.remaining("garth"))
 
 
-def test_being_let_in_does_not_end_a_rest(rests: DriverRests) -> None:
+def test_being_let_in_does_not_end_a_rest(cooldowns: DriverCooldowns) -> None:
     """Somebody's request may have been on its way when another's was refused."""
-    rests.refused("garth", None)
-    rests.accepted("garth")
-    assert rests.remaining("garth") > 0
+    cooldowns.start("garth", None)
+    cooldowns.reset("garth")
+    assert cooldowns.remaining("garth") > 0
 
 
-def test_drivers_rest_each_for_themselves(rests: DriverRests) -> None:
-    rests.refused("garth", 50)
-    assert rests.remaining("garminconnect") == 0
+def test_drivers_rest_each_for_themselves(cooldowns: DriverCooldowns) -> None:
+    cooldowns.start("garth", 50)
+    assert cooldowns.remaining("garminconnect") == 0
 
 
-def test_a_rest_that_is_nearly_over_is_not_yet_over(rests: DriverRests, redis: Redis) -> None:
-    rests.refused("garth", 50)
+def test_a_rest_that_is_nearly_over_is_not_yet_over(
+    cooldowns: DriverCooldowns, redis: Redis
+) -> None:
+    cooldowns.start("garth", 50)
     redis.pexpire("fittrack:rest:garth", 20_400)
-    assert 1 <= rests.remaining("garth") <= 21
+    assert 1 <= cooldowns.remaining("garth") <= 21
 
 
-def test_nothing_of_it_stays_for_ever(rests: DriverRests, redis: Redis) -> None:
-    rests.refused("garth", None)
-    rests.refused("garminconnect", 50)
+def test_nothing_of_it_stays_for_ever(cooldowns: DriverCooldowns, redis: Redis) -> None:
+    cooldowns.start("garth", None)
+    cooldowns.start("garminconnect", 50)
     assert len(list(redis.scan_iter())) == 4
     assert keys_that_never_expire(redis) == []
 
 
 def test_without_redis_every_method_says_so() -> None:
     with connect(f"redis://{nothing_listens()}/0", timeout=5) as redis:
-        rests = DriverRests(redis)
+        cooldowns = DriverCooldowns(redis)
         calls: list[Callable[[], object]] = [
-            lambda: rests.refused("garth", None),
-            lambda: rests.accepted("garth"),
-            lambda: rests.remaining("garth"),
+            lambda: cooldowns.start("garth", None),
+            lambda: cooldowns.reset("garth"),
+            lambda: cooldowns.remaining("garth"),
         ]
         for call in calls:
             with pytest.raises(ServiceUnavailableError):
