@@ -127,7 +127,10 @@ class Stack:
         try:
             if not self._migrated:
                 self.migrate()
-            started = [self.begin_api(), *(self.begin_worker() for _ in range(workers))]
+            # A worker's log says that it is ready: at INFO, even where the setting asks for less.
+            quiet = self.settings.get("FITTRACK_LOG_LEVEL") in ("WARNING", "ERROR")
+            options = ["--loglevel=INFO"] if quiet else []
+            started = [self.begin_api(), *(self.begin_worker(*options) for _ in range(workers))]
             for process in started:
                 process.wait_ready()
         except BaseException:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -29,6 +30,13 @@ from tests.dev.compose import COMPOSE, SECRETS, services
 from tests.end_to_end.client import Client
 
 NEVER = Retry(NoBackoff(), 0)
+
+REDIS_CLI = """
+import os, sys, redis
+[_, _, port, command] = sys.argv
+client = redis.Redis(port=int(port), password=os.environ["REDISCLI_AUTH"])
+print("PONG" if client.execute_command(command) else "")
+"""
 
 
 class PlainProcesses:
@@ -113,6 +121,9 @@ def plain(
     folder = server_folder / "compose"
     (folder / "bin").mkdir(parents=True)
     (folder / "bin" / "redis-server").symlink_to(redis_server())
+    client = folder / "bin" / "redis-cli"  # the wheel has none
+    client.write_text(f"#!{sys.executable}\n{REDIS_CLI}")
+    client.chmod(0o755)
     running_simulator.reset()
     engine = create_engine(postgres_server.url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
