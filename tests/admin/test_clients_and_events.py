@@ -1,7 +1,6 @@
 """`fittrack-auth-admin clients …` and `events`."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -16,16 +15,13 @@ from shared.garmin.types import Credentials
 from shared.origin import Origin
 from shared.redis.connection import connect
 from tests.admin.conftest import Result, Run
-from tests.conftest import migrate
 
 _KEYS = new_key("admin")
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path}/admin.db"
-    migrate(url, tmp_path)
-    return url
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
 
 
 @pytest.fixture
