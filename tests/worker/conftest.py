@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import requests
 from redis import Redis
 
 import shared
@@ -50,11 +49,3 @@ def way(
     """One way to sign in; a test with it runs for all of them."""
     adapter.timings = replace(SHORT, garmin_answer=60.0)
     return Way(request.param, reached_garmin, adapter)
-
-
-@pytest.fixture
-def plain_session(adapter: GarminAdapter) -> Iterator[requests.Session]:
-    """What the adapter does, without a library around it."""
-    with requests.Session() as session:
-        session.mount("http://", adapter)
-        yield session

@@ -4,14 +4,14 @@ import json
 import sys
 
 from shared.garmin.types import PendingSignIn
-from tests.worker.ways import driver
+from tests.worker.ways import ALWAYS, driver
 from worker.drivers.http import GarminAdapter
 
 
 def main() -> None:
     work = json.load(sys.stdin)
     pending = PendingSignIn.from_revealed(work["pending"].encode())
-    signed_in = driver(pending.driver, GarminAdapter()).finish(pending, work["code"])
+    signed_in = driver(pending.driver, GarminAdapter()).finish(pending, work["code"], ALWAYS)
     sys.stdout.write(signed_in.tokens.reveal().decode())
 
 

@@ -36,7 +36,9 @@ from shared.garmin.types import (
 from shared.redis.connection import connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from tests.shared.samples import nothing_listens
+from tests.worker.ways import ALWAYS
 from worker.chain import DriverChain
+from worker.drivers.driver import Permit
 
 HOUR = 3600
 CREDENTIALS = Credentials(username=SecretStr("anna@example.com"), password=SecretStr("secret"))
@@ -51,21 +53,21 @@ class ToldDriver:
     asks: bool = False
     calls: list[str] = field(default_factory=list)
 
-    def sign_in(self, credentials: Credentials) -> SignedIn | CodeRequired:
+    def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
         self._called("sign_in")
         if self.asks:
             return CodeRequired(pending=pending(self.name))
         return SignedIn(tokens=tokens(self.name))
 
-    def finish(self, pending: PendingSignIn, code: str) -> SignedIn:
+    def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
         self._called("finish")
         return SignedIn(tokens=tokens(self.name))
 
-    def identify(self, tokens: GarminTokens) -> GarminIdentity:
+    def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         self._called("identify")
         return GarminIdentity(guid=self.name, display_name=self.name)
 
-    def refresh(self, tokens: GarminTokens) -> GarminTokens:
+    def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
         self._called("refresh")
         return tokens
 
@@ -128,7 +130,7 @@ def about(seconds: int, found: int | None) -> bool:
 def test_the_first_driver_is_the_one(
     chain: DriverChain, first: ToldDriver, second: ToldDriver
 ) -> None:
-    assert signed_in_by(chain.sign_in(CREDENTIALS)) == "garth"
+    assert signed_in_by(chain.sign_in(CREDENTIALS, ALWAYS)) == "garth"
     assert (first.calls, second.calls) == (["sign_in"], [])
 
 
@@ -136,7 +138,7 @@ def test_the_order_is_the_operators(
     first: ToldDriver, second: ToldDriver, cooldowns: DriverCooldowns
 ) -> None:
     chain = DriverChain([second, first], cooldowns)
-    assert signed_in_by(chain.sign_in(CREDENTIALS)) == "garminconnect"
+    assert signed_in_by(chain.sign_in(CREDENTIALS, ALWAYS)) == "garminconnect"
     assert first.calls == []
 
 
@@ -144,7 +146,7 @@ def test_a_refused_client_is_followed_by_the_next_driver(
     chain: DriverChain, first: ToldDriver, second: ToldDriver, cooldowns: DriverCooldowns
 ) -> None:
     first.error = ClientRefusedError(retry_after=500)
-    assert signed_in_by(chain.sign_in(CREDENTIALS)) == "garminconnect"
+    assert signed_in_by(chain.sign_in(CREDENTIALS, ALWAYS)) == "garminconnect"
     assert about(500, cooldowns.remaining("garth"))
     assert cooldowns.remaining("garminconnect") == 0
 
@@ -154,7 +156,7 @@ def test_a_refused_driver_is_not_asked_again_while_it_rests(
 ) -> None:
     first.error = ClientRefusedError()
     for _ in range(3):
-        chain.sign_in(CREDENTIALS)
+        chain.sign_in(CREDENTIALS, ALWAYS)
     assert first.calls == ["sign_in"]
     assert second.calls == ["sign_in"] * 3
 
@@ -163,10 +165,10 @@ def test_a_driver_rests_for_every_worker(
     chain: DriverChain, first: ToldDriver, cooldowns: DriverCooldowns
 ) -> None:
     first.error = ClientRefusedError()
-    chain.sign_in(CREDENTIALS)
+    chain.sign_in(CREDENTIALS, ALWAYS)
     elsewhere = ToldDriver("garth")
     other = DriverChain([elsewhere, ToldDriver("garminconnect")], cooldowns)
-    assert signed_in_by(other.sign_in(CREDENTIALS)) == "garminconnect"
+    assert signed_in_by(other.sign_in(CREDENTIALS, ALWAYS)) == "garminconnect"
     assert elsewhere.calls == []
 
 
@@ -174,10 +176,10 @@ def test_a_driver_that_has_rested_comes_first_again(
     chain: DriverChain, first: ToldDriver, redis: Redis
 ) -> None:
     first.error = ClientRefusedError()
-    chain.sign_in(CREDENTIALS)
+    chain.sign_in(CREDENTIALS, ALWAYS)
     redis.delete("fittrack:rest:garth")
     first.error = None
-    assert signed_in_by(chain.sign_in(CREDENTIALS)) == "garth"
+    assert signed_in_by(chain.sign_in(CREDENTIALS, ALWAYS)) == "garth"
 
 
 def test_a_driver_that_was_let_in_rests_shortly_the_next_time(
@@ -186,7 +188,7 @@ def test_a_driver_that_was_let_in_rests_shortly_the_next_time(
     for error in (ClientRefusedError(), None, ClientRefusedError()):
         first.error = error
         redis.delete("fittrack:rest:garth")
-        chain.sign_in(CREDENTIALS)
+        chain.sign_in(CREDENTIALS, ALWAYS)
     assert about(HOUR, cooldowns.remaining("garth"))
 
 
@@ -212,7 +214,7 @@ def test_a_password_is_not_tried_twice(
 ) -> None:
     first.error = verdict
     with pytest.raises(type(verdict)):
-        chain.sign_in(CREDENTIALS)
+        chain.sign_in(CREDENTIALS, ALWAYS)
     assert second.calls == []
     assert cooldowns.remaining("garth") == 0
 
@@ -221,7 +223,7 @@ def test_a_code_that_is_asked_for_is_an_answer(
     chain: DriverChain, first: ToldDriver, second: ToldDriver
 ) -> None:
     first.asks = True
-    assert isinstance(chain.sign_in(CREDENTIALS), CodeRequired)
+    assert isinstance(chain.sign_in(CREDENTIALS, ALWAYS), CodeRequired)
     assert second.calls == []
 
 
@@ -230,7 +232,7 @@ def test_where_every_driver_is_refused_the_shortest_rest_is_told(
 ) -> None:
     first.error, second.error = ClientRefusedError(700), ClientRefusedError(300)
     with pytest.raises(GarminRateLimitedError) as caught:
-        chain.sign_in(CREDENTIALS)
+        chain.sign_in(CREDENTIALS, ALWAYS)
     assert type(caught.value) is GarminRateLimitedError
     assert about(300, caught.value.retry_after)
 
@@ -241,7 +243,7 @@ def test_where_every_driver_rests_nobody_is_asked(
     cooldowns.start("garth", None)
     cooldowns.start("garminconnect", 7200)
     with pytest.raises(GarminRateLimitedError) as caught:
-        chain.sign_in(CREDENTIALS)
+        chain.sign_in(CREDENTIALS, ALWAYS)
     assert about(HOUR, caught.value.retry_after)
     assert first.calls == second.calls == []
 
@@ -250,7 +252,7 @@ def test_where_every_driver_rests_nobody_is_asked(
 def test_the_driver_that_began_a_sign_in_finishes_it(
     chain: DriverChain, first: ToldDriver, second: ToldDriver, name: str
 ) -> None:
-    assert signed_in_by(chain.finish(pending(name), "123456")) == name
+    assert signed_in_by(chain.finish(pending(name), "123456", ALWAYS)) == name
     assert {d.name: d.calls for d in (first, second) if d.calls} == {name: ["finish"]}
 
 
@@ -258,7 +260,7 @@ def test_a_resting_driver_still_finishes_what_it_began(
     chain: DriverChain, cooldowns: DriverCooldowns
 ) -> None:
     cooldowns.start("garth", None)
-    assert signed_in_by(chain.finish(pending("garth"), "123456")) == "garth"
+    assert signed_in_by(chain.finish(pending("garth"), "123456", ALWAYS)) == "garth"
 
 
 def test_a_refusal_of_a_code_is_not_passed_on_to_another_driver(
@@ -266,7 +268,7 @@ def test_a_refusal_of_a_code_is_not_passed_on_to_another_driver(
 ) -> None:
     first.error = ClientRefusedError(retry_after=500)
     with pytest.raises(GarminRateLimitedError) as caught:
-        chain.finish(pending("garth"), "123456")
+        chain.finish(pending("garth"), "123456", ALWAYS)
     assert type(caught.value) is GarminRateLimitedError
     assert caught.value.__suppress_context__
     assert about(500, caught.value.retry_after)
@@ -290,7 +292,7 @@ def test_a_verdict_on_a_code_is_passed_on_as_it_is(
 ) -> None:
     first.error = verdict
     with pytest.raises(type(verdict)) as caught:
-        chain.finish(pending("garth"), "123456")
+        chain.finish(pending("garth"), "123456", ALWAYS)
     assert caught.value is verdict
     assert cooldowns.remaining("garth") == 0
 
@@ -300,24 +302,24 @@ def test_a_driver_that_was_taken_out_finishes_nothing(
 ) -> None:
     chain = DriverChain([first], cooldowns)
     with pytest.raises(InterruptedSignInError):
-        chain.finish(pending("garminconnect"), "123456")
+        chain.finish(pending("garminconnect"), "123456", ALWAYS)
     with pytest.raises(InterruptedSignInError):
-        chain.identify(tokens("garminconnect"))
+        chain.identify(tokens("garminconnect"), ALWAYS)
 
 
 def test_tokens_are_asked_about_with_their_own_driver(
     chain: DriverChain, first: ToldDriver, second: ToldDriver
 ) -> None:
-    assert chain.identify(tokens("garminconnect")).guid == "garminconnect"
+    assert chain.identify(tokens("garminconnect"), ALWAYS).guid == "garminconnect"
     assert (first.calls, second.calls) == ([], ["identify"])
     second.error = TokensRejectedError()
     with pytest.raises(TokensRejectedError):
-        chain.identify(tokens("garminconnect"))
+        chain.identify(tokens("garminconnect"), ALWAYS)
 
 
 def test_without_redis_no_password_is_sent(first: ToldDriver) -> None:
     with connect(f"redis://{nothing_listens()}/0", timeout=5) as redis:
         chain = DriverChain([first], DriverCooldowns(redis))
         with pytest.raises(ServiceUnavailableError):
-            chain.sign_in(CREDENTIALS)
+            chain.sign_in(CREDENTIALS, ALWAYS)
     assert first.calls == []

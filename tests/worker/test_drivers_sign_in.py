@@ -17,7 +17,7 @@ from shared.errors import (
 from shared.garmin.types import CodeRequired, GarminDomain, SignedIn
 from shared.timings import PRODUCTION
 from tests.logs import captured_logs, parsed
-from tests.worker.ways import GARTH, MOBILE, WIDGET, Way, driver
+from tests.worker.ways import ALWAYS, GARTH, MOBILE, WIDGET, Way, driver
 
 EXCHANGE = "/oauth-service/oauth/exchange/user/2.0"
 PREAUTHORIZED = "/oauth-service/oauth/preauthorized"
@@ -293,10 +293,10 @@ def test_people_who_sign_in_at_once_stay_themselves(way: Way) -> None:
         username = f"{'email' if number % 2 else 'plain'}-{number}@example.com"
         result = way.sign_in(username)
         if isinstance(result, CodeRequired):
-            result = one.finish(result.pending, way.garmin.code(username))
+            result = one.finish(result.pending, way.garmin.code(username), ALWAYS)
         assert isinstance(result, SignedIn)
-        refreshed = one.refresh(result.tokens)
-        return one.identify(refreshed).guid, way.guid(username)
+        refreshed = one.refresh(result.tokens, ALWAYS)
+        return one.identify(refreshed, ALWAYS).guid, way.guid(username)
 
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(sign_in, range(32)))
@@ -310,7 +310,7 @@ def test_both_libraries_at_once_do_not_mix_people(way: Way) -> None:
         username = f"plain-{number}@example.com"
         here = Way((GARTH, MOBILE)[number % 2], way.garmin, way.adapter)
         tokens = here.tokens(username)
-        return both[number % 2].identify(tokens).guid, way.guid(username)
+        return both[number % 2].identify(tokens, ALWAYS).guid, way.guid(username)
 
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(sign_in, range(32)))
@@ -325,7 +325,7 @@ def test_no_log_line_holds_a_secret(way: Way) -> None:
         with pytest.raises(SignInError):
             way.finish(pending, code)
         tokens = way.finish(pending, way.garmin.code(username))
-        way.driver.refresh(tokens)
+        way.refresh(tokens)
         way.refused_sign_in("wrongpassword-kim@example.com", InvalidCredentialsError)
     cookies = [part for part in pending.state.get_secret_value().split('"') if len(part) > 30]
     secrets = {code, *way.secrets, *cookies}

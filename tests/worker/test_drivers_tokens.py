@@ -13,7 +13,7 @@ from shared.errors import (
     TokensRejectedError,
 )
 from shared.garmin.types import GarminTokens
-from tests.worker.ways import GARTH, MOBILE, Way
+from tests.worker.ways import ALWAYS, GARTH, MOBILE, Way
 
 EXCHANGE = "/oauth-service/oauth/exchange/user/2.0"
 DI_TOKEN = "/di-oauth2-service/oauth/token"
@@ -30,7 +30,7 @@ ANNA = "plain-anna@example.com"
 def refused[E: SignInError](way: Way, tokens: GarminTokens, kind: type[E], what: str) -> E:
     """The error of `identify` or `refresh`, which shows nothing of the tokens."""
     way.secrets |= {s for s in strings(json.loads(tokens.data.get_secret_value())) if len(s) > 20}
-    call = way.driver.identify if what == "identify" else way.driver.refresh
+    call = way.identify if what == "identify" else way.refresh
     with pytest.raises(kind) as caught:
         call(tokens)
     return way.checked(caught.value, kind)
@@ -53,7 +53,7 @@ def with_data(tokens: GarminTokens, data: dict[str, object]) -> GarminTokens:
 
 @each_library
 def test_tokens_say_who_it_is(way: Way) -> None:
-    identity = way.driver.identify(way.tokens(ANNA))
+    identity = way.identify(way.tokens(ANNA))
     assert (identity.guid, identity.display_name) == (way.guid(ANNA), "Plain Anna")
 
 
@@ -119,7 +119,7 @@ def test_refreshed_tokens_are_new_and_the_same_persons(way: Way) -> None:
     old = way.tokens(ANNA)
     way.garmin.expire_tokens(ANNA)
     way.configure(access_ttl_s=90_000)
-    new = way.driver.refresh(old)
+    new = way.refresh(old)
     assert (new.driver, new.domain) == (old.driver, old.domain)
     assert way.who(new) == way.guid(ANNA)
     left = new.access_expires_at - datetime.now(UTC)
@@ -130,17 +130,17 @@ def test_refreshed_tokens_are_new_and_the_same_persons(way: Way) -> None:
 @only_garth
 def test_garth_keeps_its_long_lived_token_and_renews_the_other(way: Way) -> None:
     old = way.tokens(ANNA)
-    new = way.driver.refresh(old)
+    new = way.refresh(old)
     assert data_of(new)["oauth1"] == data_of(old)["oauth1"]
     assert data_of(new)["oauth2"] != data_of(old)["oauth2"]
-    assert way.who(way.driver.refresh(old)) == way.guid(ANNA)
+    assert way.who(way.refresh(old)) == way.guid(ANNA)
 
 
 @only_garth
 def test_garth_renews_tokens_that_took_a_code(way: Way) -> None:
     username = "email-bob@example.com"
     old = way.finish(way.pending(username), way.garmin.code(username))
-    new = way.driver.refresh(old)
+    new = way.refresh(old)
     assert way.who(new) == way.guid(username)
     assert new.refresh_expires_at == old.refresh_expires_at
 
@@ -148,11 +148,11 @@ def test_garth_renews_tokens_that_took_a_code(way: Way) -> None:
 @only_garminconnect
 def test_garminconnects_refresh_token_works_once(way: Way) -> None:
     old = way.tokens(ANNA)
-    new = way.driver.refresh(old)
+    new = way.refresh(old)
     assert data_of(new)["di_refresh_token"] != data_of(old)["di_refresh_token"]
     assert data_of(new)["di_token"] != data_of(old)["di_token"]
     refused(way, old, TokensRejectedError, "refresh")
-    assert way.driver.refresh(new)
+    assert way.refresh(new)
 
 
 @only_garminconnect
@@ -193,9 +193,9 @@ def test_a_refresh_that_is_refused_for_now_is_no_verdict_on_the_tokens(way: Way)
     tokens = way.tokens(ANNA)
     way.configure({flow: {"status": 429} for flow in ("oauth2", "di")})
     with pytest.raises(GarminRateLimitedError):
-        way.driver.refresh(tokens)
+        way.refresh(tokens)
     way.configure()
-    assert way.driver.refresh(tokens)
+    assert way.refresh(tokens)
 
 
 @each_library
@@ -227,6 +227,6 @@ def test_a_token_that_does_not_say_how_long_lasts_an_hour(
     tokens = way.tokens(ANNA)
     from worker.drivers import garminconnect
 
-    client = garminconnect._loaded(with_data(tokens, data_of(tokens) | {"di_token": token}))
+    client = garminconnect._loaded(with_data(tokens, data_of(tokens) | {"di_token": token}), ALWAYS)
     left = garminconnect._tokens(client).access_expires_at - datetime.now(UTC)
     assert timedelta(minutes=59) < left <= timedelta(hours=1)

@@ -24,6 +24,7 @@ from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
 from tests.conftest import migrate
 from tests.worker.test_chain import ToldDriver
 from worker.chain import DriverChain
+from worker.drivers.driver import Permit
 from worker.lease import LeaseKeeper
 from worker.runner import SignInRunner, StoringDelayedError
 
@@ -147,11 +148,11 @@ class FillingDriver(ToldDriver):
 
     redis: Redis | None = None
 
-    def sign_in(self, credentials: Credentials) -> SignedIn | CodeRequired:
+    def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
         assert self.redis is not None
         self.redis.config_set("maxmemory", "1")
         threading.Timer(1.0, self.redis.config_set, ("maxmemory", "0")).start()
-        return super().sign_in(credentials)
+        return super().sign_in(credentials, permit)
 
 
 @pytest.mark.parametrize(("asks", "result"), [(False, "succeeded"), (True, "mfa_required")])

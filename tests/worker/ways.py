@@ -11,16 +11,17 @@ from pydantic import SecretStr
 
 from dev.processes import ROOT
 from dev.simulator import PASSWORD, Simulator
-from shared.errors import MfaCodeInvalidError, SignInError
+from shared.errors import FitTrackError, MfaCodeInvalidError, SignInError
 from shared.garmin.types import (
     CodeRequired,
     Credentials,
     GarminDomain,
+    GarminIdentity,
     GarminTokens,
     PendingSignIn,
     SignedIn,
 )
-from worker.drivers.driver import GarminDriver
+from worker.drivers.driver import GarminDriver, Permit
 from worker.drivers.garminconnect import GarminConnectDriver
 from worker.drivers.garth import GarthDriver
 from worker.drivers.http import GarminAdapter
@@ -35,12 +36,29 @@ _SENT_AWAY = {"GCM_IOS_DARK": {"status": 429, "at": ["page"]}}
 
 
 @dataclass
+class FixedPermit:
+    """A job with so many seconds left, or one that may not go on."""
+
+    left: float | None = None
+    error: FitTrackError | None = None
+
+    def check(self) -> float | None:
+        if self.error:
+            raise self.error
+        return self.left
+
+
+ALWAYS = FixedPermit()
+
+
+@dataclass
 class Way:
     """A driver against the simulated Garmin, and what it may never let out."""
 
     name: str
     garmin: Simulator
     adapter: GarminAdapter
+    permit: Permit = field(default_factory=FixedPermit)
     secrets: set[str] = field(default_factory=lambda: {PASSWORD, "ST-"})
 
     def __post_init__(self) -> None:
@@ -69,7 +87,7 @@ class Way:
         credentials = Credentials(
             username=SecretStr(username), password=SecretStr(password), domain=domain
         )
-        return self.driver.sign_in(credentials)
+        return self.driver.sign_in(credentials, self.permit)
 
     def tokens(self, username: str, domain: GarminDomain = GarminDomain.COM) -> GarminTokens:
         """Of an account that needs no code."""
@@ -85,11 +103,17 @@ class Way:
 
     def finish(self, pending: PendingSignIn, code: str) -> GarminTokens:
         self.secrets.add(code)
-        return self.driver.finish(pending, code).tokens
+        return self.driver.finish(pending, code, self.permit).tokens
+
+    def identify(self, tokens: GarminTokens) -> GarminIdentity:
+        return self.driver.identify(tokens, self.permit)
+
+    def refresh(self, tokens: GarminTokens) -> GarminTokens:
+        return self.driver.refresh(tokens, self.permit)
 
     def who(self, tokens: GarminTokens) -> str:
         """The `garminGUID` of whose tokens these are."""
-        return self.driver.identify(tokens).guid
+        return self.identify(tokens).guid
 
     def guid(self, username: str, domain: str = "garmin.com") -> str:
         return str(self.garmin.account(username, domain)["profile"]["garminGUID"])

@@ -35,6 +35,7 @@ from shared.garmin.types import (
 )
 from worker.drivers.answers import Answer, identity, mfa_type
 from worker.drivers.cookies import dump_cookies, load_cookies
+from worker.drivers.driver import Permit
 from worker.drivers.http import GarminAdapter
 
 
@@ -73,9 +74,9 @@ class GarthDriver:
         self._adapter = adapter
         self._consumer_lock = threading.Lock()
 
-    def sign_in(self, credentials: Credentials) -> SignedIn | CodeRequired:
-        self._fetch_consumer()
-        client = self._client(credentials.domain)
+    def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
+        self._fetch_consumer(permit)
+        client = self._client(credentials.domain, permit)
         with _translated(client, Answer.sign_in_error):
             result = sso.login(
                 credentials.username.get_secret_value(),
@@ -88,10 +89,10 @@ class GarthDriver:
                 return CodeRequired(pending=_pending(client, result[1]))
         return SignedIn(tokens=_tokens(*result))
 
-    def finish(self, pending: PendingSignIn, code: str) -> SignedIn:
-        self._fetch_consumer()
+    def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
+        self._fetch_consumer(permit)
         state = json.loads(pending.state.get_secret_value())
-        client = self._client(pending.domain)
+        client = self._client(pending.domain, permit)
         client.sess.cookies = load_cookies(state["cookies"])
         resumed = {k: state[k] for k in ("login_params", "mfa_method")} | {"client": client}
         try:
@@ -101,42 +102,46 @@ class GarthDriver:
             raise MfaCodeInvalidError(state=_state(client, state)) from None
         return SignedIn(tokens=_tokens(*tokens))
 
-    def identify(self, tokens: GarminTokens) -> GarminIdentity:
-        client = self._client(tokens.domain, _load(tokens))
+    def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
+        client = self._client(tokens.domain, permit, _load(tokens))
         with _translated(client, _profile_error):
             profile = client.connectapi("/userprofile-service/socialProfile")
         return identity(profile)
 
-    def refresh(self, tokens: GarminTokens) -> GarminTokens:
-        self._fetch_consumer()
+    def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
+        self._fetch_consumer(permit)
         oauth1, _ = _load(tokens)
-        client = self._client(tokens.domain)
+        client = self._client(tokens.domain, permit)
         with _translated(client, _profile_error):
             fresh = sso.exchange(oauth1, client)
         return _tokens(oauth1, fresh)
 
     def _client(
-        self, domain: GarminDomain, tokens: tuple[OAuth1Token, OAuth2Token] | None = None
+        self,
+        domain: GarminDomain,
+        permit: Permit,
+        tokens: tuple[OAuth1Token, OAuth2Token] | None = None,
     ) -> "_Client":
         client = _Client(domain=str(domain), telemetry_enabled=False)
         if tokens:
             client.configure(oauth1_token=tokens[0], oauth2_token=tokens[1])
-        client.sess.mount("https://", self._adapter)  # after configure, which mounts its own
+        # After configure, which mounts an adapter of its own.
+        client.sess.mount("https://", self._adapter.permitted(permit))
         return client
 
-    def _fetch_consumer(self) -> None:
-        """Garmin's OAuth consumer, once a process. Raises GarminUnavailableError."""
+    def _fetch_consumer(self, permit: Permit) -> None:
+        """Fetch Garmin's OAuth consumer, once a process. Raises GarminUnavailableError."""
         with self._consumer_lock:
             for _ in range(_CONSUMER_TRIES):
                 if sso.OAUTH_CONSUMER:
                     return
-                sso.OAUTH_CONSUMER = self._try_consumer()
+                sso.OAUTH_CONSUMER = self._try_consumer(permit)
             if not sso.OAUTH_CONSUMER:
                 raise GarminUnavailableError
 
-    def _try_consumer(self) -> dict[str, str]:
+    def _try_consumer(self, permit: Permit) -> dict[str, str]:
         with requests.Session() as session:
-            session.mount("https://", self._adapter)
+            session.mount("https://", self._adapter.permitted(permit))
             try:
                 consumer = session.get(sso.OAUTH_CONSUMER_URL).json()
                 return {k: consumer[k] for k in ("consumer_key", "consumer_secret")}

@@ -12,11 +12,11 @@ from typing import Any
 
 import requests
 from requests import PreparedRequest, Response
-from requests.adapters import HTTPAdapter, Retry
+from requests.adapters import BaseAdapter, HTTPAdapter, Retry
 from urllib3.exceptions import HTTPError
 
 from shared.timings import PRODUCTION, Timings
-from worker.lease import checkpoint
+from worker.drivers.driver import Permit
 
 _LARGEST_BODY = 4 * 1024 * 1024
 _POOL = 512
@@ -25,7 +25,7 @@ _REPEATS = 2
 
 
 class GarminAdapter(HTTPAdapter):
-    """Safe to share between sessions and threads: cookies live in the sessions."""
+    """The pool. Safe to share between sessions and threads: cookies live in the sessions."""
 
     def __init__(self, timings: Timings = PRODUCTION) -> None:
         self.timings = timings
@@ -33,6 +33,19 @@ class GarminAdapter(HTTPAdapter):
             total=None, connect=2, read=0, redirect=0, status=0, other=0, backoff_factor=0.2
         )
         super().__init__(max_retries=never_sent, pool_connections=16, pool_maxsize=_POOL)
+
+    def permitted(self, permit: Permit) -> "PermittedAdapter":
+        """Return an adapter for the sessions of one job."""
+        return PermittedAdapter(self, permit)
+
+
+class PermittedAdapter(BaseAdapter):
+    """Send requests through the pool while the permit allows it."""
+
+    def __init__(self, pool: GarminAdapter, permit: Permit) -> None:
+        super().__init__()
+        self._pool = pool
+        self._permit = permit
 
     def send(
         self,
@@ -43,7 +56,7 @@ class GarminAdapter(HTTPAdapter):
         cert: Any = None,  # noqa: ANN401
         proxies: Mapping[str, str] | None = None,
     ) -> Response:
-        """Sends, and reads the whole answer. Raises also TimedOutError and JobLostError."""
+        """Send, and read the whole answer. Raises also TimedOutError and JobLostError."""
         repeats = _REPEATS if request.url and _REPEATABLE in request.url else 0
         for repeat in range(repeats + 1):
             try:
@@ -57,6 +70,9 @@ class GarminAdapter(HTTPAdapter):
             time.sleep(0.5 * (repeat + 1))
         raise AssertionError
 
+    def close(self) -> None:
+        """Leave the pool open: other jobs use it."""
+
     def _send_once(
         self,
         request: PreparedRequest,
@@ -64,14 +80,14 @@ class GarminAdapter(HTTPAdapter):
         cert: Any,  # noqa: ANN401
         proxies: Mapping[str, str] | None,
     ) -> Response:
-        left = checkpoint()
-        longest = self.timings.garmin_answer
-        seconds = longest if left is None else min(longest, left)
+        timings = self._pool.timings
+        left = self._permit.check()
+        seconds = timings.garmin_answer if left is None else min(timings.garmin_answer, left)
         ends_at = time.monotonic() + seconds
-        response = super().send(
+        response = self._pool.send(
             request,
             stream=True,
-            timeout=(min(self.timings.garmin_connect, seconds), seconds),
+            timeout=(min(timings.garmin_connect, seconds), seconds),
             verify=verify,
             cert=cert,
             proxies=proxies,

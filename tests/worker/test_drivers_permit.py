@@ -1,45 +1,28 @@
 """A job that may not go on sends nothing more to Garmin, at whatever request that turns out."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 
 import pytest
 
 from shared.errors import FitTrackError, JobLostError, TimedOutError
-from shared.jobs.states import JobKind
-from shared.jobs.store import Claim
-from tests.worker.ways import WIDGET, Way
-from worker import lease
-from worker.lease import Lease
+from tests.worker.ways import ALWAYS, WIDGET, FixedPermit, Way
 
 both_ends = pytest.mark.parametrize("kind", [JobLostError, TimedOutError])
 
 
-@dataclass(eq=False)
-class ShortLease(Lease):
-    """May go on so many times, and then no more."""
+@dataclass
+class LimitedPermit:
+    """Allows so many requests, and then no more."""
 
-    times: int = 0
-    kind: type[FitTrackError] = JobLostError
+    requests: int
+    kind: type[FitTrackError]
 
     def check(self) -> float | None:
-        self.times -= 1
-        if self.times < 0:
+        self.requests -= 1
+        if self.requests < 0:
             raise self.kind
         return 60.0
-
-
-@contextmanager
-def job(times: int, kind: type[FitTrackError]) -> Iterator[None]:
-    claim = Claim("1", "first", JobKind.LOGIN, 1, None, None)
-    short = ShortLease(claim, lambda: None, None, 0, times=times, kind=kind)
-    token = lease._current.set(short)
-    try:
-        yield
-    finally:
-        lease._current.reset(token)
 
 
 def start_anew(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,46 +35,48 @@ def start_anew(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_sign_in_that_may_not_go_on_stops(
     way: Way, kind: type[FitTrackError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for times in count():
+    for allowed in count():
         start_anew(way, monkeypatch)
+        way.permit = LimitedPermit(allowed, kind)
         try:
-            with job(times, kind):
-                way.tokens("plain-anna@example.com")
+            way.tokens("plain-anna@example.com")
         except kind:
-            assert way.garmin.count("requests") == times
+            assert way.garmin.count("requests") == allowed
         else:
             break
-    assert times >= 3
-    assert way.garmin.count("requests") == times
+    assert allowed >= 3
+    assert way.garmin.count("requests") == allowed
 
 
 @both_ends
 def test_a_code_check_that_may_not_go_on_stops(
     way: Way, kind: type[FitTrackError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for times in count():
+    for allowed in count():
         start_anew(way, monkeypatch)
+        way.permit = ALWAYS
         pending = way.pending("app-bob@example.com")
         code = way.garmin.code("app-bob@example.com")
         before = way.garmin.count("requests")
         monkeypatch.setattr("worker.drivers.garth.sso.OAUTH_CONSUMER", {})
-        redirects = way.name == WIDGET and times > 0  # curl follows one by itself
+        redirects = way.name == WIDGET and allowed > 0  # curl follows one by itself
+        way.permit = LimitedPermit(allowed, kind)
         try:
-            with job(times, kind):
-                way.finish(pending, code)
+            way.finish(pending, code)
         except kind:
-            assert way.garmin.count("requests") - before == times + redirects
+            assert way.garmin.count("requests") - before == allowed + redirects
         else:
             break
-    assert times >= 2
-    assert way.garmin.count("requests") - before == times + redirects
+    assert allowed >= 2
+    assert way.garmin.count("requests") - before == allowed + redirects
 
 
 @both_ends
 def test_a_refresh_that_may_not_go_on_stops(way: Way, kind: type[FitTrackError]) -> None:
     tokens = way.tokens("plain-anna@example.com")
     before = way.garmin.count("requests")
-    for call in (way.driver.refresh, way.driver.identify):
-        with job(0, kind), pytest.raises(kind):
+    way.permit = FixedPermit(error=kind())
+    for call in (way.refresh, way.identify):
+        with pytest.raises(kind):
             call(tokens)
     assert way.garmin.count("requests") == before
