@@ -26,7 +26,7 @@ def redis(redis_url: str) -> Iterator[Redis]:
 
 @pytest.fixture
 def adapter() -> Iterator[GarminAdapter]:
-    adapter = GarminAdapter()
+    adapter = GarminAdapter(SHORT)
     yield adapter
     adapter.close()
 
@@ -46,6 +46,6 @@ def way(
     reached_garmin: Simulator,
     adapter: GarminAdapter,
 ) -> Way:
-    """One way to sign in; a test with it runs for all of them."""
+    """Run the test for each way to sign in."""
     adapter.timings = replace(SHORT, garmin_answer=60.0)
     return Way(request.param, reached_garmin, adapter)

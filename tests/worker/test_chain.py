@@ -45,7 +45,7 @@ CREDENTIALS = Credentials(username=SecretStr("anna@example.com"), password=Secre
 
 
 @dataclass
-class ToldDriver:
+class ScriptedDriver:
     """Does what it is told: an error to raise, or a code to ask for."""
 
     name: str
@@ -104,17 +104,17 @@ def cooldowns(redis: Redis) -> DriverCooldowns:
 
 
 @pytest.fixture
-def first() -> ToldDriver:
-    return ToldDriver("garth")
+def first() -> ScriptedDriver:
+    return ScriptedDriver("garth")
 
 
 @pytest.fixture
-def second() -> ToldDriver:
-    return ToldDriver("garminconnect")
+def second() -> ScriptedDriver:
+    return ScriptedDriver("garminconnect")
 
 
 @pytest.fixture
-def chain(first: ToldDriver, second: ToldDriver, cooldowns: DriverCooldowns) -> DriverChain:
+def chain(first: ScriptedDriver, second: ScriptedDriver, cooldowns: DriverCooldowns) -> DriverChain:
     return DriverChain([first, second], cooldowns)
 
 
@@ -128,14 +128,14 @@ def about(seconds: int, found: int | None) -> bool:
 
 
 def test_the_first_driver_is_the_one(
-    chain: DriverChain, first: ToldDriver, second: ToldDriver
+    chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver
 ) -> None:
     assert signed_in_by(chain.sign_in(CREDENTIALS, ALWAYS)) == "garth"
     assert (first.calls, second.calls) == (["sign_in"], [])
 
 
 def test_the_order_is_the_operators(
-    first: ToldDriver, second: ToldDriver, cooldowns: DriverCooldowns
+    first: ScriptedDriver, second: ScriptedDriver, cooldowns: DriverCooldowns
 ) -> None:
     chain = DriverChain([second, first], cooldowns)
     assert signed_in_by(chain.sign_in(CREDENTIALS, ALWAYS)) == "garminconnect"
@@ -143,7 +143,7 @@ def test_the_order_is_the_operators(
 
 
 def test_a_refused_client_is_followed_by_the_next_driver(
-    chain: DriverChain, first: ToldDriver, second: ToldDriver, cooldowns: DriverCooldowns
+    chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver, cooldowns: DriverCooldowns
 ) -> None:
     first.error = ClientRefusedError(retry_after=500)
     assert signed_in_by(chain.sign_in(CREDENTIALS, ALWAYS)) == "garminconnect"
@@ -152,7 +152,7 @@ def test_a_refused_client_is_followed_by_the_next_driver(
 
 
 def test_a_refused_driver_is_not_asked_again_while_it_rests(
-    chain: DriverChain, first: ToldDriver, second: ToldDriver
+    chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver
 ) -> None:
     first.error = ClientRefusedError()
     for _ in range(3):
@@ -162,18 +162,18 @@ def test_a_refused_driver_is_not_asked_again_while_it_rests(
 
 
 def test_a_driver_rests_for_every_worker(
-    chain: DriverChain, first: ToldDriver, cooldowns: DriverCooldowns
+    chain: DriverChain, first: ScriptedDriver, cooldowns: DriverCooldowns
 ) -> None:
     first.error = ClientRefusedError()
     chain.sign_in(CREDENTIALS, ALWAYS)
-    elsewhere = ToldDriver("garth")
-    other = DriverChain([elsewhere, ToldDriver("garminconnect")], cooldowns)
+    elsewhere = ScriptedDriver("garth")
+    other = DriverChain([elsewhere, ScriptedDriver("garminconnect")], cooldowns)
     assert signed_in_by(other.sign_in(CREDENTIALS, ALWAYS)) == "garminconnect"
     assert elsewhere.calls == []
 
 
 def test_a_driver_that_has_rested_comes_first_again(
-    chain: DriverChain, first: ToldDriver, redis: Redis
+    chain: DriverChain, first: ScriptedDriver, redis: Redis
 ) -> None:
     first.error = ClientRefusedError()
     chain.sign_in(CREDENTIALS, ALWAYS)
@@ -183,7 +183,7 @@ def test_a_driver_that_has_rested_comes_first_again(
 
 
 def test_a_driver_that_was_let_in_rests_shortly_the_next_time(
-    chain: DriverChain, first: ToldDriver, redis: Redis, cooldowns: DriverCooldowns
+    chain: DriverChain, first: ScriptedDriver, redis: Redis, cooldowns: DriverCooldowns
 ) -> None:
     for error in (ClientRefusedError(), None, ClientRefusedError()):
         first.error = error
@@ -207,8 +207,8 @@ def test_a_driver_that_was_let_in_rests_shortly_the_next_time(
 )
 def test_a_password_is_not_tried_twice(
     chain: DriverChain,
-    first: ToldDriver,
-    second: ToldDriver,
+    first: ScriptedDriver,
+    second: ScriptedDriver,
     verdict: FitTrackError,
     cooldowns: DriverCooldowns,
 ) -> None:
@@ -220,7 +220,7 @@ def test_a_password_is_not_tried_twice(
 
 
 def test_a_code_that_is_asked_for_is_an_answer(
-    chain: DriverChain, first: ToldDriver, second: ToldDriver
+    chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver
 ) -> None:
     first.asks = True
     assert isinstance(chain.sign_in(CREDENTIALS, ALWAYS), CodeRequired)
@@ -228,7 +228,7 @@ def test_a_code_that_is_asked_for_is_an_answer(
 
 
 def test_where_every_driver_is_refused_the_shortest_rest_is_told(
-    chain: DriverChain, first: ToldDriver, second: ToldDriver
+    chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver
 ) -> None:
     first.error, second.error = ClientRefusedError(700), ClientRefusedError(300)
     with pytest.raises(GarminRateLimitedError) as caught:
@@ -238,7 +238,7 @@ def test_where_every_driver_is_refused_the_shortest_rest_is_told(
 
 
 def test_where_every_driver_rests_nobody_is_asked(
-    chain: DriverChain, first: ToldDriver, second: ToldDriver, cooldowns: DriverCooldowns
+    chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver, cooldowns: DriverCooldowns
 ) -> None:
     cooldowns.start("garth", None)
     cooldowns.start("garminconnect", 7200)
@@ -250,7 +250,7 @@ def test_where_every_driver_rests_nobody_is_asked(
 
 @pytest.mark.parametrize("name", ["garth", "garminconnect"])
 def test_the_driver_that_began_a_sign_in_finishes_it(
-    chain: DriverChain, first: ToldDriver, second: ToldDriver, name: str
+    chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver, name: str
 ) -> None:
     assert signed_in_by(chain.finish(pending(name), "123456", ALWAYS)) == name
     assert {d.name: d.calls for d in (first, second) if d.calls} == {name: ["finish"]}
@@ -264,7 +264,7 @@ def test_a_resting_driver_still_finishes_what_it_began(
 
 
 def test_a_refusal_of_a_code_is_not_passed_on_to_another_driver(
-    chain: DriverChain, first: ToldDriver, second: ToldDriver, cooldowns: DriverCooldowns
+    chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver, cooldowns: DriverCooldowns
 ) -> None:
     first.error = ClientRefusedError(retry_after=500)
     with pytest.raises(GarminRateLimitedError) as caught:
@@ -288,7 +288,7 @@ def test_a_refusal_of_a_code_is_not_passed_on_to_another_driver(
     ids=lambda verdict: type(verdict).__name__,
 )
 def test_a_verdict_on_a_code_is_passed_on_as_it_is(
-    chain: DriverChain, first: ToldDriver, cooldowns: DriverCooldowns, verdict: FitTrackError
+    chain: DriverChain, first: ScriptedDriver, cooldowns: DriverCooldowns, verdict: FitTrackError
 ) -> None:
     first.error = verdict
     with pytest.raises(type(verdict)) as caught:
@@ -298,7 +298,7 @@ def test_a_verdict_on_a_code_is_passed_on_as_it_is(
 
 
 def test_a_driver_that_was_taken_out_finishes_nothing(
-    first: ToldDriver, cooldowns: DriverCooldowns
+    first: ScriptedDriver, cooldowns: DriverCooldowns
 ) -> None:
     chain = DriverChain([first], cooldowns)
     with pytest.raises(InterruptedSignInError):
@@ -308,7 +308,7 @@ def test_a_driver_that_was_taken_out_finishes_nothing(
 
 
 def test_tokens_are_asked_about_with_their_own_driver(
-    chain: DriverChain, first: ToldDriver, second: ToldDriver
+    chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver
 ) -> None:
     assert chain.identify(tokens("garminconnect"), ALWAYS).guid == "garminconnect"
     assert (first.calls, second.calls) == ([], ["identify"])
@@ -317,7 +317,7 @@ def test_tokens_are_asked_about_with_their_own_driver(
         chain.identify(tokens("garminconnect"), ALWAYS)
 
 
-def test_without_redis_no_password_is_sent(first: ToldDriver) -> None:
+def test_without_redis_no_password_is_sent(first: ScriptedDriver) -> None:
     with connect(f"redis://{nothing_listens()}/0", timeout=5) as redis:
         chain = DriverChain([first], DriverCooldowns(redis))
         with pytest.raises(ServiceUnavailableError):

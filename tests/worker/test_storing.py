@@ -22,7 +22,7 @@ from shared.redis.connection import connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
 from tests.conftest import migrate
-from tests.worker.test_chain import ToldDriver
+from tests.worker.test_chain import ScriptedDriver
 from worker.chain import DriverChain
 from worker.drivers.driver import Permit
 from worker.lease import LeaseKeeper
@@ -71,8 +71,8 @@ def database_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def driver() -> ToldDriver:
-    return ToldDriver("garth")
+def driver() -> ScriptedDriver:
+    return ScriptedDriver("garth")
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def job(jobs: JobStore) -> NewJob:
 
 
 def runner(
-    redis: Redis, keyring: Keyring, jobs: JobStore, driver: ToldDriver, url: str
+    redis: Redis, keyring: Keyring, jobs: JobStore, driver: ScriptedDriver, url: str
 ) -> SignInRunner:
     return SignInRunner(
         jobs=jobs,
@@ -101,7 +101,7 @@ def runner(
 
 @pytest.fixture
 def without_database(
-    redis: Redis, keyring: Keyring, jobs: JobStore, driver: ToldDriver, absent: AbsentDatabase
+    redis: Redis, keyring: Keyring, jobs: JobStore, driver: ScriptedDriver, absent: AbsentDatabase
 ) -> SignInRunner:
     return runner(redis, keyring, jobs, driver, absent.url)
 
@@ -126,7 +126,7 @@ def test_a_later_run_stores_what_an_earlier_one_was_given(
     jobs: JobStore,
     redis: Redis,
     keyring: Keyring,
-    driver: ToldDriver,
+    driver: ScriptedDriver,
     database_url: str,
 ) -> None:
     token = job.poll_token.get_secret_value()
@@ -143,7 +143,7 @@ def test_a_later_run_stores_what_an_earlier_one_was_given(
 
 
 @dataclass
-class FillingDriver(ToldDriver):
+class FillingDriver(ScriptedDriver):
     """Redis has no memory left when Garmin answers, and for a second more."""
 
     redis: Redis | None = None

@@ -8,11 +8,19 @@ sign-in.
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import requests
 from requests import PreparedRequest, Response
 from requests.adapters import BaseAdapter, HTTPAdapter, Retry
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_attempt,
+    wait_incrementing,
+)
 from urllib3.exceptions import HTTPError
 
 from shared.timings import PRODUCTION, Timings
@@ -21,7 +29,6 @@ from worker.drivers.driver import Permit
 _LARGEST_BODY = 4 * 1024 * 1024
 _POOL = 512
 _REPEATABLE = "/oauth-service/oauth/exchange/user/2.0"
-_REPEATS = 2
 
 
 class GarminAdapter(HTTPAdapter):
@@ -57,18 +64,10 @@ class PermittedAdapter(BaseAdapter):
         proxies: Mapping[str, str] | None = None,
     ) -> Response:
         """Send, and read the whole answer. Raises also TimedOutError and JobLostError."""
-        repeats = _REPEATS if request.url and _REPEATABLE in request.url else 0
-        for repeat in range(repeats + 1):
-            try:
-                response = self._send_once(request, verify, cert, proxies)
-            except requests.ConnectionError:
-                if repeat == repeats:
-                    raise
-            else:
-                if response.status_code < 500 or repeat == repeats:
-                    return response
-            time.sleep(0.5 * (repeat + 1))
-        raise AssertionError
+        once = partial(self._send_once, request, verify, cert, proxies)
+        if _REPEATABLE not in (request.url or ""):
+            return once()
+        return _exchange_retries(self._pool.timings.garmin_retry)(once)
 
     def close(self) -> None:
         """Leave the pool open: other jobs use it."""
@@ -97,6 +96,17 @@ class PermittedAdapter(BaseAdapter):
         response._content = _read(response, ends_at)
         response._content_consumed = True  # type: ignore[attr-defined]
         return response
+
+
+def _exchange_retries(pause: float) -> Retrying:
+    """Repeat what got no answer or a 5xx, at most twice, then take what there is."""
+    return Retrying(
+        stop=stop_after_attempt(3),
+        wait=wait_incrementing(pause, pause),
+        retry=retry_if_exception_type(requests.ConnectionError)
+        | retry_if_result(lambda response: response.status_code >= 500),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+    )
 
 
 def _read(response: Response, ends_at: float) -> bytes:
