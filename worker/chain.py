@@ -54,7 +54,7 @@ class DriverChain:
         return self._driver(tokens.driver).identify(tokens, permit)
 
     def _driver(self, name: str) -> GarminDriver:
-        """Raises InterruptedSignInError if the operator has taken the driver out meanwhile."""
+        """Raise InterruptedSignInError if the operator has removed the driver meanwhile."""
         if name not in self._drivers:
             raise InterruptedSignInError
         return self._drivers[name]

@@ -11,7 +11,7 @@ import shared
 from dev.short import SHORT
 from dev.simulator import Simulator
 from shared.redis.connection import connect
-from tests.worker.ways import WAYS, Way
+from tests.worker.ways import WAYS, OtherProcess, Way
 from worker.drivers.http import GarminAdapter
 
 
@@ -49,3 +49,11 @@ def way(
     """Run the test for each way to sign in."""
     adapter.timings = replace(SHORT, garmin_answer=60.0)
     return Way(request.param, reached_garmin, adapter)
+
+
+@pytest.fixture(scope="session")
+def other_process(running_simulator: Simulator) -> Iterator[OtherProcess]:
+    """Takes over what this process began."""
+    process = OtherProcess(running_simulator.environment)
+    yield process
+    process.stop()

@@ -15,7 +15,7 @@ from shared.errors import (
     SignInExpiredError,
 )
 from shared.timings import PRODUCTION
-from tests.worker.ways import GARTH, MOBILE, WIDGET, Way, finish_elsewhere, next_state
+from tests.worker.ways import GARTH, MOBILE, WIDGET, OtherProcess, Way, next_state
 
 CODE_PATHS = {
     GARTH: "/mobile/api/mfa/verifyCode",
@@ -28,21 +28,23 @@ only_widget = pytest.mark.parametrize("way", [WIDGET], indirect=True)
 
 
 @pytest.mark.parametrize("method", ["email", "sms", "app"])
-def test_a_process_that_has_never_seen_the_sign_in_finishes_it(way: Way, method: str) -> None:
+def test_a_process_that_has_never_seen_the_sign_in_finishes_it(
+    way: Way, method: str, other_process: OtherProcess
+) -> None:
     username = f"{method}-bob@example.com"
     pending = way.pending(username)
-    tokens = finish_elsewhere(pending, way.garmin.code(username))
+    tokens = other_process.finish(pending, way.garmin.code(username))
     assert tokens.driver == way.driver_name
     assert way.who(tokens) == way.guid(username)
     assert way.posts(username) == way.code_checks(username) == 1
 
 
-def test_a_wrong_code_keeps_the_sign_in_open(way: Way) -> None:
+def test_a_wrong_code_keeps_the_sign_in_open(way: Way, other_process: OtherProcess) -> None:
     username = "email-carl@example.com"
     pending = way.pending(username)
     error = way.refused_code(pending, "000000x", MfaCodeInvalidError)
     assert way.code_checks(username) == 1
-    tokens = finish_elsewhere(next_state(pending, error), way.garmin.code(username))
+    tokens = other_process.finish(next_state(pending, error), way.garmin.code(username))
     assert way.who(tokens) == way.guid(username)
     assert way.code_checks(username) == 2
 

@@ -1,8 +1,10 @@
-"""The ways to sign in that one contract holds for: each library, and garminconnect's HTML flow."""
+"""The ways to sign in, which all keep one contract: each library, and garminconnect's HTML flow."""
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from traceback import format_exception
 
@@ -158,17 +160,27 @@ def next_state(pending: PendingSignIn, error: MfaCodeInvalidError) -> PendingSig
     return pending.model_copy(update={"state": SecretStr(error.state)})
 
 
-def finish_elsewhere(pending: PendingSignIn, code: str) -> GarminTokens:
-    """`finish` in a process that has never seen the sign-in."""
-    work = json.dumps({"pending": pending.reveal().decode(), "code": code})
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.worker.fresh_process"],
-        cwd=ROOT,
-        input=work,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return GarminTokens.from_revealed(ended.stdout.encode())
+class OtherProcess:
+    """Finishes sign-ins that it has not begun."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.worker.fresh_process"],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def finish(self, pending: PendingSignIn, code: str) -> GarminTokens:
+        assert self._process.stdin
+        assert self._process.stdout
+        work = json.dumps({"pending": pending.reveal().decode(), "code": code})
+        self._process.stdin.write(work + "\n")
+        self._process.stdin.flush()
+        return GarminTokens.from_revealed(self._process.stdout.readline().encode())
+
+    def stop(self) -> None:
+        self._process.communicate(timeout=60)
+        assert self._process.returncode == 0

@@ -1,4 +1,4 @@
-"""Signing in with garminconnect 0.3: curl_cffi with a browser's TLS, then DI tokens."""
+"""Sign in with garminconnect 0.3: curl_cffi with a browser's TLS, then DI tokens."""
 
 import base64
 import json

@@ -1,9 +1,9 @@
-"""Signing in with garth 0.8: the mobile JSON flow, then OAuth1, then OAuth2.
+"""Sign in with garth 0.8: the mobile JSON flow, then OAuth1, then OAuth2.
 
-Its traps, and what is done here about each: the mutable default of `Client.request`'s headers
+garth's traps, and what is done about each: the mutable default of `Client.request`'s headers
 (fresh ones on every call), the module-global client (never used), the OAuth consumer fetched
 without a deadline (fetched here, before the password is sent), errors whose text holds the ticket
-(read from the response, raised `from None`), one adapter a client (one for the process).
+(read from the response, raised `from None`), an adapter for each client (one for the process).
 """
 
 import json
@@ -41,7 +41,7 @@ from worker.drivers.http import GarminAdapter
 
 @contextmanager
 def _absent(module: str) -> Iterator[None]:
-    """As if the module were not installed."""
+    """Hide a module, as if it were not installed."""
     before = {name: sys.modules.pop(name) for name in (module,) if name in sys.modules}
     sys.modules[module] = None  # type: ignore[assignment]  # how the import system spells it
     try:
@@ -51,7 +51,7 @@ def _absent(module: str) -> Iterator[None]:
         sys.modules.update(before)
 
 
-# logfire is garth's telemetry: 12 MB, and a way out for what it sees. garth does without it.
+# logfire is garth's telemetry: 12 MB, and a leak of what it sees. garth works without it.
 with warnings.catch_warnings(), _absent("logfire"):
     warnings.simplefilter("ignore", DeprecationWarning)  # it says that garth is deprecated: known
     import garth
@@ -150,7 +150,7 @@ class GarthDriver:
 
 
 class _NoAnswer(GarthException):
-    """Garmin did not answer. A GarthException, so that garth's own best effort goes on."""
+    """Garmin did not answer. A GarthException, because garth ignores those where it can."""
 
 
 class _Client(garth.Client):
@@ -165,7 +165,7 @@ class _Client(garth.Client):
         headers: dict[str, str] | None = None,
         **kwargs: Any,  # noqa: ANN401 - the library's signature
     ) -> requests.Response:
-        """garth's, with headers that no other call sees and no redirect of what holds a secret."""
+        """Send with headers that no other call sees, and never redirect what holds a secret."""
         kwargs.setdefault("allow_redirects", method == "GET")
         fresh = dict(headers or {})
         try:
@@ -178,7 +178,7 @@ class _Client(garth.Client):
 
 @contextmanager
 def _translated(client: _Client, judge: Callable[[Answer], SignInError]) -> Iterator[None]:
-    """Turns whatever garth raises into ours. `judge` reads the answer that garth did not like."""
+    """Turn what garth raises into our errors. `judge` reads the answer that garth rejected."""
     try:
         yield
     except SignInError:
@@ -227,7 +227,7 @@ def _pending(client: _Client, result: dict[str, Any]) -> PendingSignIn:
 
 
 def _state(client: _Client, result: dict[str, Any]) -> str:
-    """What another process needs to go on: under a kilobyte of JSON."""
+    """Dump what another process needs to go on: under a kilobyte of JSON."""
     return json.dumps(
         {
             "cookies": dump_cookies(client.sess.cookies),

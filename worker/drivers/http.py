@@ -1,9 +1,9 @@
 """The one pooled connection adapter of the process, for everything that goes through requests.
 
-It keeps the job's deadline over the whole answer (requests' own timeout starts anew with every
-byte), never sleeps on a Retry-After, and never sends a request again that may have been seen,
-but for the OAuth2 exchange, which may be repeated and would otherwise cost the person another
-sign-in.
+It applies the job's deadline to the whole answer (requests' own timeout starts anew with every
+byte), never sleeps on a Retry-After, and never repeats a request that Garmin may have seen. The
+OAuth2 exchange is the exception: it may be repeated, and without it the person would have to sign
+in again.
 """
 
 import time

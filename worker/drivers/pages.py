@@ -1,21 +1,21 @@
 """What the pages of Garmin's HTML sign-in, the widget, mean.
 
-The widget tells its verdicts by titles. Each table is read from the top; the first row whose text
-stands in the title, in lower case, counts.
+The widget gives its verdicts as titles. In each table the first row whose words stand in the title,
+in lower case, counts.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from shared import errors
-from worker.drivers.answers import Answer, HttpResponse
+from worker.drivers.answers import Answer, HttpResponse, first_match
 
 _TITLE = re.compile(r"<title>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _FORM_PATH = "/sso/signin"
 _SIGN_IN_TITLE = "garmin authentication application"
-_REFUSED_STATUSES = {403, 427, 429}
-_AFTER_PASSWORD: dict[str, type[errors.SignInError]] = {
+_AFTER_PASSWORD: Mapping[str, type[errors.SignInError]] = {
     "just a moment": errors.ClientRefusedError,
     "attention required": errors.ClientRefusedError,
     "cloudflare": errors.ClientRefusedError,
@@ -29,7 +29,7 @@ _AFTER_PASSWORD: dict[str, type[errors.SignInError]] = {
     "account error": errors.InvalidCredentialsError,
     _SIGN_IN_TITLE: errors.InvalidCredentialsError,
 }
-_AFTER_CODE: dict[str, type[errors.SignInError]] = {
+_AFTER_CODE: Mapping[str, type[errors.SignInError]] = {
     "success": errors.GarminUnavailableError,
     "locked": errors.AccountLockedError,
     "expired": errors.SignInExpiredError,
@@ -55,25 +55,26 @@ class Page:
 
     def sign_in_error(self) -> errors.SignInError:
         """Why a password was not accepted, or not even sent."""
-        retry_after = self.answer.retry_after
-        if self.method == "POST" and self.answer.status not in {427, 429}:
-            verdict = _read(_AFTER_PASSWORD, self.title)
-            if verdict:
-                return verdict(retry_after)
-        without_form = self.method == "GET" and self.path == _FORM_PATH
-        if without_form or self.answer.status in _REFUSED_STATUSES:
-            return errors.ClientRefusedError(retry_after)
-        return errors.GarminUnavailableError(retry_after)
+        verdict = self._after_post() if self.method == "POST" else self._without_post()
+        return verdict(self.answer.retry_after)
 
     def code_error(self) -> errors.SignInError:
         """Why a code was not accepted. A wrong one brings the code page again."""
         if self.answer.status >= 500:
             return errors.GarminUnavailableError(self.answer.retry_after)
-        verdict = _read(_AFTER_CODE, self.title)
+        verdict = first_match(_AFTER_CODE, self.title)
         return verdict() if verdict else self.answer.code_error()
 
+    def _after_post(self) -> type[errors.SignInError]:
+        if self.answer.status in {427, 429}:
+            return errors.ClientRefusedError
+        verdict = first_match(_AFTER_PASSWORD, self.title)
+        if verdict is None and self.answer.status == 403:
+            return errors.ClientRefusedError
+        return verdict or errors.GarminUnavailableError
 
-def _read(
-    verdicts: dict[str, type[errors.SignInError]], title: str
-) -> type[errors.SignInError] | None:
-    return next((verdict for words, verdict in verdicts.items() if words in title), None)
+    def _without_post(self) -> type[errors.SignInError]:
+        """The library stops at the sign-in page only where it holds no form: a challenge."""
+        if self.path == _FORM_PATH or self.answer.status in {403, 427, 429}:
+            return errors.ClientRefusedError
+        return errors.GarminUnavailableError
