@@ -18,7 +18,7 @@ from worker.drivers.http import GarminAdapter
 @pytest.fixture
 def redis(redis_url: str) -> Iterator[Redis]:
     with connect(redis_url, timeout=30) as client:
-        # fakeredis' server hangs up after an error reply, NOSCRIPT among them.
+        # fakeredis' server closes the connection after an error reply, such as NOSCRIPT.
         for script in Path(shared.__path__[0]).glob("*/lua/*.lua"):
             client.script_load(script.read_text(encoding="utf-8"))
         yield client
@@ -33,7 +33,7 @@ def adapter() -> Iterator[GarminAdapter]:
 
 @pytest.fixture
 def reached_garmin(garmin: Simulator, monkeypatch: pytest.MonkeyPatch) -> Simulator:
-    """The simulated Garmin, which everything in this process takes for the real one."""
+    """Point this process at the simulated Garmin."""
     for name, value in garmin.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("worker.drivers.garth.sso.OAUTH_CONSUMER", {})

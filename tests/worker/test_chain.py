@@ -1,4 +1,4 @@
-"""Which driver is tried when, over real Redis and fakeredis, with drivers that are told how."""
+"""Which driver is tried when, over real Redis and fakeredis, with scripted drivers."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -46,32 +46,32 @@ CREDENTIALS = Credentials(username=SecretStr("anna@example.com"), password=Secre
 
 @dataclass
 class ScriptedDriver:
-    """Does what it is told: an error to raise, or a code to ask for."""
+    """Raises the error it is given, asks for a code, or signs in."""
 
     name: str
     error: FitTrackError | None = None
-    asks: bool = False
+    needs_code: bool = False
     calls: list[str] = field(default_factory=list)
 
     def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
-        self._called("sign_in")
-        if self.asks:
+        self._record("sign_in")
+        if self.needs_code:
             return CodeRequired(pending=pending(self.name))
         return SignedIn(tokens=tokens(self.name))
 
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
-        self._called("finish")
+        self._record("finish")
         return SignedIn(tokens=tokens(self.name))
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
-        self._called("identify")
+        self._record("identify")
         return GarminIdentity(guid=self.name, display_name=self.name)
 
     def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
-        self._called("refresh")
+        self._record("refresh")
         return tokens
 
-    def _called(self, what: str) -> None:
+    def _record(self, what: str) -> None:
         self.calls.append(what)
         if self.error is not None:
             raise self.error
@@ -122,19 +122,19 @@ def signed_in_by(result: SignedIn | CodeRequired) -> str:
     return result.tokens.driver if isinstance(result, SignedIn) else result.pending.driver
 
 
-def about(seconds: int, found: int | None) -> bool:
-    """A little of it may already have passed."""
-    return found is not None and seconds - 30 <= found <= seconds
+def about(seconds: int, actual: int | None) -> bool:
+    """Some seconds may already have passed."""
+    return actual is not None and seconds - 30 <= actual <= seconds
 
 
-def test_the_first_driver_is_the_one(
+def test_the_first_driver_signs_in(
     chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver
 ) -> None:
     assert signed_in_by(chain.sign_in(CREDENTIALS, ALWAYS)) == "garth"
     assert (first.calls, second.calls) == (["sign_in"], [])
 
 
-def test_the_order_is_the_operators(
+def test_the_operator_sets_the_order(
     first: ScriptedDriver, second: ScriptedDriver, cooldowns: DriverCooldowns
 ) -> None:
     chain = DriverChain([second, first], cooldowns)
@@ -151,7 +151,7 @@ def test_a_refused_client_is_followed_by_the_next_driver(
     assert cooldowns.remaining("garminconnect") == 0
 
 
-def test_a_refused_driver_is_not_asked_again_while_it_rests(
+def test_a_refused_driver_is_not_used_during_its_cooldown(
     chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver
 ) -> None:
     first.error = ClientRefusedError()
@@ -161,7 +161,7 @@ def test_a_refused_driver_is_not_asked_again_while_it_rests(
     assert second.calls == ["sign_in"] * 3
 
 
-def test_a_driver_rests_for_every_worker(
+def test_a_cooldown_holds_for_every_worker(
     chain: DriverChain, first: ScriptedDriver, cooldowns: DriverCooldowns
 ) -> None:
     first.error = ClientRefusedError()
@@ -172,7 +172,7 @@ def test_a_driver_rests_for_every_worker(
     assert elsewhere.calls == []
 
 
-def test_a_driver_that_has_rested_comes_first_again(
+def test_a_driver_comes_first_again_after_its_cooldown(
     chain: DriverChain, first: ScriptedDriver, redis: Redis
 ) -> None:
     first.error = ClientRefusedError()
@@ -182,7 +182,7 @@ def test_a_driver_that_has_rested_comes_first_again(
     assert signed_in_by(chain.sign_in(CREDENTIALS, ALWAYS)) == "garth"
 
 
-def test_a_driver_that_was_let_in_rests_shortly_the_next_time(
+def test_a_success_makes_the_next_cooldown_short_again(
     chain: DriverChain, first: ScriptedDriver, redis: Redis, cooldowns: DriverCooldowns
 ) -> None:
     for error in (ClientRefusedError(), None, ClientRefusedError()):
@@ -219,15 +219,15 @@ def test_a_password_is_not_tried_twice(
     assert cooldowns.remaining("garth") == 0
 
 
-def test_a_code_that_is_asked_for_is_an_answer(
+def test_a_required_code_ends_the_chain(
     chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver
 ) -> None:
-    first.asks = True
+    first.needs_code = True
     assert isinstance(chain.sign_in(CREDENTIALS, ALWAYS), CodeRequired)
     assert second.calls == []
 
 
-def test_where_every_driver_is_refused_the_shortest_rest_is_told(
+def test_the_shortest_cooldown_is_reported_when_every_driver_is_refused(
     chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver
 ) -> None:
     first.error, second.error = ClientRefusedError(700), ClientRefusedError(300)
@@ -237,7 +237,7 @@ def test_where_every_driver_is_refused_the_shortest_rest_is_told(
     assert about(300, caught.value.retry_after)
 
 
-def test_where_every_driver_rests_nobody_is_asked(
+def test_no_driver_is_used_while_all_cool_down(
     chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver, cooldowns: DriverCooldowns
 ) -> None:
     cooldowns.start("garth", None)
@@ -256,14 +256,14 @@ def test_the_driver_that_began_a_sign_in_finishes_it(
     assert {d.name: d.calls for d in (first, second) if d.calls} == {name: ["finish"]}
 
 
-def test_a_resting_driver_still_finishes_what_it_began(
+def test_a_driver_finishes_what_it_began_during_its_cooldown(
     chain: DriverChain, cooldowns: DriverCooldowns
 ) -> None:
     cooldowns.start("garth", None)
     assert signed_in_by(chain.finish(pending("garth"), "123456", ALWAYS)) == "garth"
 
 
-def test_a_refusal_of_a_code_is_not_passed_on_to_another_driver(
+def test_a_refused_code_check_is_not_sent_to_another_driver(
     chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver, cooldowns: DriverCooldowns
 ) -> None:
     first.error = ClientRefusedError(retry_after=500)
@@ -287,7 +287,7 @@ def test_a_refusal_of_a_code_is_not_passed_on_to_another_driver(
     ],
     ids=lambda verdict: type(verdict).__name__,
 )
-def test_a_verdict_on_a_code_is_passed_on_as_it_is(
+def test_a_verdict_on_a_code_is_raised_unchanged(
     chain: DriverChain, first: ScriptedDriver, cooldowns: DriverCooldowns, verdict: FitTrackError
 ) -> None:
     first.error = verdict
@@ -297,7 +297,7 @@ def test_a_verdict_on_a_code_is_passed_on_as_it_is(
     assert cooldowns.remaining("garth") == 0
 
 
-def test_a_driver_that_was_taken_out_finishes_nothing(
+def test_a_removed_driver_finishes_nothing(
     first: ScriptedDriver, cooldowns: DriverCooldowns
 ) -> None:
     chain = DriverChain([first], cooldowns)
@@ -307,7 +307,7 @@ def test_a_driver_that_was_taken_out_finishes_nothing(
         chain.identify(tokens("garminconnect"), ALWAYS)
 
 
-def test_tokens_are_asked_about_with_their_own_driver(
+def test_tokens_are_identified_by_their_own_driver(
     chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver
 ) -> None:
     assert chain.identify(tokens("garminconnect"), ALWAYS).guid == "garminconnect"

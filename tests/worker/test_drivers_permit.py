@@ -1,14 +1,15 @@
-"""A job that may not go on sends nothing more to Garmin, at whatever request that turns out."""
+"""A job whose permit is withdrawn sends no further request to Garmin, whichever comes next."""
 
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from itertools import count
 
 import pytest
 
 from shared.errors import FitTrackError, JobLostError, TimedOutError
-from tests.worker.ways import ALWAYS, WIDGET, FixedPermit, Way
+from tests.worker.ways import ALWAYS, MOBILE, WIDGET, FixedPermit, Way
 
-both_ends = pytest.mark.parametrize("kind", [JobLostError, TimedOutError])
+either_error = pytest.mark.parametrize("kind", [JobLostError, TimedOutError])
 
 
 @dataclass
@@ -25,18 +26,18 @@ class LimitedPermit:
         return 60.0
 
 
-def start_anew(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+def start_over(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     way.garmin.reset()
     way.configure()
     monkeypatch.setattr("worker.drivers.garth.sso.OAUTH_CONSUMER", {})
 
 
-@both_ends
-def test_a_sign_in_that_may_not_go_on_stops(
+@either_error
+def test_a_sign_in_without_permission_stops(
     way: Way, kind: type[FitTrackError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for allowed in count():
-        start_anew(way, monkeypatch)
+        start_over(way, monkeypatch)
         way.permit = LimitedPermit(allowed, kind)
         try:
             way.tokens("plain-anna@example.com")
@@ -48,12 +49,12 @@ def test_a_sign_in_that_may_not_go_on_stops(
     assert way.garmin.count("requests") == allowed
 
 
-@both_ends
-def test_a_code_check_that_may_not_go_on_stops(
+@either_error
+def test_a_code_check_without_permission_stops(
     way: Way, kind: type[FitTrackError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for allowed in count():
-        start_anew(way, monkeypatch)
+        start_over(way, monkeypatch)
         way.permit = ALWAYS
         pending = way.pending("app-bob@example.com")
         code = way.garmin.code("app-bob@example.com")
@@ -71,8 +72,8 @@ def test_a_code_check_that_may_not_go_on_stops(
     assert way.garmin.count("requests") - before == allowed + redirects
 
 
-@both_ends
-def test_a_refresh_that_may_not_go_on_stops(way: Way, kind: type[FitTrackError]) -> None:
+@either_error
+def test_a_refresh_without_permission_sends_nothing(way: Way, kind: type[FitTrackError]) -> None:
     tokens = way.tokens("plain-anna@example.com")
     before = way.garmin.count("requests")
     way.permit = FixedPermit(error=kind())
@@ -80,3 +81,19 @@ def test_a_refresh_that_may_not_go_on_stops(way: Way, kind: type[FitTrackError])
         with pytest.raises(kind):
             call(tokens)
     assert way.garmin.count("requests") == before
+
+
+@pytest.mark.parametrize("way", [MOBILE, WIDGET], indirect=True)
+def test_a_lost_job_does_not_stop_the_others(way: Way) -> None:
+    lost = replace(way, permit=FixedPermit(error=JobLostError()))
+
+    def sign_in(number: int) -> bool:
+        username = f"plain-{number}@example.com"
+        if number % 2:
+            with pytest.raises(JobLostError):
+                lost.tokens(username)
+            return way.posts(username) == 0
+        return way.who(way.tokens(username)) == way.guid(username)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(sign_in, range(16)))

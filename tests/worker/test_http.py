@@ -1,4 +1,4 @@
-"""The connection adapter, against a small server that misbehaves as it is told."""
+"""The connection adapter, against a small server that misbehaves on demand."""
 
 import gzip
 import socket
@@ -21,7 +21,7 @@ Answer = Callable[[socket.socket], None]
 
 
 class Server:
-    """Answers each connection's one request with the next of `answers`, the last for ever."""
+    """Answers each connection's one request with the next of `answers`, then repeats the last."""
 
     def __init__(self) -> None:
         self.answers: list[Answer] = [ok()]
@@ -56,7 +56,7 @@ class Server:
                 try:
                     answer(connection)
                 except OSError:
-                    continue  # the client went first
+                    continue  # the client closed first
 
 
 def ok(body: bytes = b"{}", status: str = "200 OK", *headers: str) -> Answer:
@@ -66,7 +66,7 @@ def ok(body: bytes = b"{}", status: str = "200 OK", *headers: str) -> Answer:
 
 
 def cut(connection: socket.socket) -> None:
-    """Hangs up without a word."""
+    """Close without an answer."""
 
 
 def cut_in_body(connection: socket.socket) -> None:
@@ -87,7 +87,7 @@ def permit() -> FixedPermit:
 
 @pytest.fixture
 def session(adapter: GarminAdapter, permit: FixedPermit) -> Iterator[requests.Session]:
-    """What the adapter does, without a library around it."""
+    """A plain session that uses the adapter."""
     with requests.Session() as session:
         session.mount("http://", adapter.permitted(permit))
         yield session
@@ -101,7 +101,7 @@ def test_an_answer_arrives_whole(server: Server, session: requests.Session) -> N
     assert response.content == body
 
 
-def test_a_packed_answer_is_unpacked(server: Server, session: requests.Session) -> None:
+def test_a_compressed_answer_is_decompressed(server: Server, session: requests.Session) -> None:
     packed = gzip.compress(b'{"a": "' + b"x" * 200_000 + b'"}')
 
     def in_chunks(connection: socket.socket) -> None:
@@ -121,7 +121,7 @@ def test_an_empty_answer_is_an_answer(server: Server, session: requests.Session)
     assert (response.status_code, response.content) == (204, b"")
 
 
-def test_an_answer_that_drips_is_given_up(
+def test_a_dripping_answer_is_given_up(
     server: Server, session: requests.Session, adapter: GarminAdapter
 ) -> None:
     adapter.timings = replace(SHORT, garmin_answer=0.5)
@@ -137,7 +137,7 @@ def test_an_answer_that_drips_is_given_up(
     assert len(server.requests) == 1
 
 
-def test_an_answer_that_does_not_come_is_given_up(
+def test_a_missing_answer_is_given_up(
     server: Server, session: requests.Session, adapter: GarminAdapter
 ) -> None:
     adapter.timings = replace(SHORT, garmin_answer=0.3)
@@ -147,15 +147,13 @@ def test_an_answer_that_does_not_come_is_given_up(
     assert len(server.requests) == 1
 
 
-def test_an_answer_that_is_too_large_is_given_up(server: Server, session: requests.Session) -> None:
+def test_a_large_answer_is_given_up(server: Server, session: requests.Session) -> None:
     server.answers = [ok(b"x" * (4 * 1024 * 1024 + 1))]
     with pytest.raises(requests.RequestException):
         session.get(server.url)
 
 
-def test_a_small_answer_that_unpacks_too_large_is_given_up(
-    server: Server, session: requests.Session
-) -> None:
+def test_a_decompression_bomb_is_given_up(server: Server, session: requests.Session) -> None:
     bomb = gzip.compress(b"x" * 64 * 1024 * 1024)
     server.answers = [ok(bomb, "200 OK", "Content-Encoding: gzip")]
     with pytest.raises(requests.RequestException):
@@ -164,7 +162,7 @@ def test_a_small_answer_that_unpacks_too_large_is_given_up(
 
 @pytest.mark.parametrize("answer", [cut, cut_in_body])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_what_may_have_been_seen_is_not_sent_again(
+def test_a_request_that_garmin_may_have_seen_is_not_repeated(
     server: Server, session: requests.Session, answer: Answer, method: str
 ) -> None:
     server.answers = [answer]
@@ -175,7 +173,7 @@ def test_what_may_have_been_seen_is_not_sent_again(
 
 @pytest.mark.parametrize("status", ["408 Timeout", "429 Too Many", "500 No", "502 No", "503 No"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_an_answer_is_taken_as_it_is(
+def test_an_answered_request_is_not_repeated(
     server: Server, session: requests.Session, status: str, method: str
 ) -> None:
     server.answers = [ok(b"{}", status, "Retry-After: 3600")]
@@ -185,7 +183,7 @@ def test_an_answer_is_taken_as_it_is(
 
 
 @pytest.mark.parametrize("failure", [cut, cut_in_body, ok(b"", "503 No", "Retry-After: 3600")])
-def test_the_exchange_is_repeated(
+def test_a_failed_exchange_is_repeated(
     server: Server, session: requests.Session, failure: Answer
 ) -> None:
     server.answers = [failure, failure, ok(b'{"access_token": "a"}')]
@@ -194,7 +192,9 @@ def test_the_exchange_is_repeated(
     assert len(server.requests) == 3
 
 
-def test_the_exchange_is_not_repeated_for_ever(server: Server, session: requests.Session) -> None:
+def test_a_failed_exchange_is_repeated_twice_at_most(
+    server: Server, session: requests.Session
+) -> None:
     server.answers = [ok(b"", "503 No")]
     assert session.post(server.url + EXCHANGE).status_code == 503
     assert len(server.requests) == 3
@@ -205,7 +205,7 @@ def test_the_exchange_is_not_repeated_for_ever(server: Server, session: requests
 
 
 @pytest.mark.parametrize("status", ["200 OK", "400 No", "401 No", "429 No"])
-def test_an_exchange_that_was_answered_is_not_repeated(
+def test_an_answered_exchange_is_not_repeated(
     server: Server, session: requests.Session, status: str
 ) -> None:
     server.answers = [ok(b"{}", status)]
@@ -213,13 +213,13 @@ def test_an_exchange_that_was_answered_is_not_repeated(
     assert len(server.requests) == 1
 
 
-def test_nobody_there_is_a_connection_error(session: requests.Session) -> None:
+def test_a_closed_port_is_a_connection_error(session: requests.Session) -> None:
     with pytest.raises(requests.ConnectionError):
         session.get(f"http://127.0.0.1:{free_port()}/")
 
 
 @pytest.mark.parametrize("error", [TimedOutError(), JobLostError()])
-def test_a_job_that_may_not_go_on_sends_nothing(
+def test_nothing_is_sent_without_permission(
     server: Server, session: requests.Session, permit: FixedPermit, error: FitTrackError
 ) -> None:
     permit.error = error
@@ -228,7 +228,7 @@ def test_a_job_that_may_not_go_on_sends_nothing(
     assert server.requests == []
 
 
-def test_a_job_that_gets_lost_repeats_nothing(
+def test_a_lost_job_repeats_nothing(
     server: Server, session: requests.Session, permit: FixedPermit
 ) -> None:
     def lose(connection: socket.socket) -> None:
@@ -240,7 +240,7 @@ def test_a_job_that_gets_lost_repeats_nothing(
     assert len(server.requests) == 1
 
 
-def test_an_answer_is_waited_for_no_longer_than_the_job_may_take(
+def test_an_answer_is_given_up_at_the_jobs_deadline(
     server: Server, session: requests.Session, adapter: GarminAdapter, permit: FixedPermit
 ) -> None:
     adapter.timings = replace(SHORT, garmin_answer=3600.0)
@@ -250,7 +250,7 @@ def test_an_answer_is_waited_for_no_longer_than_the_job_may_take(
         session.get(server.url + ELSEWHERE)
 
 
-def test_one_adapter_serves_many_sessions_and_keeps_their_cookies_apart(
+def test_sessions_that_share_the_pool_share_no_cookies(
     server: Server, adapter: GarminAdapter
 ) -> None:
     server.answers = [ok(b"{}", "200 OK", "Set-Cookie: SESSION=mine; Path=/"), ok()]
@@ -264,7 +264,7 @@ def test_one_adapter_serves_many_sessions_and_keeps_their_cookies_apart(
     assert b"SESSION=mine" in server.requests[2]
 
 
-def test_a_session_that_is_closed_leaves_the_pool_open(
+def test_closing_a_session_leaves_the_pool_open(
     adapter: GarminAdapter,
 ) -> None:
     kept = adapter.poolmanager.connection_from_url("http://127.0.0.1:1")

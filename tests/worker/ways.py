@@ -34,7 +34,7 @@ WIDGET = "garminconnect-widget"
 WAYS = (GARTH, MOBILE, WIDGET)
 
 _SENT_AWAY = {"GCM_IOS_DARK": {"status": 429, "at": ["page"]}}
-"""What makes garminconnect take its widget flow: not even the page of the first one opens."""
+"""Makes garminconnect use its widget flow: the page of the first one is refused."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ ALWAYS = FixedPermit()
 
 @dataclass
 class Way:
-    """A driver against the simulated Garmin, and what it may never let out."""
+    """A driver against the simulated Garmin, and the secrets it must not show."""
 
     name: str
     garmin: Simulator
@@ -75,10 +75,7 @@ class Way:
         return driver(self.driver_name, self.adapter)
 
     def configure(self, refuse: dict[str, object] | None = None, **changes: object) -> None:
-        """Settings of the simulator, in the place of earlier faults and refusals.
-
-        This way goes on being the one that is taken.
-        """
+        """Set up the simulator; earlier faults and refusals end. The flow stays this one."""
         kept = _SENT_AWAY if self.name == WIDGET else {}
         self.garmin.configure(refuse={**kept, **(refuse or {})}, **{"faults": (), **changes})
 
@@ -92,16 +89,16 @@ class Way:
         return self.driver.sign_in(credentials, self.permit)
 
     def tokens(self, username: str, domain: GarminDomain = GarminDomain.COM) -> GarminTokens:
-        """Of an account that needs no code."""
+        """Sign in to an account that needs no code."""
         signed_in = self.sign_in(username, domain=domain)
         assert isinstance(signed_in, SignedIn)
         return signed_in.tokens
 
     def pending(self, username: str) -> PendingSignIn:
-        """Of an account that needs a code."""
-        asked = self.sign_in(username)
-        assert isinstance(asked, CodeRequired)
-        return asked.pending
+        """Begin a sign-in to an account that needs a code."""
+        result = self.sign_in(username)
+        assert isinstance(result, CodeRequired)
+        return result.pending
 
     def finish(self, pending: PendingSignIn, code: str) -> GarminTokens:
         self.secrets.add(code)
@@ -114,7 +111,7 @@ class Way:
         return self.driver.refresh(tokens, self.permit)
 
     def who(self, tokens: GarminTokens) -> str:
-        """The `garminGUID` of whose tokens these are."""
+        """Return the `garminGUID` of the tokens' owner."""
         return self.identify(tokens).guid
 
     def guid(self, username: str, domain: str = "garmin.com") -> str:
@@ -131,16 +128,16 @@ class Way:
         return self.checked(caught.value, kind)
 
     def checked[E: SignInError](self, error: SignInError, kind: type[E]) -> E:
-        """The error, which is exactly of this kind and tells nothing it may not."""
+        """Check that the error is exactly of this kind and shows no secret."""
         assert type(error) is kind
         assert error.__cause__ is None
         assert error.__suppress_context__ or error.__context__ is None
-        told = [str(error), repr(error), repr(error.args), *format_exception(error)]
-        assert not [s for s in self.secrets if any(s in text for text in told)]
+        texts = [str(error), repr(error), repr(error.args), *format_exception(error)]
+        assert not [s for s in self.secrets if any(s in text for text in texts)]
         return error
 
     def posts(self, username: str) -> int:
-        """How often Garmin was sent this person's password."""
+        """Return how often this person's password was sent to Garmin."""
         return self.garmin.count("credential_posts", username)
 
     def code_checks(self, username: str) -> int:
@@ -154,7 +151,7 @@ def driver(library: str, adapter: GarminAdapter) -> GarminDriver:
 
 
 def next_state(pending: PendingSignIn, error: MfaCodeInvalidError) -> PendingSignIn:
-    """What the service keeps after a wrong code."""
+    """Return what the service keeps after a wrong code."""
     if error.state is None:
         return pending
     return pending.model_copy(update={"state": SecretStr(error.state)})
