@@ -162,7 +162,7 @@ def test_what_garmin_gave_is_kept_once_redis_has_memory_again(
     with connect(real_redis_url, timeout=30) as redis:  # without patience of its own
         jobs = JobStore(redis, keyring, 900)
         job = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS)
-        driver = FillingDriver("garth", asks=asks, redis=redis)
+        driver = FillingDriver("garth", needs_code=asks, redis=redis)
 
         assert runner(redis, keyring, jobs, driver, database_url).run(job.job_id) == result
 
