@@ -114,6 +114,8 @@ class GuardedClient(library.Client):
             failure = self._sign_in_error()
         else:
             return dict(state) if result == "needs_mfa" else None
+        finally:
+            self._close_session()
         raise self._checked(failure)
 
     def finish(self, state: dict[str, Any], code: str) -> None:
@@ -126,6 +128,8 @@ class GuardedClient(library.Client):
             failure = errors.GarminUnavailableError()
         else:
             return
+        finally:
+            self._close_session()
         raise self._checked(failure)
 
     def _give_sessions(self, delays: float) -> None:
@@ -144,8 +148,14 @@ class GuardedClient(library.Client):
 
     def _new_session(self, **options: Any) -> GuardedSession:  # noqa: ANN401 - curl_cffi's
         self._note_retry_after()
+        self._close_session()
         self._session = GuardedSession(self._permit, **options)
         return self._session
+
+    def _close_session(self) -> None:
+        """Close the connections now: the client is in reference cycles and would keep them."""
+        if self._session:
+            self._session.close()
 
     def _http_post(self, url: str, **kwargs: Any) -> Any:  # noqa: ANN401 - the library's signature
         with GuardedSession(self._permit) as session:
