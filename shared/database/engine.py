@@ -1,8 +1,6 @@
 """The database: an engine with timeouts, transactions, and a check of the schema revision."""
 
-import random
 import sqlite3
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +8,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from shared.database.postgres import DeadlineConnection, connection_class
 from shared.errors import ConfigurationError, ServiceUnavailableError
@@ -18,7 +17,6 @@ from shared.timings import PRODUCTION, Timings
 SCHEMA_REVISION = "0002"
 """The newest in `shared/database/migrations/versions`; importing alembic would take 10 MB."""
 
-_MAX_ATTEMPTS = 5
 _RETRIED_STATES = {"40001", "40P01", "23505"}
 """PostgreSQL's codes for serialization failure, deadlock and unique violation."""
 
@@ -45,15 +43,14 @@ class Database:
         retried, so `work` must have no effect but on the session. Raises ServiceUnavailableError
         if the database does not answer or every attempt conflicts.
         """
-        for attempt in range(1, _MAX_ATTEMPTS + 1):
-            try:
-                with Session(self._engine, expire_on_commit=False) as session, session.begin():
-                    return work(session)
-            except (DBAPIError, PoolTimeoutError) as error:
-                if not _is_conflict(error) or attempt == _MAX_ATTEMPTS:
-                    raise _translated(error) from None
-            time.sleep(random.uniform(0, 0.05 * attempt))  # noqa: S311 - not for security
-        raise AssertionError
+        try:
+            return _retrying_conflicts(lambda: self._transaction(work))
+        except (DBAPIError, PoolTimeoutError) as error:
+            raise _translated(error) from None
+
+    def _transaction[T](self, work: Callable[[Session], T]) -> T:
+        with Session(self._engine, expire_on_commit=False) as session, session.begin():
+            return work(session)
 
     def ping(self) -> None:
         """Run an empty query. Raises ServiceUnavailableError if the database does not answer."""
@@ -128,11 +125,19 @@ def _begin_sqlite(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _is_conflict(error: Exception) -> bool:
+def _is_conflict(error: BaseException) -> bool:
     cause = getattr(error, "orig", None)
     if isinstance(cause, sqlite3.Error):
         return cause.sqlite_errorname in _RETRIED_NAMES
     return getattr(cause, "sqlstate", None) in _RETRIED_STATES
+
+
+_retrying_conflicts = Retrying(
+    retry=retry_if_exception(_is_conflict),
+    stop=stop_after_attempt(5),
+    wait=wait_random_exponential(multiplier=0.05, max=0.2),
+    reraise=True,
+)
 
 
 def _translated(error: Exception) -> Exception:
