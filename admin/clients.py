@@ -58,7 +58,7 @@ def remove(name: Name) -> None:
             return connections
 
         connections = service.database.run(work)
-    print(f"{name} removed, and its connections: {connections}")
+    print(f"{name} removed; connections deleted: {connections}")
 
 
 @app.command("list")

@@ -72,7 +72,7 @@ def _deliver_pending(service: Service) -> None:
             while deliver(outbox, service.database):
                 pass
         except ServiceUnavailableError as error:
-            warning = f"the {error.what} does not answer: the newest events may be missing"
+            warning = f"{error.what} does not answer: the newest events may be missing"
             print(f"fittrack-auth-admin: {warning}", file=sys.stderr)
 
 

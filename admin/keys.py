@@ -98,10 +98,12 @@ def _advice(key_id: str, count: int, keyring: Keyring, settings: Settings) -> st
     hours = -(-max(settings.job_ttl, settings.challenge_ttl, PRODUCTION.progress_ttl) // 3600)
     advice = (
         f"unused: can be removed {hours} hours after every process was restarted with "
-        f"{keyring.sealing_key_id!r} first, when no job needs it any more"
+        f"{keyring.sealing_key_id!r} first"
     )
     if key_id == keyring.key_ids[-1]:
-        advice += "; account names are hashed with it, so the audit log will show new hashes"
+        advice += (
+            "\n  (account names are hashed with it: once removed, the audit log shows new hashes)"
+        )
     return advice
 
 

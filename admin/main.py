@@ -37,7 +37,7 @@ _EXITS: dict[type[FitTrackError], tuple[int, str]] = {
         "a name is 1 to 32 letters, digits, dots, dashes or underscores, and begins with a letter "
         "or digit",
     ),
-    ServiceUnavailableError: (3, "the {error} does not answer"),
+    ServiceUnavailableError: (3, "{error} does not answer"),
 }
 """The exit code of each error, and what is printed."""
 

@@ -65,6 +65,8 @@ class Database:
             raise ConfigurationError(
                 "the database does not answer: check FITTRACK_DATABASE_URL"
             ) from None
+        if revision is None:
+            raise ConfigurationError("the database has no tables: run `alembic upgrade head`")
         if revision != SCHEMA_REVISION:
             raise ConfigurationError(
                 f"the database is at revision {revision}, not {SCHEMA_REVISION}: "

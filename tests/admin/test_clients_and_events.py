@@ -62,7 +62,7 @@ def test_a_client_is_added_renewed_and_removed(admin: Run, database_url: str) ->
     assert not is_valid(database_url, key)
     assert is_valid(database_url, renewed)
 
-    assert "connections: 0" in stdout(admin("clients", "remove", "my-app"))
+    assert "connections deleted: 0" in stdout(admin("clients", "remove", "my-app"))
     assert not is_valid(database_url, renewed)
     events = [json.loads(line) for line in stdout(admin("events", "--json")).splitlines()]
     kinds = [event["kind"] for event in events]
