@@ -73,7 +73,7 @@ def rotate() -> None:
 
 @app.command()
 def check() -> None:
-    """Show how much each key seals, and which keys can be removed."""
+    """Show how much each key seals, and which keys can be dropped."""
     with open_service() as service:
         counts = _count_rows(service)
     keyring = service.keyring
@@ -97,7 +97,7 @@ def _advice(key_id: str, count: int, keyring: Keyring, settings: Settings) -> st
         return "still needed: run `keys rotate`"
     hours = -(-max(settings.job_ttl, settings.challenge_ttl, PRODUCTION.progress_ttl) // 3600)
     advice = (
-        f"unused: can be removed {hours} hours after every process was restarted with "
+        f"unused: can be dropped {hours} hours after every process was restarted with "
         f"{keyring.sealing_key_id!r} first"
     )
     if key_id == keyring.key_ids[-1]:

@@ -88,7 +88,7 @@ def test_rotating_seals_every_row_with_the_new_key(
     assert "0 rows sealed" in again.stdout
 
 
-def test_check_says_when_a_key_can_be_removed(admin: Admin, user_ids: list[uuid.UUID]) -> None:
+def test_check_says_when_a_key_can_be_dropped(admin: Admin, user_ids: list[uuid.UUID]) -> None:
     before = admin.keys("check", BOTH)
     assert f"old: {len(user_ids)} rows; still needed" in before.stdout
 
@@ -96,7 +96,7 @@ def test_check_says_when_a_key_can_be_removed(admin: Admin, user_ids: list[uuid.
 
     after = admin.keys("check", BOTH)
     assert after.exit_code == 0
-    assert "old: 0 rows; unused: can be removed 24 hours after" in after.stdout
+    assert "old: 0 rows; unused: can be dropped 24 hours after" in after.stdout
     assert f"new: {len(user_ids)} rows; seals new tokens" in after.stdout
 
 
