@@ -2,7 +2,7 @@
 
 install: .venv/.installed
 
-.venv/.installed: pyproject.toml requirements/dev.txt requirements/uv.txt
+.venv/.installed: pyproject.toml client/pyproject.toml requirements/dev.txt requirements/uv.txt
 	sh dev/install.sh
 
 demo: install

@@ -12,20 +12,21 @@ from io import TextIOWrapper
 from typing import Annotated, NoReturn
 
 import typer
-from pydantic import SecretStr
 
-from cli import account
-from cli.account import JobAsked
-from cli.address import DEFAULT_SERVER, Server, parse_server, safe_for_secrets
-from cli.codes import Code
-from cli.inputs import Inputs
-from cli.json_lines import JsonScreen
-from cli.messages import exit_code
-from cli.screen import Screen
-from cli.service import Credentials, Service
-from cli.session_file import SessionFile
-from cli.terminal import TerminalScreen
-from cli.trouble import Cancelled, Trouble
+from fittrack_auth_client.address import Server
+from fittrack_auth_client.cli import account, reports
+from fittrack_auth_client.cli.errors import CancelledError, CliError
+from fittrack_auth_client.cli.inputs import Inputs
+from fittrack_auth_client.cli.messages import exit_code
+from fittrack_auth_client.cli.output import JsonOutput, Output, TerminalOutput
+from fittrack_auth_client.cli.session_file import SessionFile
+from fittrack_auth_client.cli.sign_in import Credentials
+from fittrack_auth_client.client import FitTrackAuth
+from fittrack_auth_client.errors import FitTrackAuthError
+from fittrack_auth_client.models import SubmittedJob
+from fittrack_auth_client.secret import Secret
+
+DEFAULT_SERVER = "http://127.0.0.1:8000"
 
 app = typer.Typer(
     name="fittrack-auth",
@@ -81,7 +82,7 @@ def run() -> int:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(version("fittrack-auth"))
+        print(version("fittrack-auth-client"))
         raise typer.Exit
 
 
@@ -133,8 +134,15 @@ def login(
     that is asked for.
     """
     inputs = Inputs(secrets_piped=password_stdin or as_json, codes_piped=code_stdin or as_json)
-    with _heard(inputs, as_json=as_json) as screen:
-        at = safe_for_secrets(parse_server(server), insecure_http=insecure_http)
+    with (
+        _output(inputs, as_json=as_json) as output,
+        FitTrackAuth(
+            server,
+            client_key=os.environ.get("FITTRACK_CLIENT_KEY") or None,
+            insecure_http=insecure_http,
+            on_retry=output.retrying,
+        ) as auth,
+    ):
         file = SessionFile.of_this_user()
         file.check_writable()
         credentials = Credentials(
@@ -144,16 +152,15 @@ def login(
             ),
             domain=domain.value,
         )
-        with Service(at, _client_key()) as service:
-            report = account.log_in(service, screen, file, credentials, show_token=show_token)
-        screen.show(report)
+        output.show(account.log_in(auth, output, file, credentials, show_token=show_token))
 
 
 @app.command()
 def whoami(server: ServerOption = None, as_json: JsonOption = False) -> None:
     """Show whose session this is, and how long it and the link to Garmin last."""
-    with _heard(Inputs(), as_json=as_json) as screen:
-        screen.show(account.who_am_i(screen, SessionFile.of_this_user(), _server(server)))
+    with _output(Inputs(), as_json=as_json) as output:
+        file = SessionFile.of_this_user()
+        output.show(account.who_am_i(file, _server(server), output.retrying))
 
 
 @app.command()
@@ -168,9 +175,10 @@ def logout(
 
     If the service can't be reached, the session is kept, so that this can be tried again.
     """
-    with _heard(Inputs(), as_json=as_json) as screen:
+    with _output(Inputs(), as_json=as_json) as output:
         file = SessionFile.of_this_user()
-        screen.show(account.log_out(screen, file, _server(server), everywhere=everywhere))
+        report = account.log_out(file, _server(server), output.retrying, everywhere=everywhere)
+        output.show(report)
 
 
 @app.command()
@@ -194,52 +202,49 @@ def status(
     input. Never from an argument.
     """
     inputs = Inputs(secrets_piped=True)
-    with _heard(inputs, as_json=as_json) as screen:
-        at = safe_for_secrets(parse_server(server), insecure_http=insecure_http)
-        job = JobAsked(_job_id(job_id), _poll_token(inputs), wait)
-        report = account.job_state(screen, at, job, show_token=show_token)
-        screen.show(report)
+    with (
+        _output(inputs, as_json=as_json) as output,
+        FitTrackAuth(server, insecure_http=insecure_http, on_retry=output.retrying) as auth,
+    ):
+        submitted = SubmittedJob(_job_id(job_id), _poll_token(inputs))
+        report = reports.job_state(auth.job(submitted, wait=wait), job_id, show_token=show_token)
+        output.show(report)
     raise typer.Exit(report.exit_code)
 
 
-def _poll_token(inputs: Inputs) -> SecretStr:
-    given = os.environ.get("FITTRACK_POLL_TOKEN")
-    if given:
-        return SecretStr(given)
+def _poll_token(inputs: Inputs) -> Secret:
+    token = os.environ.get("FITTRACK_POLL_TOKEN")
+    if token:
+        return Secret(token)
     return inputs.secret("poll token", "Poll token (hidden): ", "set FITTRACK_POLL_TOKEN")
-
-
-def _client_key() -> SecretStr | None:
-    given = os.environ.get("FITTRACK_CLIENT_KEY")
-    return SecretStr(given) if given else None
 
 
 def _job_id(text: str) -> str:
     if not _JOB_ID.fullmatch(text):
-        raise Trouble(Code.BAD_INPUT, detail="this is no job id")
+        raise CliError("bad_input", "this is no job id")
     return text
 
 
 def _server(text: str | None) -> Server | None:
-    return None if text is None else parse_server(text)
+    return None if text is None else Server.parse(text)
 
 
 @contextmanager
-def _heard(inputs: Inputs, *, as_json: bool) -> Iterator[Screen]:
-    """Tells whatever goes wrong, and ends with its exit code."""
-    screen: Screen = JsonScreen(inputs) if as_json else TerminalScreen(inputs)
+def _output(inputs: Inputs, *, as_json: bool) -> Iterator[Output]:
+    """Print whatever goes wrong, and end with its exit code."""
+    output: Output = JsonOutput(inputs) if as_json else TerminalOutput(inputs)
     try:
         try:
-            yield screen
+            yield output
         finally:
-            screen.close()
+            output.close()
     except KeyboardInterrupt:
-        _end(screen, Cancelled())
-    except Trouble as trouble:
-        _end(screen, trouble)
+        _end(output, CancelledError())
+    except FitTrackAuthError as error:
+        _end(output, error)
 
 
-def _end(screen: Screen, trouble: Trouble) -> NoReturn:
+def _end(output: Output, error: FitTrackAuthError) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is nothing left to cancel
-    screen.fail(trouble)
-    raise typer.Exit(exit_code(trouble)) from None
+    output.fail(error)
+    raise typer.Exit(exit_code(error)) from None
