@@ -1,10 +1,9 @@
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.cli.program import Program
-from tests.cli.stand_in import StandIn
+from fittrack_auth_client import transport
+from tests.client.stand_in import StandIn
 
 
 @pytest.fixture
@@ -15,5 +14,8 @@ def service() -> Iterator[StandIn]:
 
 
 @pytest.fixture
-def program(tmp_path: Path, service: StandIn) -> Program:
-    return Program(tmp_path, service.url)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the client would have waited before each request: it does not."""
+    seconds: list[float] = []
+    monkeypatch.setattr(transport.time, "sleep", seconds.append)
+    return seconds

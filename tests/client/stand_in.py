@@ -135,6 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
         kind = "application/json" if answer.status < 400 else "application/problem+json"
         for name, value in ({"Content-Type": kind} | answer.headers).items():
             self.send_header(name, value)
+        self.send_header("Connection", "close")
         if answer.status != 204:
             self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()

@@ -1,8 +1,7 @@
 import pytest
 
-from cli.address import parse_server, safe_for_secrets
-from cli.codes import Code
-from cli.trouble import Trouble
+from fittrack_auth_client import FitTrackAuth, UsageError
+from fittrack_auth_client.address import Server
 
 
 @pytest.mark.parametrize(
@@ -15,7 +14,7 @@ from cli.trouble import Trouble
     ],
 )
 def test_one_address_has_one_spelling(written: str, address: str) -> None:
-    assert parse_server(written).url == address
+    assert Server.parse(written).url == address
 
 
 @pytest.mark.parametrize(
@@ -34,10 +33,10 @@ def test_one_address_has_one_spelling(written: str, address: str) -> None:
     ],
 )
 def test_an_unusable_address_is_refused(address: str) -> None:
-    with pytest.raises(Trouble) as trouble:
-        parse_server(address)
+    with pytest.raises(UsageError) as error:
+        Server.parse(address)
 
-    assert trouble.value.code == Code.BAD_SERVER
+    assert error.value.code == "bad_server"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +50,7 @@ def test_an_unusable_address_is_refused(address: str) -> None:
     ],
 )
 def test_secrets_may_go_to_this_machine_and_over_https(address: str) -> None:
-    assert safe_for_secrets(parse_server(address), insecure_http=False)
+    Server.parse(address).require_safe_for_secrets(insecure_http=False)
 
 
 @pytest.mark.parametrize(
@@ -65,11 +64,9 @@ def test_secrets_may_go_to_this_machine_and_over_https(address: str) -> None:
         "http://[2001:db8::1]",
     ],
 )
-def test_secrets_may_not_go_elsewhere_unless_wanted(address: str) -> None:
-    server = parse_server(address)
+def test_secrets_may_not_go_elsewhere_unless_allowed(address: str) -> None:
+    with pytest.raises(UsageError) as error:
+        FitTrackAuth(address)
 
-    with pytest.raises(Trouble) as trouble:
-        safe_for_secrets(server, insecure_http=False)
-
-    assert trouble.value.code == Code.INSECURE_SERVER
-    assert safe_for_secrets(server, insecure_http=True) == server
+    assert error.value.code == "insecure_server"
+    FitTrackAuth(address, insecure_http=True).close()

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.program import PASSWORD, Program, finished
-from tests.cli.stand_in import LOGIN, StandIn, accepted, code_asked, job, succeeded, under_way
+from tests.client.cli.program import PASSWORD, Program, finished
+from tests.client.stand_in import LOGIN, StandIn, accepted, code_asked, job, succeeded, under_way
 
 
 @pytest.fixture

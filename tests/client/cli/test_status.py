@@ -1,7 +1,7 @@
 import pytest
 
-from tests.cli.program import Program
-from tests.cli.stand_in import (
+from tests.client.cli.program import Program
+from tests.client.stand_in import (
     ACCESS_TOKEN,
     CHALLENGE,
     Answer,

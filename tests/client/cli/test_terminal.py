@@ -1,8 +1,8 @@
 """As a person sees it."""
 
-from tests.cli.program import EXECUTABLE, PASSWORD, Program
-from tests.cli.pseudo_terminal import terminal, terminal_with
-from tests.cli.stand_in import (
+from tests.client.cli.program import EXECUTABLE, PASSWORD, Program
+from tests.client.cli.pseudo_terminal import terminal, terminal_with
+from tests.client.stand_in import (
     CODE,
     LOGIN,
     StandIn,
@@ -94,12 +94,13 @@ def test_ctrl_c_at_the_code_leaves_nothing_half_done(service: StandIn, program: 
 def test_ctrl_c_during_the_live_line_gives_the_cursor_back(
     service: StandIn, program: Program
 ) -> None:
-    service.on(LOGIN, accepted("one", retry_after=600))
+    service.on(LOGIN, accepted("one"))
+    service.on(job("one"), under_way("one", "contacting_garmin", retry_after=600))
 
     with terminal(program, "login", "--username", "runner@example.com") as seen:
         seen.expect("password (hidden): ")
         seen.type(f"{PASSWORD}\n")
-        seen.expect("Waiting for a worker…")
+        seen.expect("Signing in to Garmin…")
         seen.type("\x03")
         assert seen.exit_code() == 130
 

@@ -3,8 +3,8 @@ import subprocess
 
 import pytest
 
-from tests.cli.program import EXECUTABLE, PASSWORD, Program
-from tests.cli.stand_in import (
+from tests.client.cli.program import EXECUTABLE, PASSWORD, Program
+from tests.client.stand_in import (
     ACCESS_TOKEN,
     CHALLENGE,
     CODE,
@@ -53,7 +53,7 @@ def test_what_is_sent_is_what_the_contract_asks_for(service: StandIn, program: P
     assert submission.headers["content-type"] == "application/json"
     poll = service.seen(job("one"))[0]
     assert poll.headers["authorization"] == f"Bearer {poll_token('one')}"
-    assert poll.query == {"wait": ["20"]}
+    assert poll.query == {"wait": ["20"], "seen": ["waiting_for_worker"]}
 
 
 def test_an_app_s_key_goes_with_submissions_alone(service: StandIn, program: Program) -> None:
@@ -352,7 +352,8 @@ def test_a_name_that_can_not_be_shown_does_not_fail_the_sign_in(
     service.on(job("one"), succeeded("one", display_name="Läufer"))
     program.environment["PYTHONIOENCODING"] = "ascii"
 
-    result = program.login()
+    login = ("login", "-u", "runner@example.com", "--password-stdin")
+    result = program.run_process(*login, stdin=f"{PASSWORD}\n")
 
     assert result.exit_code == 0, result.err
     assert "L?ufer" in result.out

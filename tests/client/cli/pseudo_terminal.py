@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from tests.cli.program import DEADLINE, EXECUTABLE, Program, interruptible
+from tests.client.cli.program import DEADLINE, EXECUTABLE, Program, interruptible
 
 # The child takes its standard input as its controlling terminal, then becomes the program.
 _LAUNCH = (

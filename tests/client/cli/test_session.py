@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.cli.program import Program
-from tests.cli.stand_in import (
+from tests.client.cli.program import Program
+from tests.client.stand_in import (
     ACCESS_TOKEN,
     LOG_OUT,
     LOG_OUT_EVERYWHERE,

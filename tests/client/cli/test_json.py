@@ -3,8 +3,8 @@
 import json
 import subprocess
 
-from tests.cli.program import PASSWORD, Program, finished
-from tests.cli.stand_in import (
+from tests.client.cli.program import PASSWORD, Program, finished
+from tests.client.stand_in import (
     ACCESS_TOKEN,
     CODE,
     LOGIN,

@@ -1,0 +1,11 @@
+from pathlib import Path
+
+import pytest
+
+from tests.client.cli.program import Program
+from tests.client.stand_in import StandIn
+
+
+@pytest.fixture
+def program(tmp_path: Path, service: StandIn) -> Program:
+    return Program(tmp_path, service.url)
