@@ -29,5 +29,5 @@ COPY --from=build /opt/venv /opt/venv
 # `alembic upgrade head` looks for its configuration in the working directory.
 WORKDIR /app
 COPY alembic.ini ./
-COPY shared/migrations shared/migrations
+COPY shared/database/migrations shared/database/migrations
 USER 10001:10001

@@ -7,9 +7,11 @@ import typer
 from sqlalchemy.orm import Session
 
 from admin.service import open_database
-from shared.accounts import Accounts
-from shared.clients import ClientRepository, ClientView
-from shared.events import Event, EventKind, EventLog
+from shared.accounts.accounts import Accounts
+from shared.accounts.clients import ClientRepository, ClientView
+from shared.audit.events import Event, EventKind
+from shared.audit.log import EventLog
+from shared.crypto.keyring import Keyring
 from shared.origin import Origin
 from shared.settings import Settings
 
@@ -35,7 +37,9 @@ def remove(name: Name) -> None:
     """Remove an app, its key and its links: tokens that only it had linked are deleted."""
     settings = Settings.from_environment()
     database = open_database(settings)
-    accounts = Accounts(database, settings.keyring(), settings.session_ttl)
+    accounts = Accounts(
+        database, Keyring.parse(settings.encryption_keys.get_secret_value()), settings.session_ttl
+    )
 
     def work(session: Session) -> int:
         clients = ClientRepository(session)

@@ -9,12 +9,15 @@ import typer
 from pydantic import SecretStr
 
 from admin.service import open_database
-from shared.database import Database
+from shared.audit.delivery import deliver
+from shared.audit.events import Event, EventKind
+from shared.audit.log import EventFilter, EventLog
+from shared.audit.outbox import EventOutbox
+from shared.crypto.keyring import Keyring
+from shared.database.engine import Database
 from shared.errors import ServiceUnavailableError
-from shared.event_outbox import EventOutbox
-from shared.events import Event, EventFilter, EventKind, EventLog
-from shared.garmin import Credentials, GarminDomain
-from shared.redis_connection import connect
+from shared.garmin.types import Credentials, GarminDomain
+from shared.redis.connection import connect
 from shared.settings import Settings
 
 _REDIS_TIMEOUT = 5.0
@@ -41,7 +44,7 @@ def events(
         named = Credentials(
             username=SecretStr(username), password=SecretStr(""), domain=domain
         ).account
-        account = settings.keyring().hash_name(named)
+        account = Keyring.parse(settings.encryption_keys.get_secret_value()).hash_name(named)
     since = None if days is None else datetime.now(UTC) - timedelta(days=days)
     which = EventFilter(kind, user, account, job, since)
     for event in reversed(database.run(lambda session: EventLog(session).newest(which, most))):
@@ -53,7 +56,7 @@ def _bring_what_waits(settings: Settings, database: Database) -> None:
     with connect(settings.redis_url.get_secret_value(), timeout=_REDIS_TIMEOUT) as redis:
         outbox = EventOutbox(redis)
         try:
-            while outbox.empty_into(database):
+            while deliver(outbox, database):
                 pass
         except ServiceUnavailableError as error:
             text = f"the {error.what} does not answer: the newest events may be missing"

@@ -13,13 +13,14 @@ from typing import Annotated
 import typer
 
 from admin.service import open_database
-from shared.database import Database
-from shared.events import Event, EventKind, EventLog
-from shared.jobs import PROGRESS_SECONDS
+from shared.accounts.tokens import SealedTokens
+from shared.audit.events import Event, EventKind
+from shared.audit.log import EventLog
+from shared.crypto.keyring import KEY_BYTES, Keyring
+from shared.database.engine import Database
 from shared.origin import UNKNOWN
-from shared.sealing import KEY_BYTES, Keyring
 from shared.settings import Settings
-from shared.tokens import SealedTokens
+from shared.timings import PRODUCTION
 
 _BATCH = 100
 
@@ -45,7 +46,10 @@ def rotate() -> None:
     Stopped half-way it loses nothing: run it again and it goes on.
     """
     settings = Settings.from_environment()
-    keyring, database = settings.keyring(), open_database(settings)
+    keyring, database = (
+        Keyring.parse(settings.encryption_keys.get_secret_value()),
+        open_database(settings),
+    )
     done, broken, after = 0, 0, None
     while True:
         batch = database.run(
@@ -73,7 +77,10 @@ def rotate() -> None:
 def check() -> None:
     """Tell what each key is used for, and which can be dropped."""
     settings = Settings.from_environment()
-    keyring, database = settings.keyring(), open_database(settings)
+    keyring, database = (
+        Keyring.parse(settings.encryption_keys.get_secret_value()),
+        open_database(settings),
+    )
     used = _count(database, keyring)
     for key_id in keyring.key_ids:
         print(f"{key_id}: {used.get(key_id, 0)} rows; {_verdict(key_id, keyring, used, settings)}")
@@ -89,7 +96,7 @@ def _verdict(key_id: str, keyring: Keyring, used: dict[str, int], settings: Sett
         return "seals what is new"
     if used.get(key_id):
         return "still needed: `keys rotate` frees it"
-    hours = -(-max(settings.job_ttl, settings.challenge_ttl, PROGRESS_SECONDS) // 3600)
+    hours = -(-max(settings.job_ttl, settings.challenge_ttl, PRODUCTION.progress_ttl) // 3600)
     names = ""
     if key_id == keyring.key_ids[-1]:
         names = "; names are hashed with it: the audit log knows accounts by new hashes then"

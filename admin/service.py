@@ -1,6 +1,6 @@
 """What the commands work on: the settings of the service, and its database."""
 
-from shared.database import Database
+from shared.database.engine import Database
 from shared.settings import Settings
 
 

@@ -11,9 +11,11 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
-from api import docs, health, jobs, links, sessions, sign_in
-from api.middleware import Counting, LastNet, RequestIds, SafeHeaders
-from api.problems import ApiError, answer_api_error, answer_http_error, answer_our_error
+from api.http.middleware import CatchUnhandled, RequestIdMiddleware, RequestMetrics, SecurityHeaders
+from api.http.problems import ApiError, answer_api_error, answer_http_error, answer_our_error
+from api.pages import docs
+from api.routes import connections as links
+from api.routes import health, jobs, sessions, sign_in
 from api.services import Services
 from shared.errors import FitTrackError
 
@@ -56,11 +58,11 @@ def create_app(services: Services, cors_origins: Sequence[str] = ()) -> Starlett
             *docs.ROUTES,
         ],
         middleware=[
-            Middleware(RequestIds),
-            Middleware(SafeHeaders),
-            Middleware(Counting, metrics=services.metrics),
+            Middleware(RequestIdMiddleware),
+            Middleware(SecurityHeaders),
+            Middleware(RequestMetrics, metrics=services.metrics),
             *_cors(cors_origins),
-            Middleware(LastNet),
+            Middleware(CatchUnhandled),
         ],
         exception_handlers={
             ApiError: answer_api_error,

@@ -7,10 +7,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from shared.driver_rests import DriverRests
 from shared.errors import ServiceUnavailableError
-from shared.queue import QUEUES
-from shared.tallies import JobTallies, QueueLengths
+from shared.jobs.counters import JobCounters, QueueLengths
+from shared.jobs.queue import QUEUES
+from shared.redis.driver_cooldowns import DriverCooldowns
 
 
 class Metrics:
@@ -18,9 +18,9 @@ class Metrics:
 
     def __init__(
         self,
-        tallies: JobTallies,
+        tallies: JobCounters,
         queues: QueueLengths,
-        rests: DriverRests,
+        cooldowns: DriverCooldowns,
         drivers: tuple[str, ...],
     ) -> None:
         self._registry = CollectorRegistry()
@@ -36,7 +36,7 @@ class Metrics:
             ["route"],
             registry=self._registry,
         )
-        self._registry.register(_ServiceCollector(tallies, queues, rests, drivers))
+        self._registry.register(_ServiceCollector(tallies, queues, cooldowns, drivers))
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()
@@ -50,14 +50,14 @@ class Metrics:
 class _ServiceCollector(Collector):
     def __init__(
         self,
-        tallies: JobTallies,
+        tallies: JobCounters,
         queues: QueueLengths,
-        rests: DriverRests,
+        cooldowns: DriverCooldowns,
         drivers: tuple[str, ...],
     ) -> None:
         self._tallies = tallies
         self._queues = queues
-        self._rests = rests
+        self._cooldowns = cooldowns
         self._drivers = drivers
 
     def collect(self) -> Iterator[Metric]:
@@ -91,11 +91,11 @@ class _ServiceCollector(Collector):
     def _driver_rests(self) -> Metric:
         family = GaugeMetricFamily(
             "fittrack_driver_rest_seconds",
-            "How long a refused Garmin library still rests.",
+            "How long a refused Garmin library still cools down.",
             labels=["driver"],
         )
         for driver in self._drivers:
-            family.add_metric([driver], self._rests.remaining(driver))
+            family.add_metric([driver], self._cooldowns.remaining(driver))
         return family
 
 

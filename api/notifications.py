@@ -8,16 +8,14 @@ from contextlib import contextmanager
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from shared.jobs import CHANNEL
-
-_RECONNECT_SECONDS = 0.5
-_SILENCE_SECONDS = 5.0
+from shared.jobs.store import CHANNEL
+from shared.timings import PRODUCTION, Timings
 
 
 class JobNotifications:
-    def __init__(self, redis_url: str, timeout: float) -> None:
+    def __init__(self, redis_url: str, timings: Timings = PRODUCTION) -> None:
         self._url = redis_url
-        self._timeout = timeout
+        self._timings = timings
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
     @contextmanager
@@ -38,18 +36,17 @@ class JobNotifications:
             try:
                 await self._listen()
             except (RedisError, OSError):
-                await asyncio.sleep(_RECONNECT_SECONDS)
+                await asyncio.sleep(self._timings.notification_reconnect)
 
     async def _listen(self) -> None:
-        redis = Redis.from_url(
-            self._url, socket_timeout=self._timeout, socket_connect_timeout=self._timeout
-        )
+        timeout = self._timings.notification_answer
+        redis = Redis.from_url(self._url, socket_timeout=timeout, socket_connect_timeout=timeout)
         async with redis, redis.pubsub() as subscription:
             await subscription.subscribe(CHANNEL)
             self._wake_all()  # what was published before this is known to nobody
             while True:
                 message = await subscription.get_message(
-                    ignore_subscribe_messages=True, timeout=_SILENCE_SECONDS
+                    ignore_subscribe_messages=True, timeout=self._timings.notification_silence
                 )
                 if message is None:
                     await subscription.ping()  # a dead connection shows itself here

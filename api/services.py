@@ -4,18 +4,18 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from api.limits import SubmissionLimits
+from api.http.limits import SubmissionLimits
 from api.metrics import Metrics
 from api.notifications import JobNotifications
-from shared.accounts import Accounts
-from shared.challenges import ChallengeStore
-from shared.database import Database
-from shared.driver_rests import DriverRests
-from shared.event_outbox import EventOutbox
-from shared.jobs import JobStore
-from shared.queue import JobQueue
-from shared.redis_connection import RedisHealth
-from shared.sealing import Keyring
+from shared.accounts.accounts import Accounts
+from shared.audit.outbox import EventOutbox
+from shared.crypto.keyring import Keyring
+from shared.database.engine import Database
+from shared.jobs.challenges import ChallengeStore
+from shared.jobs.queue import JobQueue
+from shared.jobs.store import JobStore
+from shared.redis.connection import RedisHealth
+from shared.redis.driver_cooldowns import DriverCooldowns
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Services:
     challenges: ChallengeStore
     queue: JobQueue
     limits: SubmissionLimits
-    rests: DriverRests
+    cooldowns: DriverCooldowns
     drivers: tuple[str, ...]
     events: EventOutbox
     accounts: Accounts

@@ -5,6 +5,7 @@ import secrets
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,6 +30,19 @@ def new_key(name: str = "dev") -> str:
     return f"{name}:{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
+@dataclass(frozen=True)
+class Programs:
+    """The entry modules of API and worker."""
+
+    api: str
+    worker: str
+
+
+PRODUCTION = Programs("api.main", "worker.main")
+SHORT = Programs("dev.short.api", "dev.short.worker")
+"""With shorter timings, for tests."""
+
+
 class Stack:
     """API and workers over a Redis and a database that are there already.
 
@@ -42,11 +56,13 @@ class Stack:
         settings: Mapping[str, str],
         garmin: Mapping[str, str] | None = None,
         port: int | None = None,
+        programs: Programs = PRODUCTION,
     ) -> None:
         self.folder = folder
         self.settings = dict(settings)
         self.garmin = dict(garmin or {})
         self.port = port or free_port()
+        self._programs = programs
         self.workers: list[Process] = []
         self.apis: list[Process] = []
         self._exit = ExitStack()
@@ -69,7 +85,13 @@ class Stack:
     def begin_api(self, port: int | None = None) -> Process:
         """Starts an API process and does not wait for it."""
         port = port or self.port
-        command = [str(BIN / "uvicorn"), "api.main:app", "--port", str(port), "--no-server-header"]
+        command = [
+            str(BIN / "uvicorn"),
+            f"{self._programs.api}:app",
+            "--port",
+            str(port),
+            "--no-server-header",
+        ]
         return self._add(
             self.apis,
             Process(
@@ -85,7 +107,7 @@ class Stack:
         """Starts a worker process and does not wait for it."""
         name = f"worker{len(self.workers) + 1}"
         celery = str(BIN / "celery")
-        command = [celery, "-A", "worker.main", "worker", "-n", f"{name}@%h", *options]
+        command = [celery, "-A", self._programs.worker, "worker", "-n", f"{name}@%h", *options]
         return self._add(
             self.workers,
             Process(

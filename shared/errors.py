@@ -1,7 +1,7 @@
 """Every error this service raises on purpose.
 
 Subclasses carry data, never formatted text of a library: a library's message can hold a ticket.
-`api/problems.py` turns them into HTTP problems, `shared/job_states.py` into job errors.
+`api/http/problems.py` turns them into HTTP problems, `shared/jobs/states.py` into job errors.
 """
 
 

@@ -26,7 +26,6 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from shared.errors import ConfigurationError
-from shared.sealing import Keyring
 
 PREFIX = "FITTRACK_"
 KNOWN_DRIVERS = ("garth", "garminconnect")
@@ -220,10 +219,6 @@ class Settings(DatabaseSettings):
             message = f"must name one or both of {', '.join(KNOWN_DRIVERS)}, each once"
             raise ValueError(message)
         return value
-
-    def keyring(self) -> Keyring:
-        """The sealing keys. Raises ConfigurationError if they are missing, short or malformed."""
-        return Keyring.parse(self.encryption_keys.get_secret_value())
 
     @property
     def queue_url(self) -> str:

@@ -16,7 +16,7 @@ from dev.processes import Process, clean_environment
 from dev.servers import FakeRedisServer, PostgresServer, RedisServer
 from dev.simulator import Simulator
 from dev.stack import BIN, new_key
-from shared.sealing import Keyring
+from shared.crypto.keyring import Keyring
 
 _IN_CI = os.environ.get("CI", "").lower() == "true"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from shared.logs import configure_logging
+from shared.logs.configuration import configure_logging
 
 _UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access")
 

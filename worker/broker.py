@@ -20,14 +20,15 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
 from redis.retry import Retry
 
-_MEMORY_PAUSE = 1.0
+from shared.timings import PRODUCTION, Timings
 
 
 class _WaitsForMemory(Retry):
     """Repeats what was refused for want of memory, for as long as it takes; nothing else."""
 
-    def __init__(self) -> None:
+    def __init__(self, pause: float) -> None:
         super().__init__(NoBackoff(), 0)
+        self._pause = pause
 
     def call_with_retry(self, do: Any, fail: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         """The library's. `fail` closes the connection, and ends what watched a key on it."""
@@ -35,26 +36,31 @@ class _WaitsForMemory(Retry):
             try:
                 return super().call_with_retry(do, fail, *args, **kwargs)
             except OutOfMemoryError as error:
-                time.sleep(_MEMORY_PAUSE)
+                time.sleep(self._pause)
                 if kwargs.get("with_failure_count"):
                     fail(error, 1)
                 else:
                     fail(error)
 
 
-class LastingChannel(Channel):  # type: ignore[misc]  # untyped
+class ReconnectingChannel(Channel):  # type: ignore[misc]  # untyped
+    memory_pause = 1.0
+
     def _connparams(self, asynchronous: bool = False) -> Any:  # noqa: ANN401 - the library's
         if self.connection is None or self.connection.client is None:
             message = "the channel's connection is closed"
             raise RedisConnectionError(message)
-        return super()._connparams(asynchronous=asynchronous) | {"retry": _WaitsForMemory()}
+        return super()._connparams(asynchronous=asynchronous) | {
+            "retry": _WaitsForMemory(self.memory_pause)
+        }
 
 
-class LastingTransport(Transport):  # type: ignore[misc]  # untyped
-    Channel = LastingChannel
+class ReconnectingTransport(Transport):  # type: ignore[misc]  # untyped
+    Channel = ReconnectingChannel
 
 
-def install() -> None:
-    """Uses it for `redis://` and `rediss://` in this process, from the next connection on."""
+def install(timings: Timings = PRODUCTION) -> None:
+    """Use it for `redis://` and `rediss://` in this process, from the next connection on."""
+    ReconnectingChannel.memory_pause = timings.redis_memory_pause
     for scheme in ("redis", "rediss"):
-        TRANSPORT_ALIASES[scheme] = f"{__name__}:{LastingTransport.__name__}"
+        TRANSPORT_ALIASES[scheme] = f"{__name__}:{ReconnectingTransport.__name__}"

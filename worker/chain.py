@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from shared.driver_rests import DriverRests
 from shared.errors import ClientRefusedError, GarminRateLimitedError, InterruptedSignInError
-from shared.garmin import (
+from shared.garmin.types import (
     CodeRequired,
     Credentials,
     GarminIdentity,
@@ -12,6 +11,7 @@ from shared.garmin import (
     PendingSignIn,
     SignedIn,
 )
+from shared.redis.driver_cooldowns import DriverCooldowns
 from worker.drivers.driver import GarminDriver
 
 
@@ -22,31 +22,33 @@ class DriverChain:
     person: a password is not tried twice.
     """
 
-    def __init__(self, drivers: Sequence[GarminDriver], rests: DriverRests) -> None:
+    def __init__(self, drivers: Sequence[GarminDriver], cooldowns: DriverCooldowns) -> None:
         self._drivers = {driver.name: driver for driver in drivers}
-        self._rests = rests
+        self._cooldowns = cooldowns
 
     def sign_in(self, credentials: Credentials) -> SignedIn | CodeRequired:
-        """Raises GarminRateLimitedError, with the shortest rest, when every driver rests."""
+        """Raise GarminRateLimitedError, with the shortest cooldown, if every driver is refused."""
         for name, driver in self._drivers.items():
-            if self._rests.remaining(name):
+            if self._cooldowns.remaining(name):
                 continue
             try:
                 result = driver.sign_in(credentials)
             except ClientRefusedError as refusal:
-                self._rests.refused(name, refusal.retry_after)
+                self._cooldowns.start(name, refusal.retry_after)
             else:
-                self._rests.accepted(name)
+                self._cooldowns.reset(name)
                 return result
-        raise GarminRateLimitedError(retry_after=max(1, self._rests.shortest(self._drivers)))
+        raise GarminRateLimitedError(
+            retry_after=max(1, self._cooldowns.shortest_remaining(self._drivers))
+        )
 
     def finish(self, pending: PendingSignIn, code: str) -> SignedIn:
         """With the driver that began it: a half-done session can't change libraries."""
         try:
             return self._driver(pending.driver).finish(pending, code)
         except ClientRefusedError as refusal:
-            self._rests.refused(pending.driver, refusal.retry_after)
-            raise GarminRateLimitedError(self._rests.remaining(pending.driver)) from None
+            self._cooldowns.start(pending.driver, refusal.retry_after)
+            raise GarminRateLimitedError(self._cooldowns.remaining(pending.driver)) from None
 
     def identify(self, tokens: GarminTokens) -> GarminIdentity:
         return self._driver(tokens.driver).identify(tokens)

@@ -12,12 +12,10 @@ from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
 
-from shared.bugs import where
 from shared.errors import JobLostError, ServiceUnavailableError, TimedOutError
-from shared.jobs import LEASE_SECONDS, Claim, JobStore
-
-_RENEW_EVERY = 3.0
-_RETRY_EVERY = 0.5
+from shared.jobs.store import Claim, JobStore
+from shared.logs.locations import where
+from shared.timings import PRODUCTION, Timings
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +39,7 @@ class Lease:
     deadline: float | None
     """When the job must have ended, on the monotonic clock; None once only storing is left."""
     confirmed_until: float
+    timings: Timings = PRODUCTION
     lost: bool = False
     timed_out: bool = False
     context: Context = field(default_factory=copy_context)
@@ -58,7 +57,8 @@ class Lease:
                     raise TimedOutError
                 if now < self.confirmed_until:
                     return left
-                self._changed.wait(min(_RENEW_EVERY, left or _RENEW_EVERY))
+                renewal = self.timings.lease_renewal
+                self._changed.wait(min(renewal, left or renewal))
 
     def drop_deadline(self) -> None:
         """Garmin's part is done: what is left waits for our own database."""
@@ -67,7 +67,7 @@ class Lease:
 
     def confirm(self, asked_at: float) -> None:
         with self._changed:
-            self.confirmed_until = asked_at + LEASE_SECONDS
+            self.confirmed_until = asked_at + self.timings.lease
             self._changed.notify_all()
 
     def lose(self) -> None:
@@ -86,8 +86,9 @@ class Lease:
 class LeaseKeeper:
     """Renews the leases of all jobs this process runs, and ends those whose deadline has passed."""
 
-    def __init__(self, jobs: JobStore) -> None:
+    def __init__(self, jobs: JobStore, timings: Timings = PRODUCTION) -> None:
         self._jobs = jobs
+        self._timings = timings
         self._leases: set[Lease] = set()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -96,7 +97,7 @@ class LeaseKeeper:
     def hold(self, claim: Claim, seconds: float, on_timeout: Callable[[], None]) -> Iterator[Lease]:
         """Keeps the claim while the block runs. `on_timeout` is called if it takes longer."""
         now = time.monotonic()
-        lease = Lease(claim, on_timeout, now + seconds, now + LEASE_SECONDS)
+        lease = Lease(claim, on_timeout, now + seconds, now + self._timings.lease, self._timings)
         with self._lock:
             self._leases.add(lease)
             self._start()
@@ -120,9 +121,9 @@ class LeaseKeeper:
             try:
                 for lease in leases:
                     lease.context.run(self._tend, lease)
-                time.sleep(_RENEW_EVERY)
+                time.sleep(self._timings.lease_renewal)
             except ServiceUnavailableError:
-                time.sleep(_RETRY_EVERY)
+                time.sleep(self._timings.lease_renewal_retry)
 
     def _tend(self, lease: Lease) -> None:
         try:

@@ -1,55 +1,6 @@
 """The worker: `celery -A worker.main worker`. Flower: `celery -A worker.main flower`."""
 
-import logging
-import sys
+from shared.timings import PRODUCTION
+from worker.program import start
 
-from celery.signals import setup_logging, worker_init
-
-from shared.errors import ConfigurationError
-from shared.logs import configure_logging
-from shared.queue import celery_app
-from shared.settings import Settings
-from worker import broker, tasks
-from worker.sign_in import SignInRunner
-
-_runner: SignInRunner | None = None
-
-
-def _run_job(job_id: str) -> str:
-    assert _runner is not None, "jobs come only after worker_init"  # noqa: S101 - as it says
-    return _runner.run(job_id)
-
-
-@setup_logging.connect
-def _set_up_logging(loglevel: int, **_: object) -> None:
-    """In Celery's place. `--loglevel` may ask for more than the setting; WARNING is its default."""
-    level = logging.getLevelNamesMapping()[settings.log_level]
-    if loglevel < logging.WARNING:
-        level = min(level, loglevel)
-    configure_logging(level, settings.log_format)
-
-
-@worker_init.connect
-def _prepare(**_: object) -> None:
-    # Here and not at import: Flower imports this module too, and runs no jobs.
-    global _runner  # noqa: PLW0603, RUF100 - built once, by the process's entry
-    from worker.startup import build_housekeeping, build_runner, open_database
-
-    try:
-        database = open_database(settings)
-        _runner = build_runner(settings, database)
-        build_housekeeping(settings, database).start()
-    except ConfigurationError as error:
-        sys.exit(f"fittrack-auth worker: {error}")
-
-
-try:
-    settings = Settings.from_environment()
-    settings.keyring()
-    configure_logging(settings.log_level, settings.log_format)
-except ConfigurationError as error:
-    sys.exit(f"fittrack-auth worker: {error}")
-
-broker.install()
-app = celery_app(settings.queue_url)
-tasks.register(app, _run_job)
+app = start(PRODUCTION)

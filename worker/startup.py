@@ -3,26 +3,26 @@
 import os
 from collections.abc import Mapping
 
-from shared.accounts import Accounts
-from shared.challenges import ChallengeStore
-from shared.database import Database
-from shared.driver_rests import DriverRests
+from shared.accounts.accounts import Accounts
+from shared.audit.outbox import EventOutbox
+from shared.crypto.keyring import Keyring
+from shared.database.engine import Database
 from shared.errors import ConfigurationError
-from shared.event_outbox import EventOutbox
-from shared.jobs import JobStore
-from shared.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
-from shared.redis_connection import connect
+from shared.jobs.challenges import ChallengeStore
+from shared.jobs.store import JobStore
+from shared.redis.connection import connect
+from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
 from shared.settings import Settings
+from shared.timings import Timings
 from worker.chain import DriverChain
 from worker.drivers.driver import GarminDriver
 from worker.drivers.http import GarminAdapter
-from worker.housekeeping import Housekeeping
 from worker.lease import LeaseKeeper
-from worker.sign_in import SignInRunner
+from worker.runner import SignInRunner
+from worker.schedule import Housekeeping
 
 _GARTH_TRAPS = {"GARTH_HOME", "GARTH_TOKEN", "GARTH_TELEMETRY_ENABLED"}
-_REDIS_TIMEOUT = 5.0
-_REDIS_PATIENCE = 30.0
 
 
 def check_environment(environment: Mapping[str, str]) -> None:
@@ -33,40 +33,45 @@ def check_environment(environment: Mapping[str, str]) -> None:
         raise ConfigurationError(message)
 
 
-def open_database(settings: Settings) -> Database:
+def open_database(settings: Settings, timings: Timings) -> Database:
     """Raises ConfigurationError if it does not answer or is not migrated."""
-    return Database.migrated(settings.database_url.get_secret_value())
+    return Database.migrated(settings.database_url.get_secret_value(), timings)
 
 
-def build_runner(settings: Settings, database: Database) -> SignInRunner:
+def build_runner(settings: Settings, database: Database, timings: Timings) -> SignInRunner:
     """Checks everything, then builds. Raises ConfigurationError with one line."""
     check_environment(os.environ)
-    keyring = settings.keyring()
+    keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
     url = settings.redis_url.get_secret_value()
-    patient = connect(url, timeout=_REDIS_TIMEOUT, patience=_REDIS_PATIENCE)
-    prompt = connect(url, timeout=_REDIS_TIMEOUT)
+    patient = connect(
+        url, timeout=timings.redis_answer_worker, patience=timings.redis_patience_worker
+    )
+    prompt = connect(url, timeout=timings.redis_answer_worker)
     return SignInRunner(
-        jobs=JobStore(patient, keyring, settings.job_ttl),
-        challenges=ChallengeStore(patient, keyring, settings.challenge_ttl, settings.mfa_attempts),
-        chain=DriverChain(_drivers(settings.garmin_drivers), DriverRests(patient)),
+        jobs=JobStore(patient, keyring, settings.job_ttl, timings),
+        challenges=ChallengeStore(
+            patient, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
+        ),
+        chain=DriverChain(_drivers(settings.garmin_drivers, timings), DriverCooldowns(patient)),
         accounts=Accounts(database, keyring, settings.session_ttl),
         failures=RateLimit(patient, LOGIN_PER_ACCOUNT, settings.limit_login_per_account),
-        keeper=LeaseKeeper(JobStore(prompt, keyring, settings.job_ttl)),
+        keeper=LeaseKeeper(JobStore(prompt, keyring, settings.job_ttl, timings), timings),
+        timings=timings,
     )
 
 
-def build_housekeeping(settings: Settings, database: Database) -> Housekeeping:
-    redis = connect(settings.redis_url.get_secret_value(), timeout=_REDIS_TIMEOUT)
+def build_housekeeping(settings: Settings, database: Database, timings: Timings) -> Housekeeping:
+    redis = connect(settings.redis_url.get_secret_value(), timeout=timings.redis_answer_worker)
     days, idle = settings.event_days, settings.session_idle_ttl
-    return Housekeeping(EventOutbox(redis), database, days, idle)
+    return Housekeeping(EventOutbox(redis), database, days, idle, timings)
 
 
-def _drivers(names: tuple[str, ...]) -> list[GarminDriver]:
-    adapter = GarminAdapter()
-    return [_driver(name, adapter) for name in names]
+def _drivers(names: tuple[str, ...], timings: Timings) -> list[GarminDriver]:
+    adapter = GarminAdapter(timings)
+    return [_driver(name, adapter, timings) for name in names]
 
 
-def _driver(name: str, adapter: GarminAdapter) -> GarminDriver:
+def _driver(name: str, adapter: GarminAdapter, timings: Timings) -> GarminDriver:
     # Imported only where used: each library costs tens of megabytes.
     if name == "garth":
         from worker.drivers.garth import GarthDriver
@@ -74,4 +79,4 @@ def _driver(name: str, adapter: GarminAdapter) -> GarminDriver:
         return GarthDriver(adapter)
     from worker.drivers.garminconnect import GarminConnectDriver
 
-    return GarminConnectDriver(adapter)
+    return GarminConnectDriver(adapter, timings)

@@ -9,15 +9,15 @@ import pytest
 
 from dev.processes import clean_environment
 from dev.stack import BIN, new_key
-from shared.clients import ClientRepository
-from shared.database import Database
+from shared.accounts.clients import ClientRepository
+from shared.audit.events import Event, EventKind
+from shared.audit.outbox import EventOutbox
+from shared.crypto.keyring import Keyring
+from shared.database.engine import Database
 from shared.errors import UnknownClientError
-from shared.event_outbox import EventOutbox
-from shared.events import Event, EventKind
-from shared.garmin import Credentials
+from shared.garmin.types import Credentials
 from shared.origin import Origin
-from shared.redis_connection import connect
-from shared.sealing import Keyring
+from shared.redis.connection import connect
 from tests.conftest import migrate
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

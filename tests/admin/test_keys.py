@@ -10,12 +10,13 @@ from sqlalchemy import update
 
 from dev.processes import clean_environment
 from dev.stack import BIN, new_key
-from shared.accounts import Accounts
-from shared.database import Database
-from shared.garmin import GarminIdentity
-from shared.models import GarminToken
-from shared.sealing import Keyring, new_token
-from shared.tokens import SealedTokens, TokenRepository
+from shared.accounts.accounts import Accounts
+from shared.accounts.tokens import SealedTokens, TokenRepository
+from shared.crypto.keyring import Keyring
+from shared.crypto.tokens import new_token
+from shared.database.engine import Database
+from shared.database.models import GarminToken
+from shared.garmin.types import GarminIdentity
 from tests.shared.samples import garmin_tokens
 
 OLD, NEW = new_key("old"), new_key("new")

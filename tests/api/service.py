@@ -17,11 +17,11 @@ from redis import Redis
 
 from dev.processes import NotReadyError, Process
 from dev.stack import LIMITS_OFF, Stack, new_key
-from shared.accounts import Accounts
-from shared.challenges import ChallengeStore, NewChallenge
-from shared.clients import ClientRepository
-from shared.database import Database
-from shared.garmin import (
+from shared.accounts.accounts import Accounts
+from shared.accounts.clients import ClientRepository
+from shared.crypto.keyring import Keyring
+from shared.database.engine import Database
+from shared.garmin.types import (
     CodeSubmission,
     Credentials,
     GarminDomain,
@@ -29,10 +29,10 @@ from shared.garmin import (
     GarminTokens,
     PendingSignIn,
 )
-from shared.jobs import Claim, JobStore
+from shared.jobs.challenges import ChallengeStore, NewChallenge
+from shared.jobs.store import Claim, JobStore
 from shared.origin import UNKNOWN, Origin
-from shared.redis_connection import connect
-from shared.sealing import Keyring
+from shared.redis.connection import connect
 
 LOGIN = "/api/garmin/login"
 CODE = "/api/garmin/login/mfa-complete"

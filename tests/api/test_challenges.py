@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pydantic import SecretStr
 
-from shared.jobs import JobStore
+from shared.jobs.store import JobStore
 from tests.api.problems import assert_problem, without_date
 from tests.api.service import Service, eventually, pending
 

@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from dev.servers import RedisServer
-from shared.clients import ClientRepository
+from shared.accounts.clients import ClientRepository
 from shared.origin import Origin
 from tests.api.problems import assert_problem, faults, without_date
 from tests.api.service import (

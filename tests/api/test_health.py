@@ -5,8 +5,8 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from dev.processes import free_port
-from shared.driver_rests import DriverRests
-from shared.job_states import Failure, JobErrorCode
+from shared.jobs.states import Failure, JobErrorCode
+from shared.redis.driver_cooldowns import DriverCooldowns
 from tests.api.problems import assert_problem
 from tests.api.service import LOGIN, Service, alive, bearer, settings
 from tests.api.wire import wire
@@ -114,7 +114,7 @@ def test_ended_jobs_and_waiting_ones_are_measured(service: Service) -> None:
 
 
 def test_a_resting_driver_is_measured(service: Service) -> None:
-    DriverRests(service.redis).refused("garth", retry_after=100)
+    DriverCooldowns(service.redis).start("garth", retry_after=100)
     found = measured(service)["fittrack_driver_rest_seconds"]
     assert 0 < found[(("driver", "garth"),)] <= 100
     assert found[(("driver", "garminconnect"),)] == 0

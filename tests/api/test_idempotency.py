@@ -6,7 +6,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from shared.job_states import Failure, JobErrorCode
+from shared.jobs.states import Failure, JobErrorCode
 from tests.api.problems import assert_problem, faults
 from tests.api.service import CODE, CREDENTIALS, LOGIN, Job, Service
 

@@ -9,11 +9,11 @@ import pytest
 
 from dev.servers import RedisServer
 from dev.stack import Stack
-from shared.driver_rests import DriverRests
-from shared.event_outbox import KEY
-from shared.garmin import Credentials
-from shared.job_states import Failure, JobErrorCode
-from shared.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
+from shared.audit.outbox import KEY
+from shared.garmin.types import Credentials
+from shared.jobs.states import Failure, JobErrorCode
+from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
 from tests.api.problems import assert_problem
 from tests.api.service import CODE, CREDENTIALS, LOGIN, Job, Service, running, settings
 
@@ -167,10 +167,10 @@ def test_no_address_stands_in_a_limit_s_key(limited: Service) -> None:
 
 
 def test_while_every_driver_rests_no_password_is_taken(limited: Service) -> None:
-    rests = DriverRests(limited.redis)
-    rests.refused("garth", 100)
+    cooldowns = DriverCooldowns(limited.redis)
+    cooldowns.start("garth", 100)
     assert login(limited, "one").status_code == 202
-    rests.refused("garminconnect", 300)
+    cooldowns.start("garminconnect", 300)
     reply = login(limited, "two")
     problem = assert_problem(reply, 503, "service_unavailable")
     assert problem["unavailable"] == ["garmin"]

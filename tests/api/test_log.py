@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from dev.servers import RedisServer
-from shared.job_states import Success
+from shared.jobs.states import Success
 from tests.api.service import CODE, LOGIN, Job, Service, bearer, eventually, running, settings
 from tests.logs import parsed
 

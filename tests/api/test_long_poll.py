@@ -4,7 +4,7 @@ import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from shared.job_states import Failure, JobErrorCode, JobStage
+from shared.jobs.states import Failure, JobErrorCode, JobStage
 from tests.api.problems import assert_problem
 from tests.api.service import LONGEST_WAIT, PATIENCE, Service, bearer
 from tests.api.wire import wire

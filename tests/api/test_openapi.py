@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from dev.stack import new_key
-from shared.job_states import Failure, JobErrorCode
+from shared.jobs.states import Failure, JobErrorCode
 from tests.api.service import CODE, LOGIN, Service, bearer
 from tests.logs import kept_logging
 

@@ -16,7 +16,7 @@ import pytest
 
 from dev.servers import RedisServer
 from shared.errors import JobNotFoundError
-from shared.job_states import JobStage
+from shared.jobs.states import JobStage
 from tests.api.problems import assert_problem
 from tests.api.service import (
     CODE,

@@ -6,9 +6,9 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from shared.job_states import (
+from shared.jobs.states import (
     MESSAGES,
-    CodeAsked,
+    CodeRequested,
     Failure,
     JobErrorCode,
     JobStage,
@@ -74,7 +74,7 @@ def test_a_running_job(service: Service, stage: JobStage) -> None:
 def test_a_job_that_waits_for_a_code(
     service: Service, mfa_type: str, destination: str | None
 ) -> None:
-    asked = CodeAsked(
+    asked = CodeRequested(
         challenge_id=SecretStr("challenge"),
         mfa_type=mfa_type,
         mfa_destination=destination,
@@ -167,7 +167,7 @@ def test_a_wrong_code_tells_how_many_more_may_be_tried(service: Service) -> None
 
 
 def test_time_left_is_never_less_than_none(service: Service) -> None:
-    asked = CodeAsked(
+    asked = CodeRequested(
         challenge_id=SecretStr("challenge"),
         mfa_type="email",
         mfa_destination=None,

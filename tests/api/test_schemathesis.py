@@ -20,10 +20,10 @@ from schemathesis import CheckContext, Response
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.schemas import BaseSchema
 
-from api.models import Problem
-from api.openapi import document
+from api.contract.models import Problem
+from api.contract.openapi import document
 from dev.servers import RedisServer
-from shared.job_states import CodeAsked, Failure, JobErrorCode, JobStage, Outcome, Success
+from shared.jobs.states import CodeRequested, Failure, JobErrorCode, JobStage, Outcome, Success
 from tests.api.service import CODE, LOGIN, Job, Service, bearer, running, settings
 
 Case = schemathesis.Case[Any]
@@ -184,9 +184,9 @@ def outcomes(service: Service) -> list[Outcome]:
     return [code_asked(service), signed_in(service), wrong_code, locked]
 
 
-def code_asked(service: Service) -> CodeAsked:
+def code_asked(service: Service) -> CodeRequested:
     challenge = service.ask_for_code()
-    return CodeAsked(
+    return CodeRequested(
         challenge_id=challenge.challenge_id,
         mfa_type="email",
         mfa_destination="ru***@example.com",

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from shared.models import UserSession
-from shared.tokens import TokenRepository
+from shared.accounts.tokens import TokenRepository
+from shared.database.models import UserSession
 from tests.api.problems import assert_problem
 from tests.api.service import Account, Service, bearer
 

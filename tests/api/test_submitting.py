@@ -8,7 +8,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.garmin import GarminDomain
+from shared.garmin.types import GarminDomain
 from tests.api.service import CODE, CREDENTIALS, LOGIN, Job, Service
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")

@@ -12,7 +12,7 @@ from redis import Redis
 from dev.processes import clean_environment
 from dev.simulator import PASSWORD, Simulator
 from dev.stack import BIN, Stack
-from shared.sealing import token_hash
+from shared.crypto.tokens import token_hash
 from tests.end_to_end.client import Json
 from tests.end_to_end.recorders import TERMINAL, Recording, wait_until
 from tests.end_to_end.watched import (

@@ -9,11 +9,11 @@ from redis import Redis
 from sqlalchemy import create_engine, text
 
 from dev.processes import clean_environment
-from shared.garmin import Credentials
-from shared.job_states import JobKind
-from shared.jobs import JobStore
-from shared.queue import JobQueue
-from shared.sealing import Keyring, Purpose
+from shared.crypto.keyring import Keyring, Purpose
+from shared.garmin.types import Credentials
+from shared.jobs.queue import JobQueue
+from shared.jobs.states import JobKind
+from shared.jobs.store import JobStore
 from tests.end_to_end.dumps import dump_redis
 from tests.end_to_end.flows import Flows
 from tests.end_to_end.recorders import EVENTS, REDIS, wait_until

@@ -12,11 +12,11 @@ from sqlalchemy import create_engine, text
 
 from dev.processes import Process, clean_environment
 from dev.stack import BIN
-from shared.event_outbox import EventOutbox
-from shared.events import Event, EventKind
-from shared.job_states import JobKind
+from shared.audit.events import Event, EventKind
+from shared.audit.outbox import EventOutbox
+from shared.jobs.queue import JobQueue, celery_app
+from shared.jobs.states import JobKind
 from shared.origin import UNKNOWN
-from shared.queue import JobQueue, celery_app
 from tests.end_to_end import recorders as at
 from tests.end_to_end.detector import Canary
 from tests.end_to_end.flows import Flows
@@ -50,7 +50,7 @@ def logged(flows: Flows, secret: str) -> None:
     """By a process that logs as the stack's others do, and looks like nothing to hide."""
     lines = (
         "import logging",
-        "from shared.logs import configure_logging",
+        "from shared.logs.configuration import configure_logging",
         "configure_logging('DEBUG', 'auto')",
         f"logging.getLogger('planted').debug({secret!r})",
     )

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 from dev.servers import PostgresServer, RedisServer
 from dev.simulator import Simulator
 from dev.stack import LIMITS_OFF, Stack, new_key
-from shared.garmin import Credentials, GarminDomain
+from shared.garmin.types import Credentials, GarminDomain
 from tests.end_to_end import apps, mishaps
 from tests.end_to_end import recorders as at
 from tests.end_to_end.detector import Canary

@@ -11,7 +11,7 @@ from redis import Redis
 
 from dev.simulator import Simulator
 from dev.stack import Stack, new_key
-from shared.sealing import token_hash
+from shared.crypto.tokens import token_hash
 from tests.end_to_end.client import Client, Json
 from tests.end_to_end.database import rows
 

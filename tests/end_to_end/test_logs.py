@@ -14,10 +14,10 @@ from dev.processes import Process, answers_on, clean_environment, free_port
 from dev.simulator import Simulator
 from dev.simulator.accounts import PASSWORD
 from dev.stack import BIN, Stack
-from shared.challenges import ChallengeStore
-from shared.database import Database
-from shared.sealing import Keyring
-from shared.tokens import TokenRepository
+from shared.accounts.tokens import TokenRepository
+from shared.crypto.keyring import Keyring
+from shared.database.engine import Database
+from shared.jobs.challenges import ChallengeStore
 from tests.end_to_end.client import Client, Json
 from tests.logs import parsed
 
@@ -71,7 +71,7 @@ def test_a_workers_log_holds_no_secret_at_debug_and_says_which_job_it_is_about(
     spoke = {line["logger"].partition(".")[0]: line for line in lines}
     assert {"celery", "kombu", "redis"} <= set(spoke)
     telltale = spoke["urllib3" if driver == "garth" else "garminconnect"]
-    assert telltale["event"] == "said something, which is not shown"
+    assert telltale["event"] == "message suppressed"
     assert telltale["job_id"]
 
 
@@ -92,7 +92,7 @@ def test_a_bug_in_a_task_is_told_with_its_job_and_without_what_it_says(
     assert line["job_id"] == job["job_id"]
     assert line["event"] == f"Task garmin.login[{job['job_id']}] raised unexpected: ValueError"
     assert line["exception"].startswith("ValueError at ")
-    assert "shared/jobs.py" in line["exception"]
+    assert "shared/jobs/store.py" in line["exception"]
     assert "canary" not in worker.output()
 
 

@@ -21,11 +21,11 @@ from sqlalchemy.orm import Session
 
 from dev.simulator import Simulator
 from dev.stack import Stack
-from shared.database import Database
-from shared.garmin import GarminTokens
-from shared.models import GarminToken, User, UserSession
-from shared.sealing import Keyring
-from shared.tokens import TokenRepository
+from shared.accounts.tokens import TokenRepository
+from shared.crypto.keyring import Keyring
+from shared.database.engine import Database
+from shared.database.models import GarminToken, User, UserSession
+from shared.garmin.types import GarminTokens
 from tests.dev.wire import wire
 from tests.end_to_end.client import Client, Json
 

@@ -1,19 +1,20 @@
 """The stores over the servers of `tests/conftest.py`."""
 
 from collections.abc import Iterator
-from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from alembic import command
 from alembic.config import Config
 from redis import Redis
 
+import shared
 from dev.processes import ROOT
-from shared.challenges import ChallengeStore
-from shared.database import Database
-from shared.jobs import JobStore
-from shared.redis_connection import connect
-from shared.sealing import Keyring
+from shared.crypto.keyring import Keyring
+from shared.database.engine import Database
+from shared.jobs.challenges import ChallengeStore
+from shared.jobs.store import JobStore
+from shared.redis.connection import connect
 from tests.shared.samples import ATTEMPTS, CHALLENGE_TTL, JOB_TTL
 
 
@@ -21,7 +22,7 @@ from tests.shared.samples import ATTEMPTS, CHALLENGE_TTL, JOB_TTL
 def redis(redis_url: str) -> Iterator[Redis]:
     with connect(redis_url, timeout=30) as client:
         # fakeredis' server hangs up after an error reply, NOSCRIPT among them.
-        for script in files("shared").joinpath("lua").iterdir():
+        for script in Path(shared.__path__[0]).glob("*/lua/*.lua"):
             client.script_load(script.read_text(encoding="utf-8"))
         yield client
 

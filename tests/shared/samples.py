@@ -13,7 +13,7 @@ from redis import Redis
 
 from dev.processes import free_port
 from shared.errors import FitTrackError
-from shared.garmin import (
+from shared.garmin.types import (
     CodeSubmission,
     Credentials,
     GarminDomain,

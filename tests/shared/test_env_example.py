@@ -9,7 +9,7 @@ import pytest
 
 from dev.processes import ROOT
 from dev.stack import BIN
-from shared.sealing import Keyring
+from shared.crypto.keyring import Keyring
 from shared.settings import PREFIX, Settings
 
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")

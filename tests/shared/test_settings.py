@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from dev.stack import new_key
+from shared.crypto.keyring import Keyring
 from shared.errors import ConfigurationError
 from shared.settings import DatabaseSettings, Settings
 
@@ -171,7 +172,7 @@ def test_an_unknown_driver_is_told_which_there_are(monkeypatch: pytest.MonkeyPat
 def test_a_faulty_key_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
     monkeypatch.setenv("FITTRACK_ENCRYPTION_KEYS", keys)
     with pytest.raises(ConfigurationError) as caught:
-        Settings.from_environment().keyring()
+        Keyring.parse(Settings.from_environment().encryption_keys.get_secret_value())
     assert len(str(caught.value).splitlines()) == 1
     assert str(caught.value).startswith("FITTRACK_ENCRYPTION_KEYS")
 

@@ -1,15 +1,17 @@
 """The drivers, and the simulated Garmin they reach through the environment alone."""
 
 from collections.abc import Iterator
-from importlib.resources import files
+from dataclasses import replace
+from pathlib import Path
 
-import garminconnect.client.sso
 import pytest
 import requests
 from redis import Redis
 
+import shared
+from dev.short import SHORT
 from dev.simulator import Simulator
-from shared.redis_connection import connect
+from shared.redis.connection import connect
 from tests.worker.ways import WAYS, Way
 from worker.drivers.http import GarminAdapter
 
@@ -18,7 +20,7 @@ from worker.drivers.http import GarminAdapter
 def redis(redis_url: str) -> Iterator[Redis]:
     with connect(redis_url, timeout=30) as client:
         # fakeredis' server hangs up after an error reply, NOSCRIPT among them.
-        for script in files("shared").joinpath("lua").iterdir():
+        for script in Path(shared.__path__[0]).glob("*/lua/*.lua"):
             client.script_load(script.read_text(encoding="utf-8"))
         yield client
 
@@ -35,10 +37,6 @@ def reached_garmin(garmin: Simulator, monkeypatch: pytest.MonkeyPatch) -> Simula
     """The simulated Garmin, which everything in this process takes for the real one."""
     for name, value in garmin.environment.items():
         monkeypatch.setenv(name, value)
-    # The library's own pauses between page and password: 2 to 8 s a sign-in.
-    for flow in ("MOBILE", "WIDGET"):
-        for bound in ("MIN", "MAX"):
-            monkeypatch.setattr(garminconnect.client.sso, f"{flow}_DELAY_{bound}_S", 0.0)
     monkeypatch.setattr("worker.drivers.garth.sso.OAUTH_CONSUMER", {})
     return garmin
 
@@ -48,10 +46,9 @@ def way(
     request: pytest.FixtureRequest,
     reached_garmin: Simulator,
     adapter: GarminAdapter,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Way:
     """One way to sign in; a test with it runs for all of them."""
-    monkeypatch.setattr("worker.drivers.http._ANSWER_SECONDS", 60.0)
+    adapter.timings = replace(SHORT, garmin_answer=60.0)
     return Way(request.param, reached_garmin, adapter)
 
 

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from shared.garmin import PendingSignIn
+from shared.garmin.types import PendingSignIn
 from tests.worker.ways import driver
 from worker.drivers.http import GarminAdapter
 

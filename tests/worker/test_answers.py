@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import errors
-from shared.garmin import GarminIdentity
+from shared.garmin.types import GarminIdentity
 from worker.drivers.answers import Answer, identity, mfa_type, parse_retry_after
 
 JSON = {"content-type": "application/json"}

@@ -8,7 +8,7 @@ import pytest
 from kombu import Connection
 from redis import Redis
 
-from worker.broker import LastingTransport
+from worker.broker import ReconnectingTransport
 
 PATIENCE = 60
 
@@ -22,7 +22,7 @@ def redis(real_redis_url: str) -> Iterator[Redis]:
 
 @pytest.fixture
 def broker(real_redis_url: str) -> Iterator[Connection]:
-    with Connection(real_redis_url, transport=LastingTransport) as connection:
+    with Connection(real_redis_url, transport=ReconnectingTransport) as connection:
         yield connection
 
 

@@ -7,7 +7,6 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
-from shared.driver_rests import DriverRests
 from shared.errors import (
     AccountLockedError,
     CaptchaRequiredError,
@@ -25,7 +24,7 @@ from shared.errors import (
     TimedOutError,
     TokensRejectedError,
 )
-from shared.garmin import (
+from shared.garmin.types import (
     CodeRequired,
     Credentials,
     GarminDomain,
@@ -34,7 +33,8 @@ from shared.garmin import (
     PendingSignIn,
     SignedIn,
 )
-from shared.redis_connection import connect
+from shared.redis.connection import connect
+from shared.redis.driver_cooldowns import DriverCooldowns
 from tests.shared.samples import nothing_listens
 from worker.chain import DriverChain
 
@@ -97,8 +97,8 @@ def tokens(driver: str) -> GarminTokens:
 
 
 @pytest.fixture
-def rests(redis: Redis) -> DriverRests:
-    return DriverRests(redis)
+def cooldowns(redis: Redis) -> DriverCooldowns:
+    return DriverCooldowns(redis)
 
 
 @pytest.fixture
@@ -112,8 +112,8 @@ def second() -> ToldDriver:
 
 
 @pytest.fixture
-def chain(first: ToldDriver, second: ToldDriver, rests: DriverRests) -> DriverChain:
-    return DriverChain([first, second], rests)
+def chain(first: ToldDriver, second: ToldDriver, cooldowns: DriverCooldowns) -> DriverChain:
+    return DriverChain([first, second], cooldowns)
 
 
 def signed_in_by(result: SignedIn | CodeRequired) -> str:
@@ -133,20 +133,20 @@ def test_the_first_driver_is_the_one(
 
 
 def test_the_order_is_the_operators(
-    first: ToldDriver, second: ToldDriver, rests: DriverRests
+    first: ToldDriver, second: ToldDriver, cooldowns: DriverCooldowns
 ) -> None:
-    chain = DriverChain([second, first], rests)
+    chain = DriverChain([second, first], cooldowns)
     assert signed_in_by(chain.sign_in(CREDENTIALS)) == "garminconnect"
     assert first.calls == []
 
 
 def test_a_refused_client_is_followed_by_the_next_driver(
-    chain: DriverChain, first: ToldDriver, second: ToldDriver, rests: DriverRests
+    chain: DriverChain, first: ToldDriver, second: ToldDriver, cooldowns: DriverCooldowns
 ) -> None:
     first.error = ClientRefusedError(retry_after=500)
     assert signed_in_by(chain.sign_in(CREDENTIALS)) == "garminconnect"
-    assert about(500, rests.remaining("garth"))
-    assert rests.remaining("garminconnect") == 0
+    assert about(500, cooldowns.remaining("garth"))
+    assert cooldowns.remaining("garminconnect") == 0
 
 
 def test_a_refused_driver_is_not_asked_again_while_it_rests(
@@ -160,12 +160,12 @@ def test_a_refused_driver_is_not_asked_again_while_it_rests(
 
 
 def test_a_driver_rests_for_every_worker(
-    chain: DriverChain, first: ToldDriver, rests: DriverRests
+    chain: DriverChain, first: ToldDriver, cooldowns: DriverCooldowns
 ) -> None:
     first.error = ClientRefusedError()
     chain.sign_in(CREDENTIALS)
     elsewhere = ToldDriver("garth")
-    other = DriverChain([elsewhere, ToldDriver("garminconnect")], rests)
+    other = DriverChain([elsewhere, ToldDriver("garminconnect")], cooldowns)
     assert signed_in_by(other.sign_in(CREDENTIALS)) == "garminconnect"
     assert elsewhere.calls == []
 
@@ -181,13 +181,13 @@ def test_a_driver_that_has_rested_comes_first_again(
 
 
 def test_a_driver_that_was_let_in_rests_shortly_the_next_time(
-    chain: DriverChain, first: ToldDriver, redis: Redis, rests: DriverRests
+    chain: DriverChain, first: ToldDriver, redis: Redis, cooldowns: DriverCooldowns
 ) -> None:
     for error in (ClientRefusedError(), None, ClientRefusedError()):
         first.error = error
         redis.delete("fittrack:rest:garth")
         chain.sign_in(CREDENTIALS)
-    assert about(HOUR, rests.remaining("garth"))
+    assert about(HOUR, cooldowns.remaining("garth"))
 
 
 @pytest.mark.parametrize(
@@ -208,13 +208,13 @@ def test_a_password_is_not_tried_twice(
     first: ToldDriver,
     second: ToldDriver,
     verdict: FitTrackError,
-    rests: DriverRests,
+    cooldowns: DriverCooldowns,
 ) -> None:
     first.error = verdict
     with pytest.raises(type(verdict)):
         chain.sign_in(CREDENTIALS)
     assert second.calls == []
-    assert rests.remaining("garth") == 0
+    assert cooldowns.remaining("garth") == 0
 
 
 def test_a_code_that_is_asked_for_is_an_answer(
@@ -236,10 +236,10 @@ def test_where_every_driver_is_refused_the_shortest_rest_is_told(
 
 
 def test_where_every_driver_rests_nobody_is_asked(
-    chain: DriverChain, first: ToldDriver, second: ToldDriver, rests: DriverRests
+    chain: DriverChain, first: ToldDriver, second: ToldDriver, cooldowns: DriverCooldowns
 ) -> None:
-    rests.refused("garth", None)
-    rests.refused("garminconnect", 7200)
+    cooldowns.start("garth", None)
+    cooldowns.start("garminconnect", 7200)
     with pytest.raises(GarminRateLimitedError) as caught:
         chain.sign_in(CREDENTIALS)
     assert about(HOUR, caught.value.retry_after)
@@ -255,14 +255,14 @@ def test_the_driver_that_began_a_sign_in_finishes_it(
 
 
 def test_a_resting_driver_still_finishes_what_it_began(
-    chain: DriverChain, rests: DriverRests
+    chain: DriverChain, cooldowns: DriverCooldowns
 ) -> None:
-    rests.refused("garth", None)
+    cooldowns.start("garth", None)
     assert signed_in_by(chain.finish(pending("garth"), "123456")) == "garth"
 
 
 def test_a_refusal_of_a_code_is_not_passed_on_to_another_driver(
-    chain: DriverChain, first: ToldDriver, second: ToldDriver, rests: DriverRests
+    chain: DriverChain, first: ToldDriver, second: ToldDriver, cooldowns: DriverCooldowns
 ) -> None:
     first.error = ClientRefusedError(retry_after=500)
     with pytest.raises(GarminRateLimitedError) as caught:
@@ -270,7 +270,7 @@ def test_a_refusal_of_a_code_is_not_passed_on_to_another_driver(
     assert type(caught.value) is GarminRateLimitedError
     assert caught.value.__suppress_context__
     assert about(500, caught.value.retry_after)
-    assert about(500, rests.remaining("garth"))
+    assert about(500, cooldowns.remaining("garth"))
     assert second.calls == []
 
 
@@ -286,19 +286,19 @@ def test_a_refusal_of_a_code_is_not_passed_on_to_another_driver(
     ids=lambda verdict: type(verdict).__name__,
 )
 def test_a_verdict_on_a_code_is_passed_on_as_it_is(
-    chain: DriverChain, first: ToldDriver, rests: DriverRests, verdict: FitTrackError
+    chain: DriverChain, first: ToldDriver, cooldowns: DriverCooldowns, verdict: FitTrackError
 ) -> None:
     first.error = verdict
     with pytest.raises(type(verdict)) as caught:
         chain.finish(pending("garth"), "123456")
     assert caught.value is verdict
-    assert rests.remaining("garth") == 0
+    assert cooldowns.remaining("garth") == 0
 
 
 def test_a_driver_that_was_taken_out_finishes_nothing(
-    first: ToldDriver, rests: DriverRests
+    first: ToldDriver, cooldowns: DriverCooldowns
 ) -> None:
-    chain = DriverChain([first], rests)
+    chain = DriverChain([first], cooldowns)
     with pytest.raises(InterruptedSignInError):
         chain.finish(pending("garminconnect"), "123456")
     with pytest.raises(InterruptedSignInError):
@@ -317,7 +317,7 @@ def test_tokens_are_asked_about_with_their_own_driver(
 
 def test_without_redis_no_password_is_sent(first: ToldDriver) -> None:
     with connect(f"redis://{nothing_listens()}/0", timeout=5) as redis:
-        chain = DriverChain([first], DriverRests(redis))
+        chain = DriverChain([first], DriverCooldowns(redis))
         with pytest.raises(ServiceUnavailableError):
             chain.sign_in(CREDENTIALS)
     assert first.calls == []

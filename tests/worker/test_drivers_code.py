@@ -1,6 +1,7 @@
 """The code, for every driver: finished in another process, sent once, kept open where it may."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from shared.errors import (
     MfaCodeInvalidError,
     SignInExpiredError,
 )
+from shared.timings import PRODUCTION
 from tests.worker.ways import GARTH, MOBILE, WIDGET, Way, finish_elsewhere, next_state
 
 CODE_PATHS = {
@@ -186,8 +188,7 @@ def test_a_connection_that_hangs_is_not_waited_for(
     username = "email-jan@example.com"
     pending = way.pending(username)
     way.adapter.close()
-    monkeypatch.setattr("worker.drivers.http._CONNECT_SECONDS", 0.2)
-    monkeypatch.setattr("worker.drivers.http._ANSWER_SECONDS", 1.0)
+    way.adapter.timings = replace(PRODUCTION, garmin_connect=0.2, garmin_answer=1.0)
     way.configure(faults=[{"kind": "hang_connect"}])
     way.refused_code(pending, way.garmin.code(username), GarminUnavailableError)
     assert way.code_checks(username) == 0

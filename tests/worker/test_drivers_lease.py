@@ -8,8 +8,8 @@ from itertools import count
 import pytest
 
 from shared.errors import FitTrackError, JobLostError, TimedOutError
-from shared.job_states import JobKind
-from shared.jobs import Claim
+from shared.jobs.states import JobKind
+from shared.jobs.store import Claim
 from tests.worker.ways import WIDGET, Way
 from worker import lease
 from worker.lease import Lease

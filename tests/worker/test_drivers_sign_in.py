@@ -1,6 +1,7 @@
 """The password, for every driver: what Garmin may answer, and how often it is sent."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +14,8 @@ from shared.errors import (
     InvalidCredentialsError,
     SignInError,
 )
-from shared.garmin import CodeRequired, GarminDomain, SignedIn
+from shared.garmin.types import CodeRequired, GarminDomain, SignedIn
+from shared.timings import PRODUCTION
 from tests.logs import captured_logs, parsed
 from tests.worker.ways import GARTH, MOBILE, WIDGET, Way, driver
 
@@ -175,7 +177,7 @@ def test_an_answer_that_is_no_use_is_not_asked_for_again(way: Way, word: str, po
 
 @only_garth
 def test_a_garmin_that_hangs_is_not_waited_for(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.drivers.http._ANSWER_SECONDS", 1.0)
+    way.adapter.timings = replace(PRODUCTION, garmin_answer=1.0)
     way.refused_sign_in("hang-hugo@example.com", GarminUnavailableError)
     assert way.posts("hang-hugo@example.com") == 1
 

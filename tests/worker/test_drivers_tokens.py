@@ -12,7 +12,7 @@ from shared.errors import (
     SignInError,
     TokensRejectedError,
 )
-from shared.garmin import GarminTokens
+from shared.garmin.types import GarminTokens
 from tests.worker.ways import GARTH, MOBILE, Way
 
 EXCHANGE = "/oauth-service/oauth/exchange/user/2.0"

@@ -10,17 +10,19 @@ from pydantic import SecretStr
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from shared.accounts import Accounts
-from shared.database import Database
-from shared.event_outbox import EventOutbox
-from shared.events import Event, EventFilter, EventKind, EventLog
-from shared.models import UserSession
+from shared.accounts.accounts import Accounts
+from shared.audit.events import Event, EventKind
+from shared.audit.log import EventFilter, EventLog
+from shared.audit.outbox import EventOutbox
+from shared.crypto.keyring import Keyring
+from shared.crypto.tokens import new_token
+from shared.database.engine import Database
+from shared.database.models import UserSession
 from shared.origin import UNKNOWN
-from shared.redis_connection import connect
-from shared.sealing import Keyring, new_token
+from shared.redis.connection import connect
 from tests.shared.conftest import alembic
 from tests.shared.samples import ANNA, garmin_tokens
-from worker.housekeeping import Housekeeping
+from worker.schedule import Housekeeping
 
 DAYS, IDLE = 90, 3600
 

@@ -6,14 +6,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import requests
 
 from dev.processes import free_port
 from shared.errors import JobLostError, TimedOutError
-from shared.job_states import JobKind
-from shared.jobs import Claim
+from shared.jobs.states import JobKind
+from shared.jobs.store import Claim
+from shared.timings import PRODUCTION
 from worker import lease
 from worker.drivers.http import GarminAdapter
 from worker.lease import Lease
@@ -139,9 +141,9 @@ def test_an_empty_answer_is_an_answer(server: Server, plain_session: requests.Se
 
 
 def test_an_answer_that_drips_is_given_up(
-    server: Server, plain_session: requests.Session, monkeypatch: pytest.MonkeyPatch
+    server: Server, plain_session: requests.Session, adapter: GarminAdapter
 ) -> None:
-    monkeypatch.setattr("worker.drivers.http._ANSWER_SECONDS", 0.5)
+    adapter.timings = replace(PRODUCTION, garmin_answer=0.5)
 
     def drip(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
@@ -155,9 +157,9 @@ def test_an_answer_that_drips_is_given_up(
 
 
 def test_an_answer_that_does_not_come_is_given_up(
-    server: Server, plain_session: requests.Session, monkeypatch: pytest.MonkeyPatch
+    server: Server, plain_session: requests.Session, adapter: GarminAdapter
 ) -> None:
-    monkeypatch.setattr("worker.drivers.http._ANSWER_SECONDS", 0.3)
+    adapter.timings = replace(PRODUCTION, garmin_answer=0.3)
     server.answers = [server.hang]
     with pytest.raises(requests.ReadTimeout):
         plain_session.post(server.url + ELSEWHERE, data="password")
@@ -271,9 +273,9 @@ def test_a_job_that_gets_lost_repeats_nothing(
 
 
 def test_an_answer_is_waited_for_no_longer_than_the_job_may_take(
-    server: Server, plain_session: requests.Session, monkeypatch: pytest.MonkeyPatch
+    server: Server, plain_session: requests.Session, adapter: GarminAdapter
 ) -> None:
-    monkeypatch.setattr("worker.drivers.http._ANSWER_SECONDS", 3600.0)
+    adapter.timings = replace(PRODUCTION, garmin_answer=3600.0)
     server.answers = [server.hang]
     with job(deadline=0.5), pytest.raises(requests.RequestException):
         plain_session.get(server.url + ELSEWHERE)

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,13 +13,14 @@ from pydantic import SecretStr
 from redis import Redis
 
 from dev.servers import RedisServer
+from shared.crypto.keyring import Keyring
 from shared.errors import JobLostError, SealBrokenError, TimedOutError
-from shared.garmin import Credentials
-from shared.job_states import Failure, JobErrorCode, JobKind, JobStatus
-from shared.jobs import LEASE_SECONDS, Claim, JobStore, NewJob
-from shared.logs import job_context
-from shared.redis_connection import connect
-from shared.sealing import Keyring
+from shared.garmin.types import Credentials
+from shared.jobs.states import Failure, JobErrorCode, JobKind, JobStatus
+from shared.jobs.store import Claim, JobStore, NewJob
+from shared.logs.context import job_context
+from shared.redis.connection import connect
+from shared.timings import PRODUCTION
 from tests.logs import captured_logs, parsed
 from worker.lease import Lease, LeaseKeeper, checkpoint
 
@@ -51,7 +52,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def new_lease(clock: Clock, seconds: float | None = 60, confirmed: float = LEASE_SECONDS) -> Lease:
+def new_lease(
+    clock: Clock, seconds: float | None = 60, confirmed: float = PRODUCTION.lease
+) -> Lease:
     deadline = None if seconds is None else clock.now + seconds
     return Lease(CLAIM, nothing, deadline, clock.now + confirmed)
 
@@ -122,17 +125,17 @@ Waiting = Callable[[Lease], "Future[float | None]"]
 
 def test_a_lease_that_cannot_be_confirmed_is_waited_for(clock: Clock, waiting: Waiting) -> None:
     held = new_lease(clock, 60)
-    clock.now += LEASE_SECONDS
+    clock.now += PRODUCTION.lease
     result = waiting(held)
     held.confirm(clock.now)
-    assert result.result(timeout=60) == 60 - LEASE_SECONDS
+    assert result.result(timeout=60) == 60 - PRODUCTION.lease
 
 
 def test_a_confirmation_counts_from_when_it_was_asked_for(clock: Clock, waiting: Waiting) -> None:
     held = new_lease(clock, 600)
-    clock.now += LEASE_SECONDS * 3
+    clock.now += PRODUCTION.lease * 3
     result = waiting(held)
-    held.confirm(clock.now - LEASE_SECONDS)  # the answer took as long as the lease
+    held.confirm(clock.now - PRODUCTION.lease)  # the answer took as long as the lease
     with pytest.raises(TimeoutError):
         result.result(timeout=0.2)
     held.confirm(clock.now)
@@ -141,7 +144,7 @@ def test_a_confirmation_counts_from_when_it_was_asked_for(clock: Clock, waiting:
 
 def test_waiting_ends_when_the_job_is_lost(clock: Clock, waiting: Waiting) -> None:
     held = new_lease(clock, 60)
-    clock.now += LEASE_SECONDS
+    clock.now += PRODUCTION.lease
     result = waiting(held)
     held.lose()
     with pytest.raises(JobLostError):
@@ -149,8 +152,8 @@ def test_waiting_ends_when_the_job_is_lost(clock: Clock, waiting: Waiting) -> No
 
 
 def test_waiting_ends_with_the_deadline(clock: Clock, waiting: Waiting) -> None:
-    held = new_lease(clock, LEASE_SECONDS + 1)
-    clock.now += LEASE_SECONDS
+    held = new_lease(clock, PRODUCTION.lease + 1)
+    clock.now += PRODUCTION.lease
     result = waiting(held)
     clock.now += 1
     with pytest.raises(TimedOutError):
@@ -160,20 +163,17 @@ def test_waiting_ends_with_the_deadline(clock: Clock, waiting: Waiting) -> None:
 # The thread that renews
 
 
+HURRIED = replace(PRODUCTION, lease_renewal=0.02, lease_renewal_retry=0.02)
+
+
 @pytest.fixture
 def jobs(redis: Redis, keyring: Keyring) -> JobStore:
     return JobStore(redis, keyring, 900)
 
 
 @pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.lease._RENEW_EVERY", 0.02)
-    monkeypatch.setattr("worker.lease._RETRY_EVERY", 0.02)
-
-
-@pytest.fixture
-def keeper(jobs: JobStore, hurried: None) -> LeaseKeeper:
-    return LeaseKeeper(jobs)
+def keeper(jobs: JobStore) -> LeaseKeeper:
+    return LeaseKeeper(jobs, HURRIED)
 
 
 def new_job(jobs: JobStore) -> NewJob:
@@ -333,18 +333,16 @@ def test_many_jobs_are_kept_by_one_thread(
         assert all(result.result() for result in results)
 
 
-def test_a_job_waits_while_redis_is_away_and_then_goes_on(
-    tmp_path: Path, keyring: Keyring, hurried: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_waits_while_redis_is_away_and_then_goes_on(tmp_path: Path, keyring: Keyring) -> None:
     if not RedisServer.installed():
         pytest.skip("redis-server is not installed")
-    monkeypatch.setattr("worker.lease.LEASE_SECONDS", 0.5)
+    timings = replace(HURRIED, lease=0.5)
     server = RedisServer(tmp_path)
     server.wait_ready()
     with connect(server.url, timeout=5) as redis:
         jobs = JobStore(redis, keyring, 900)
         claim = claimed(jobs)
-        with LeaseKeeper(jobs).hold(claim, 600, nothing) as held:
+        with LeaseKeeper(jobs, timings).hold(claim, 600, nothing) as held:
             eventually(lambda: held.check())
             server.stop()
             # Nothing can be confirmed any more, and so nothing more may be sent.

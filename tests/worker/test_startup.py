@@ -8,8 +8,9 @@ import pytest
 from dev.processes import ROOT, Process, clean_environment, says
 from dev.stack import BIN, new_key
 from shared.errors import ConfigurationError
-from shared.redis_connection import connect
+from shared.redis.connection import connect
 from shared.settings import Settings
+from shared.timings import PRODUCTION
 from tests.conftest import migrate
 from tests.shared.samples import nothing_listens
 from worker.startup import build_runner, check_environment, open_database
@@ -62,8 +63,8 @@ def test_only_the_drivers_that_are_set_are_built(
         for name, value in (good | {"FITTRACK_GARMIN_DRIVERS": ",".join(names)}).items():
             monkeypatch.setenv(name, value)
         settings = Settings.from_environment()
-        database = open_database(settings)
-        runner = build_runner(settings, database)
+        database = open_database(settings, PRODUCTION)
+        runner = build_runner(settings, database, PRODUCTION)
         database.close()
         assert tuple(runner.chain._drivers) == names
 

@@ -10,21 +10,22 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
-from shared.accounts import Accounts
-from shared.challenges import ChallengeStore
-from shared.database import Database
-from shared.driver_rests import DriverRests
-from shared.garmin import CodeRequired, Credentials, SignedIn
-from shared.job_states import JobKind, JobStage, JobStatus, Success
-from shared.jobs import JobStore, NewJob
-from shared.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
-from shared.redis_connection import connect
-from shared.sealing import Keyring
+from dev.short import SHORT
+from shared.accounts.accounts import Accounts
+from shared.crypto.keyring import Keyring
+from shared.database.engine import Database
+from shared.garmin.types import CodeRequired, Credentials, SignedIn
+from shared.jobs.challenges import ChallengeStore
+from shared.jobs.states import JobKind, JobStage, JobStatus, Success
+from shared.jobs.store import JobStore, NewJob
+from shared.redis.connection import connect
+from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
 from tests.conftest import migrate
 from tests.worker.test_chain import ToldDriver
 from worker.chain import DriverChain
 from worker.lease import LeaseKeeper
-from worker.sign_in import SignInRunner, StoringDelayedError
+from worker.runner import SignInRunner, StoringDelayedError
 
 CREDENTIALS = Credentials(username=SecretStr("anna@example.com"), password=SecretStr("secret"))
 
@@ -61,11 +62,6 @@ def absent() -> Iterator[AbsentDatabase]:
     server.stop()
 
 
-@pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.sign_in._STORE_PATIENCE", 1.0)
-
-
 @pytest.fixture
 def database_url(tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path}/test.db"
@@ -94,10 +90,11 @@ def runner(
     return SignInRunner(
         jobs=jobs,
         challenges=ChallengeStore(redis, keyring, 600, 3),
-        chain=DriverChain([driver], DriverRests(redis)),
+        chain=DriverChain([driver], DriverCooldowns(redis)),
         accounts=Accounts(Database(url), keyring, 3600),
         failures=RateLimit(redis, LOGIN_PER_ACCOUNT, "5/hour"),
         keeper=LeaseKeeper(jobs),
+        timings=SHORT,
     )
 
 

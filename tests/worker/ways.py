@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from dev.processes import ROOT
 from dev.simulator import PASSWORD, Simulator
 from shared.errors import MfaCodeInvalidError, SignInError
-from shared.garmin import (
+from shared.garmin.types import (
     CodeRequired,
     Credentials,
     GarminDomain,
@@ -122,7 +122,9 @@ class Way:
 
 
 def driver(library: str, adapter: GarminAdapter) -> GarminDriver:
-    return GarthDriver(adapter) if library == GARTH else GarminConnectDriver(adapter)
+    return (
+        GarthDriver(adapter) if library == GARTH else GarminConnectDriver(adapter, adapter.timings)
+    )
 
 
 def next_state(pending: PendingSignIn, error: MfaCodeInvalidError) -> PendingSignIn:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from shared import errors
-from shared.garmin import GarminIdentity
+from shared.garmin.types import GarminIdentity
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LONGEST_NUMBER = 12  # digits of a Retry-After in seconds; Python refuses to read 5000 of them

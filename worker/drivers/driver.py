@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from shared.garmin import (
+from shared.garmin.types import (
     CodeRequired,
     Credentials,
     GarminIdentity,

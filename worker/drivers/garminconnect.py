@@ -13,6 +13,8 @@ import requests
 from curl_cffi import CurlOpt
 from curl_cffi import requests as curl_requests
 from garminconnect import client as library
+from garminconnect.client import constants as library_constants
+from garminconnect.client import sso as library_sso
 from garminconnect.exceptions import (
     GarminConnectAuthenticationError,
     GarminConnectConnectionError,
@@ -21,7 +23,7 @@ from garminconnect.exceptions import (
 from pydantic import SecretStr
 
 from shared import errors
-from shared.garmin import (
+from shared.garmin.types import (
     CodeRequired,
     Credentials,
     GarminIdentity,
@@ -29,6 +31,7 @@ from shared.garmin import (
     PendingSignIn,
     SignedIn,
 )
+from shared.timings import PRODUCTION, Timings
 from worker.drivers.answers import Answer, identity, mfa_type
 from worker.drivers.http import GarminAdapter
 from worker.lease import checkpoint
@@ -46,14 +49,16 @@ _REFUSED = (
     "just a moment",  # the titles of Cloudflare's own pages
     "attention required",
 )
+_DELAYS = ("MOBILE_DELAY_MIN_S", "MOBILE_DELAY_MAX_S", "WIDGET_DELAY_MIN_S", "WIDGET_DELAY_MAX_S")
 _SIGN_IN_TITLE = "garmin authentication application"
 
 
 class GarminConnectDriver:
     name = "garminconnect"
 
-    def __init__(self, adapter: GarminAdapter) -> None:
+    def __init__(self, adapter: GarminAdapter, timings: Timings = PRODUCTION) -> None:
         self._adapter = adapter
+        _scale_delays(timings.library_delays)
 
     def sign_in(self, credentials: Credentials) -> SignedIn | CodeRequired:
         client = _Client(str(credentials.domain))
@@ -105,6 +110,12 @@ class GarminConnectDriver:
         except Exception:
             raise errors.GarminUnavailableError from None
         return _tokens(client)
+
+
+def _scale_delays(factor: float) -> None:
+    """Set the delays before each post of a password, which are globals of the library."""
+    for name in _DELAYS:
+        setattr(library_sso, name, getattr(library_constants, name) * factor)
 
 
 class _Stop(GarminConnectAuthenticationError):

@@ -24,7 +24,7 @@ from shared.errors import (
     SignInError,
     TokensRejectedError,
 )
-from shared.garmin import (
+from shared.garmin.types import (
     CodeRequired,
     Credentials,
     GarminDomain,

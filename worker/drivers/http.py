@@ -15,10 +15,9 @@ from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter, Retry
 from urllib3.exceptions import HTTPError
 
+from shared.timings import PRODUCTION, Timings
 from worker.lease import checkpoint
 
-_CONNECT_SECONDS = 5.0
-_ANSWER_SECONDS = 20.0
 _LARGEST_BODY = 4 * 1024 * 1024
 _POOL = 512
 _REPEATABLE = "/oauth-service/oauth/exchange/user/2.0"
@@ -28,7 +27,8 @@ _REPEATS = 2
 class GarminAdapter(HTTPAdapter):
     """Safe to share between sessions and threads: cookies live in the sessions."""
 
-    def __init__(self) -> None:
+    def __init__(self, timings: Timings = PRODUCTION) -> None:
+        self.timings = timings
         never_sent = Retry(
             total=None, connect=2, read=0, redirect=0, status=0, other=0, backoff_factor=0.2
         )
@@ -65,12 +65,13 @@ class GarminAdapter(HTTPAdapter):
         proxies: Mapping[str, str] | None,
     ) -> Response:
         left = checkpoint()
-        seconds = _ANSWER_SECONDS if left is None else min(_ANSWER_SECONDS, left)
+        longest = self.timings.garmin_answer
+        seconds = longest if left is None else min(longest, left)
         ends_at = time.monotonic() + seconds
         response = super().send(
             request,
             stream=True,
-            timeout=(min(_CONNECT_SECONDS, seconds), seconds),
+            timeout=(min(self.timings.garmin_connect, seconds), seconds),
             verify=verify,
             cert=cert,
             proxies=proxies,

@@ -1,0 +1,59 @@
+"""Who asks: their address, their app, and the id of the request."""
+
+import ipaddress
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from api.services import services
+from shared.accounts.clients import ClientRepository
+from shared.errors import UnknownClientError
+from shared.origin import Origin
+
+_LONGEST_KEY = 256
+
+
+async def submitter(request: Request) -> Origin:
+    """For what needs an app's key only if the operator wants it so.
+
+    A key that is sent has to be a good one. Raises UnknownClientError.
+    """
+    if "x-client-key" in request.headers or services(request).require_client_key:
+        return await app(request)
+    return person(request)
+
+
+async def app(request: Request) -> Origin:
+    """For what needs an app's key. Raises UnknownClientError."""
+    key = request.headers.get("x-client-key", "")
+    if not 0 < len(key) <= _LONGEST_KEY:
+        raise UnknownClientError
+    client = await run_in_threadpool(
+        services(request).database.run, lambda session: ClientRepository(session).find(key)
+    )
+    return person(request).model_copy(update={"client_id": client.client_id})
+
+
+def person(request: Request) -> Origin:
+    """For what needs no app."""
+    request_id: str | None = getattr(request.state, "request_id", None)
+    return Origin(address=address(request), request_id=request_id)
+
+
+def address(request: Request) -> str:
+    """The client's, as far as the operator's proxies are believed (uvicorn's setting)."""
+    host = request.client.host if request.client else ""
+    try:
+        parsed = ipaddress.ip_address(host)
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, ipaddress.IPv6Address):
+        parsed = parsed.ipv4_mapped or ipaddress.IPv6Address(int(parsed))  # without its zone
+    return str(parsed)
+
+
+def network(address: str) -> str:
+    """Whom a limit counts: an IPv4 address, or the /64 that one IPv6 customer has."""
+    if ":" not in address:
+        return address
+    return str(ipaddress.ip_network(f"{address}/64", strict=False))

@@ -1,0 +1,82 @@
+"""`/openapi.json`, and `/docs`: Swagger UI from the `offapi` package, with no outside host."""
+
+import json
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+# Swagger UI writes style attributes and inlines its icons as data.
+_PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
+    "form-action 'none'"
+)
+_ASSETS = {
+    "swagger-ui.css": ("swagger_style.css", "text/css"),
+    "swagger-ui-bundle.js": ("swagger_bundle.js", "text/javascript"),
+}
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>FitTrack Auth</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+</head>
+<body>
+<div id="docs"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+"""
+_START = 'SwaggerUIBundle({ url: "/openapi.json", dom_id: "#docs", validatorUrl: null });\n'
+
+
+async def openapi_json(_: Request) -> Response:
+    return Response(_rendered(), media_type="application/json")
+
+
+async def docs(_: Request) -> Response:
+    headers = {"Content-Security-Policy": _PAGE_POLICY}
+    return Response(_PAGE, headers=headers, media_type="text/html")
+
+
+async def start_script(_: Request) -> Response:
+    return Response(_START, media_type="text/javascript")
+
+
+async def asset(request: Request) -> Response:
+    file, media_type = _ASSETS[request.url.path.rpartition("/")[2]]
+    headers = {"Cache-Control": "public, max-age=3600"}
+    return FileResponse(_folder() / file, headers=headers, media_type=media_type)
+
+
+ROUTES = [
+    Route("/openapi.json", openapi_json),
+    Route("/docs", docs),
+    Route("/docs/start.js", start_script),
+    *(Route(f"/docs/{name}", asset) for name in _ASSETS),
+]
+
+
+@cache
+def _rendered() -> str:
+    # Imported when it is asked for: the library costs 20 MB and is needed once.
+    from api.contract.openapi import document
+
+    return json.dumps(document())
+
+
+@cache
+def _folder() -> Path:
+    # Found and not imported: importing it reads ten megabytes of templates we don't use.
+    spec = find_spec("offapi")
+    assert spec is not None, "a dependency of this package"  # noqa: S101 - as it says
+    assert spec.submodule_search_locations is not None, "it is a package"  # noqa: S101 - as it says
+    return Path(spec.submodule_search_locations[0])

@@ -1,0 +1,85 @@
+"""Builds the HTTP API from the environment's settings."""
+
+import sys
+
+from redis import Redis
+from starlette.applications import Starlette
+
+from api.app import THREADS, create_app
+from api.http.limits import SubmissionLimits
+from api.http.middleware import WithoutServerHeader
+from api.metrics import Metrics
+from api.notifications import JobNotifications
+from api.services import Services
+from shared.accounts.accounts import Accounts
+from shared.audit.outbox import EventOutbox
+from shared.crypto.keyring import Keyring
+from shared.database.engine import Database
+from shared.errors import ConfigurationError
+from shared.jobs.challenges import ChallengeStore
+from shared.jobs.counters import JobCounters, QueueLengths
+from shared.jobs.queue import JobQueue
+from shared.jobs.store import JobStore
+from shared.logs.configuration import configure_logging
+from shared.redis.connection import RedisHealth, connect
+from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.rate_limits import (
+    CODE_PER_CHALLENGE,
+    CODE_PER_IP,
+    LOGIN_PER_ACCOUNT,
+    LOGIN_PER_IP,
+    RateLimit,
+)
+from shared.settings import Settings
+from shared.timings import Timings
+
+
+def build(timings: Timings) -> Starlette:
+    """Raise ConfigurationError. Connects to nothing yet: `/readyz` tells what is missing."""
+    settings = Settings.from_environment()
+    configure_logging(settings.log_level, settings.log_format)
+    keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
+    url = settings.redis_url.get_secret_value()
+    redis = connect(url, timeout=timings.redis_answer_api)
+    broker = connect(settings.queue_url, timeout=timings.redis_answer_api)
+    cooldowns = DriverCooldowns(redis)
+    database = Database(settings.database_url.get_secret_value(), timings)
+    services = Services(
+        keyring=keyring,
+        jobs=JobStore(redis, keyring, settings.job_ttl, timings),
+        challenges=ChallengeStore(
+            redis, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
+        ),
+        queue=JobQueue(settings.queue_url, timings.redis_answer_api, THREADS, timings),
+        limits=_limits(redis, settings),
+        cooldowns=cooldowns,
+        drivers=settings.garmin_drivers,
+        events=EventOutbox(redis),
+        accounts=Accounts(database, keyring, settings.session_ttl),
+        database=database,
+        redis=RedisHealth(redis),
+        notifications=JobNotifications(url, timings),
+        metrics=Metrics(
+            JobCounters(redis), QueueLengths(broker), cooldowns, settings.garmin_drivers
+        ),
+        session_idle=settings.session_idle_ttl,
+        require_client_key=settings.require_client_key,
+    )
+    return create_app(services, settings.cors_origins)
+
+
+def _limits(redis: Redis, settings: Settings) -> SubmissionLimits:
+    return SubmissionLimits(
+        login_per_ip=RateLimit(redis, LOGIN_PER_IP, settings.limit_login_per_ip),
+        login_per_account=RateLimit(redis, LOGIN_PER_ACCOUNT, settings.limit_login_per_account),
+        code_per_ip=RateLimit(redis, CODE_PER_IP, settings.limit_code_per_ip),
+        code_per_challenge=RateLimit(redis, CODE_PER_CHALLENGE, settings.limit_code_per_challenge),
+    )
+
+
+def start(timings: Timings) -> WithoutServerHeader:
+    """Build the application, or exit with one line that says what is wrong with the settings."""
+    try:
+        return WithoutServerHeader(build(timings))
+    except ConfigurationError as error:
+        sys.exit(f"fittrack-auth api: {error}")

@@ -1,0 +1,149 @@
+"""A finished sign-in, stored in one transaction: the person, their tokens, their session.
+
+And what takes that back: unlinking, by the person or by the app that linked them.
+"""
+
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pydantic import SecretStr
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from shared.accounts.clients import ClientRepository
+from shared.accounts.connections import ConnectionRepository
+from shared.accounts.sessions import SessionRepository
+from shared.accounts.tokens import TokenRepository
+from shared.audit.events import Event, EventKind
+from shared.audit.log import EventLog
+from shared.crypto.keyring import Keyring
+from shared.database.engine import Database
+from shared.database.models import User
+from shared.errors import InterruptedSignInError, LinkNotFoundError
+from shared.garmin.types import GarminDomain, GarminIdentity, GarminTokens
+from shared.origin import UNKNOWN, Origin
+
+
+@dataclass(frozen=True)
+class StoredSignIn:
+    user_id: uuid.UUID
+    display_name: str
+    session_expires_at: datetime
+
+
+class Accounts:
+    def __init__(self, database: Database, keyring: Keyring, session_ttl: int) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._session_lifetime = timedelta(seconds=session_ttl)
+
+    def store(
+        self,
+        identity: GarminIdentity,
+        tokens: GarminTokens,
+        session_id: uuid.UUID,
+        access_token: SecretStr,
+        origin: Origin = UNKNOWN,
+    ) -> StoredSignIn:
+        """Stores user, tokens, link and session, all or nothing. Repeating it changes nothing more.
+
+        Raises ServiceUnavailableError when the database is away, InterruptedSignInError if the app
+        that asked for it was removed meanwhile.
+        """
+
+        def work(session: Session) -> StoredSignIn:
+            app = origin.client_id
+            # Held until the end: an app is not removed while one of its sign-ins is stored.
+            if app is not None and not ClientRepository(session).hold(app):
+                raise InterruptedSignInError
+            user = _find_or_add(session, identity, tokens.domain)
+            sessions = SessionRepository(session)
+            expires_at = sessions.expiry(session_id)
+            if expires_at is None:
+                self._save(session, user.id, tokens, origin)
+                expires_at = sessions.open(
+                    session_id,
+                    user.id,
+                    access_token.get_secret_value(),
+                    self._session_lifetime,
+                    origin,
+                )
+            return StoredSignIn(user.id, user.display_name, expires_at)
+
+        return self._database.run(work)
+
+    def _save(
+        self, session: Session, user_id: uuid.UUID, tokens: GarminTokens, origin: Origin
+    ) -> None:
+        TokenRepository(session, self._keyring).save(user_id, tokens)
+        stored = Event.of(EventKind.TOKENS_STORED, origin, tokens.driver, user_id=user_id)
+        EventLog(session).append(stored)
+        if origin.client_id is not None and origin.client_user_id is not None:
+            links = ConnectionRepository(session)
+            before = links.save(origin.client_id, origin.client_user_id, user_id)
+            if before is not None:
+                self._let_go(session, before, origin)
+
+    def unlink_person(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
+        """The person's own word: tokens and links gone, every session ended."""
+        _lock(session, user_id)
+        SessionRepository(session).end_unlinked(user_id, origin)
+        self._delete_tokens(session, user_id, origin)
+
+    def unlink_client_user(self, session: Session, client_user_id: str, origin: Origin) -> None:
+        """The app's word: its link gone, and with the last link the tokens and all sessions.
+
+        `origin` names the app. Raises LinkNotFoundError.
+        """
+        assert origin.client_id is not None  # noqa: S101 - for the type checker
+        links = ConnectionRepository(session)
+        user_id = links.view(origin.client_id, client_user_id).user_id
+        _lock(session, user_id)
+        links.delete(origin.client_id, client_user_id, user_id)
+        self._let_go(session, user_id, origin)
+
+    def unlink_client(self, session: Session, origin: Origin) -> int:
+        """Deletes every link of the app that `origin` names. How many there were."""
+        assert origin.client_id is not None  # noqa: S101 - for the type checker
+        unlinked = 0
+        for client_user_id in ConnectionRepository(session).of_client(origin.client_id):
+            with suppress(LinkNotFoundError):  # the person was faster
+                self.unlink_client_user(session, client_user_id, origin)
+                unlinked += 1
+        return unlinked
+
+    def _let_go(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
+        """After a link was deleted: nobody keeps tokens that no link leads to any more."""
+        _lock(session, user_id)
+        if ConnectionRepository(session).count(user_id):
+            SessionRepository(session).end_unlinked(user_id, origin, origin.client_id)
+        else:
+            self.unlink_person(session, user_id, origin)
+
+    def _delete_tokens(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
+        if TokenRepository(session, self._keyring).delete(user_id):
+            event = Event.of(EventKind.TOKENS_DELETED, origin, user_id=user_id)
+            EventLog(session).append(event)
+
+
+def _lock(session: Session, user_id: uuid.UUID) -> None:
+    """Whoever links or unlinks a person's tokens waits for whoever does so already."""
+    session.execute(select(User.id).where(User.id == user_id).with_for_update())
+
+
+def _find_or_add(session: Session, identity: GarminIdentity, domain: GarminDomain) -> User:
+    now = datetime.now(UTC)
+    user = session.execute(
+        select(User)
+        .where(User.domain == domain, User.garmin_guid == identity.guid)
+        .with_for_update()
+    ).scalar_one_or_none()
+    if user is None:
+        user = User(id=uuid.uuid4(), garmin_guid=identity.guid, domain=domain, created_at=now)
+        session.add(user)
+    user.display_name = identity.display_name
+    user.updated_at = now
+    session.flush()
+    return user

@@ -1,0 +1,150 @@
+"""User sessions: what a client holds after a sign-in."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy.orm import Session
+
+from shared.accounts.tokens import GarminLink, garmin_link
+from shared.audit.events import Event, EventKind
+from shared.audit.log import EventLog
+from shared.crypto.tokens import token_hash
+from shared.database.models import GarminToken, User, UserSession
+from shared.errors import UnauthorizedError
+from shared.origin import UNKNOWN, Origin
+
+IDLE_SECONDS = 7 * 86_400
+_SEEN_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class SessionView:
+    """A valid session, whose it is, and the person's Garmin link if there is one."""
+
+    session_id: uuid.UUID
+    user_id: uuid.UUID
+    display_name: str
+    created_at: datetime
+    expires_at: datetime
+    garmin: GarminLink | None
+
+
+class SessionRepository:
+    """Sessions, within the caller's transaction. One that nobody uses for `idle` seconds ends."""
+
+    def __init__(self, session: Session, idle: int = IDLE_SECONDS) -> None:
+        self._session = session
+        self._idle = timedelta(seconds=idle)
+
+    def expiry(self, session_id: uuid.UUID) -> datetime | None:
+        """When a session expires that an earlier try has opened; None if there is none."""
+        row = self._session.get(UserSession, session_id)
+        return None if row is None else row.expires_at
+
+    def open(
+        self,
+        session_id: uuid.UUID,
+        user_id: uuid.UUID,
+        access_token: str,
+        lifetime: timedelta,
+        origin: Origin = UNKNOWN,
+    ) -> datetime:
+        """Opens a session. Returns when it expires at the latest."""
+        now = datetime.now(UTC)
+        row = UserSession(
+            id=session_id,
+            user_id=user_id,
+            client_id=origin.client_id,
+            token_hash=token_hash(access_token),
+            created_at=now,
+            last_seen_at=now,
+            expires_at=now + lifetime,
+        )
+        self._session.add(row)
+        event = Event.of(EventKind.SESSION_OPENED, origin, user_id=user_id, session_id=session_id)
+        EventLog(self._session).append(event)
+        return row.expires_at
+
+    def find(self, access_token: str) -> SessionView:
+        """The session of an access token, which is in use by that.
+
+        Raises UnauthorizedError if it is not valid.
+        """
+        now = datetime.now(UTC)
+        row = self._session.execute(
+            select(UserSession, User, GarminToken)
+            .join(User, User.id == UserSession.user_id)
+            .outerjoin(GarminToken, GarminToken.user_id == User.id)
+            .where(
+                # The hash of 256 random bits: how long the index looks tells nothing of the token.
+                UserSession.token_hash == token_hash(access_token),
+                UserSession.revoked_at.is_(None),
+                UserSession.expires_at > now,
+                UserSession.last_seen_at > now - self._idle,
+            )
+        ).one_or_none()
+        if row is None:
+            raise UnauthorizedError
+        session, user, token = row
+        self._see(session, now)
+        return SessionView(
+            session_id=session.id,
+            user_id=user.id,
+            display_name=user.display_name,
+            created_at=session.created_at,
+            expires_at=session.expires_at,
+            garmin=garmin_link(user, token),
+        )
+
+    def end(self, session_id: uuid.UUID, origin: Origin = UNKNOWN) -> None:
+        """Logs one session out."""
+        self._revoke(UserSession.id == session_id, origin, "log_out")
+
+    def end_all(self, user_id: uuid.UUID, origin: Origin = UNKNOWN) -> None:
+        """Logs a person out everywhere."""
+        self._revoke(UserSession.user_id == user_id, origin, "log_out_everywhere")
+
+    def end_unlinked(
+        self, user_id: uuid.UUID, origin: Origin, client_id: uuid.UUID | None = None
+    ) -> None:
+        """Ends the sessions of a person whose tokens are gone; of one client alone, if given."""
+        which = UserSession.user_id == user_id
+        if client_id is not None:
+            which &= UserSession.client_id == client_id
+        self._revoke(which, origin, "unlinked")
+
+    def delete_ended_before(self, moment: datetime) -> None:
+        """Forgets sessions that ended, in whatever way, before then."""
+        idle_since = moment - self._idle
+        over = (
+            (UserSession.expires_at < moment)
+            | (UserSession.revoked_at < moment)
+            | (UserSession.last_seen_at < idle_since)
+        )
+        self._session.execute(delete(UserSession).where(over))
+
+    def _see(self, session: UserSession, now: datetime) -> None:
+        """Written at most once a minute, also where several requests come at once."""
+        stale = now - min(_SEEN_EVERY, self._idle / 4)
+        if session.last_seen_at > stale:
+            return
+        self._session.execute(
+            update(UserSession)
+            .where(UserSession.id == session.id, UserSession.last_seen_at <= stale)
+            .values(last_seen_at=now)
+        )
+
+    def _revoke(self, which: ColumnElement[bool], origin: Origin, how: str) -> None:
+        ended = self._session.execute(
+            update(UserSession)
+            .where(which, UserSession.revoked_at.is_(None))
+            .values(revoked_at=datetime.now(UTC))
+            .returning(UserSession.id, UserSession.user_id)
+        ).all()
+        events = [
+            Event.of(EventKind.SESSION_ENDED, origin, how, user_id=user_id, session_id=session_id)
+            for session_id, user_id in ended
+        ]
+        EventLog(self._session).append(*events)

@@ -1,0 +1,37 @@
+"""Moves audit events from the outbox in Redis to the audit log in the database."""
+
+import logging
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.audit.events import Event
+from shared.audit.log import EventLog
+from shared.audit.outbox import EventOutbox
+from shared.database.engine import Database
+
+_log = logging.getLogger(__name__)
+
+
+def deliver(outbox: EventOutbox, database: Database, limit: int = 200) -> int:
+    """Move up to `limit` of the oldest events; return how many there were.
+
+    An event may be delivered twice, by two workers or after a crash: the log keeps each id once.
+    Raises ServiceUnavailableError when Redis or the database does not answer.
+    """
+    entries = outbox.oldest(limit)
+    if entries:
+        _store([event for _, event in entries if event is not None], database)
+        outbox.remove([entry_id for entry_id, _ in entries])
+    return len(entries)
+
+
+def _store(events: list[Event], database: Database) -> None:
+    """Store the events together; one by one if the database rejects the batch."""
+    try:
+        database.run(lambda session: EventLog(session).append_missing(events))
+    except SQLAlchemyError:
+        if len(events) == 1:
+            _log.error("event %s can't be stored", events[0].id)  # noqa: TRY400, RUF100
+            return
+        for event in events:
+            _store([event], database)

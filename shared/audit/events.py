@@ -1,0 +1,84 @@
+"""The audit log: who did what, when, from where, and how it ended. Never a secret.
+
+Rows are only ever added, and dropped when they are older than the operator keeps them; the database
+itself refuses to change one.
+"""
+
+import uuid
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from shared.origin import Origin
+
+
+class EventKind(StrEnum):
+    SIGN_IN_REQUESTED = "sign_in_requested"
+    CODE_REQUESTED = "code_requested"
+    CODE_SUBMITTED = "code_submitted"
+    CODE_WRONG = "code_wrong"
+    SIGNED_IN = "signed_in"
+    SIGN_IN_FAILED = "sign_in_failed"
+    RATE_LIMITED = "rate_limited"
+    SESSION_OPENED = "session_opened"
+    SESSION_ENDED = "session_ended"
+    TOKENS_STORED = "tokens_stored"
+    TOKENS_READ = "tokens_read"
+    TOKENS_DELETED = "tokens_deleted"
+    KEYS_ROTATED = "keys_rotated"
+    CLIENT_ADDED = "client_added"
+    CLIENT_RENEWED = "client_renewed"
+    CLIENT_REMOVED = "client_removed"
+
+
+def _printable(value: object) -> object:
+    """Also Garmin's words and clients' find their way here: nothing the database would refuse."""
+    if isinstance(value, str):
+        return "".join(c for c in value if c.isprintable())[:64]
+    return value
+
+
+_Text = Annotated[str, BeforeValidator(_printable)]
+
+
+class Event(BaseModel):
+    """One thing that happened. `outcome` is `ok`, or in a word why not or how."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4)
+    at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    kind: EventKind
+    outcome: _Text = "ok"
+    account: _Text | None = None
+    user_id: uuid.UUID | None = None
+    client_id: uuid.UUID | None = None
+    session_id: uuid.UUID | None = None
+    job_id: _Text | None = None
+    address: _Text | None = None
+    request_id: _Text | None = None
+
+    @classmethod
+    def of(
+        cls,
+        kind: EventKind,
+        origin: Origin,
+        outcome: str = "ok",
+        *,
+        user_id: uuid.UUID | None = None,
+        session_id: uuid.UUID | None = None,
+        job_id: str | None = None,
+    ) -> "Event":
+        return cls(
+            kind=kind,
+            outcome=outcome,
+            account=origin.account,
+            user_id=user_id,
+            client_id=origin.client_id,
+            session_id=session_id,
+            job_id=job_id,
+            address=origin.address,
+            request_id=origin.request_id,
+        )

@@ -1,0 +1,64 @@
+"""The audit log in the database.
+
+Rows are only ever added, and deleted past their retention; the database itself refuses to change
+one.
+"""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from shared.audit.events import Event, EventKind
+from shared.database.models import AuthEvent
+
+
+@dataclass(frozen=True)
+class EventFilter:
+    """Which events to read; None: all."""
+
+    kind: EventKind | None = None
+    user_id: uuid.UUID | None = None
+    account: str | None = None
+    job_id: str | None = None
+    since: datetime | None = None
+
+
+class EventLog:
+    """The events, within the caller's transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def append(self, *events: Event) -> None:
+        self._session.add_all(AuthEvent(**event.model_dump()) for event in events)
+        self._session.flush()
+
+    def append_missing(self, events: Iterable[Event]) -> None:
+        """Adds those that are not there yet: the same ones may be brought twice."""
+        by_id = {event.id: event for event in events}
+        known = self._session.scalars(select(AuthEvent.id).where(AuthEvent.id.in_(by_id)))
+        for event_id in known.all():
+            del by_id[event_id]
+        self.append(*by_id.values())
+
+    def newest(self, events: EventFilter, limit: int) -> list[Event]:
+        """Return up to `limit` matching events, newest first."""
+        query = select(AuthEvent).order_by(AuthEvent.at.desc(), AuthEvent.id).limit(limit)
+        for name in ("kind", "user_id", "account", "job_id"):
+            value = getattr(events, name)
+            if value is not None:
+                query = query.where(getattr(AuthEvent, name) == value)
+        if events.since is not None:
+            query = query.where(AuthEvent.at >= events.since)
+        names = Event.model_fields
+        return [
+            Event.model_validate({name: getattr(row, name) for name in names})
+            for row in self._session.scalars(query)
+        ]
+
+    def delete_older_than(self, moment: datetime) -> None:
+        self._session.execute(delete(AuthEvent).where(AuthEvent.at < moment))

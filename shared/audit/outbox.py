@@ -1,0 +1,63 @@
+"""Audit events on their way to the database, which may be down while Redis is up.
+
+`fittrack:events` (stream) is written in the same step as the job that an event is about, and moved
+to the database by every worker. `fittrack:events:told:<name>` marks an event added recently.
+"""
+
+from typing import Any, cast
+
+from pydantic import ValidationError
+from redis import Redis
+
+from shared.audit.events import Event
+from shared.redis.connection import redis_errors_translated
+
+KEY = "fittrack:events"
+TTL = 7 * 86_400
+MAX_LENGTH = 100_000
+"""Events kept at most, some 40 MB; beyond that the oldest are lost."""
+
+_FIELD = "event"
+
+
+class EventOutbox:
+    """Every method raises ServiceUnavailableError when Redis does not answer."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    @redis_errors_translated
+    def add(self, event: Event) -> None:
+        with self._redis.pipeline(transaction=True) as pipe:
+            fields: dict[Any, Any] = {_FIELD: event.model_dump_json(exclude_none=True)}
+            pipe.xadd(KEY, fields, maxlen=MAX_LENGTH, approximate=True)
+            pipe.expire(KEY, TTL)
+            pipe.execute()
+
+    @redis_errors_translated
+    def add_once(self, event: Event, name: str, seconds: int) -> None:
+        """Add the event unless one of this name was added in the last `seconds`."""
+        if self._redis.set(f"{KEY}:told:{name}", 1, nx=True, ex=seconds):
+            self.add(event)
+
+    @redis_errors_translated
+    def oldest(self, limit: int) -> list[tuple[bytes, Event | None]]:
+        """Return up to `limit` entries, oldest first: entry id, and the event if it is readable."""
+        entries = cast(
+            "list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(KEY, count=limit)
+        )
+        return [
+            (entry_id, _parse(fields.get(_FIELD.encode(), b""))) for entry_id, fields in entries
+        ]
+
+    @redis_errors_translated
+    def remove(self, entry_ids: list[bytes]) -> None:
+        self._redis.xdel(KEY, *entry_ids)
+
+
+def _parse(text: bytes | None) -> Event | None:
+    """Return None for an event that another version of this service wrote in another form."""
+    try:
+        return Event.model_validate_json(text or b"")
+    except ValidationError:
+        return None

@@ -1,0 +1,146 @@
+"""Sign-ins that wait for a code, sealed in Redis under the hash of their challenge id.
+
+`fittrack:challenge:<sha256>` (hash: pending, attempts_left, client, origin, job, reserved_until,
+rejected), with a time to live. Only the client that opened it can answer it. One job at a time may
+check a code for it: it reserves the challenge, for a bounded time, so that a reservation whose job
+never ran ends by itself.
+"""
+
+import math
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import SecretStr
+from redis import Redis
+
+from shared.crypto.keyring import Keyring, Purpose
+from shared.crypto.tokens import new_token, token_hash
+from shared.errors import ChallengeBusyError, ChallengeNotFoundError, SealBrokenError
+from shared.garmin.types import PendingSignIn
+from shared.origin import UNKNOWN, Origin
+from shared.redis.connection import redis_errors_translated, script
+from shared.timings import PRODUCTION, Timings
+
+_TYPICAL_CHECK_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class NewChallenge:
+    challenge_id: SecretStr
+    expires_at: datetime
+    attempts_left: int
+
+
+@dataclass(frozen=True)
+class OpenChallenge:
+    """A challenge reserved for one job. `origin` is who asked for the sign-in."""
+
+    pending: PendingSignIn
+    attempts_left: int
+    origin: Origin = UNKNOWN
+
+
+class ChallengeStore:
+    """Every method raises ServiceUnavailableError when Redis does not answer.
+
+    `attempts` is how many codes may be tried for a challenge, `ttl` is in seconds.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        keyring: Keyring,
+        ttl: int,
+        attempts: int,
+        timings: Timings = PRODUCTION,
+    ) -> None:
+        self._redis = redis
+        self._keyring = keyring
+        self._ttl = ttl
+        self.attempts = attempts
+        self._reservation_ms = timings.challenge_reservation * 1000
+        self._begin = script(redis, __package__, "challenge_begin")
+        self._release = script(redis, __package__, "challenge_release")
+        self._reject = script(redis, __package__, "challenge_reject")
+        self._finish = script(redis, __package__, "challenge_finish")
+
+    @redis_errors_translated
+    def create(self, pending: PendingSignIn, origin: Origin = UNKNOWN) -> NewChallenge:
+        challenge_id = new_token()
+        name = token_hash(challenge_id)
+        fields: dict[Any, Any] = {
+            "pending": self._seal(name, pending),
+            "attempts_left": self.attempts,
+            "client": str(origin.client_id or ""),
+            "origin": origin.model_dump_json(),
+        }
+        expires_at = datetime.now(UTC) + timedelta(seconds=self._ttl)
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(_key(name), mapping=fields)
+            pipe.expire(_key(name), self._ttl)
+            pipe.execute()
+        return NewChallenge(SecretStr(challenge_id), expires_at, self.attempts)
+
+    @redis_errors_translated
+    def reserve(
+        self, challenge_id: SecretStr, job_id: str, client_id: uuid.UUID | None = None
+    ) -> OpenChallenge:
+        """Reserves the challenge for a job; again, for the job that has it already.
+
+        Raises ChallengeNotFoundError, also if it is another client's or what is kept does not
+        open, and ChallengeBusyError.
+        """
+        name = token_hash(challenge_id.get_secret_value())
+        now = int(time.time() * 1000)
+        until = now + self._reservation_ms
+        client = str(client_id or "")
+        answer = self._begin(keys=[_key(name)], args=[job_id, now, until, client])
+        if answer[0] == b"missing":
+            raise ChallengeNotFoundError
+        if answer[0] == b"busy":
+            left = math.ceil(int(answer[1]) / 1000)
+            raise ChallengeBusyError(retry_after=min(left, _TYPICAL_CHECK_SECONDS))
+        sealed, attempts_left = answer[1], int(answer[2])
+        origin = Origin.model_validate_json(answer[3])
+        try:
+            revealed = self._keyring.open(sealed, Purpose.CHALLENGE, name)
+        except SealBrokenError:  # its key was dropped, or it is another challenge's
+            self._finish(keys=[_key(name)], args=[job_id])
+            raise ChallengeNotFoundError from None
+        return OpenChallenge(PendingSignIn.from_revealed(revealed), attempts_left, origin)
+
+    @redis_errors_translated
+    def release(self, challenge_id: SecretStr, job_id: str) -> int | None:
+        """No verdict on the code: the next one may be tried. The attempts left, None if gone."""
+        name = token_hash(challenge_id.get_secret_value())
+        left = int(self._release(keys=[_key(name)], args=[job_id]))
+        return left if left > 0 else None
+
+    @redis_errors_translated
+    def reject(
+        self, challenge_id: SecretStr, job_id: str, pending: PendingSignIn | None = None
+    ) -> int:
+        """Counts a wrong code, once a job, and keeps `pending` as the state to go on with.
+
+        The attempts left; 0 when that was the last one, and the challenge is gone.
+        """
+        name = token_hash(challenge_id.get_secret_value())
+        sealed = b"" if pending is None else self._seal(name, pending)
+        left = int(self._reject(keys=[_key(name)], args=[job_id, sealed]))
+        return max(left, 0)
+
+    @redis_errors_translated
+    def finish(self, challenge_id: SecretStr, job_id: str) -> None:
+        """Deletes the challenge, if it is still the job's."""
+        name = token_hash(challenge_id.get_secret_value())
+        self._finish(keys=[_key(name)], args=[job_id])
+
+    def _seal(self, name: str, pending: PendingSignIn) -> bytes:
+        return self._keyring.seal(pending.reveal(), Purpose.CHALLENGE, name)
+
+
+def _key(name: str) -> str:
+    return f"fittrack:challenge:{name}"

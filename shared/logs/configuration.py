@@ -1,0 +1,101 @@
+"""Logging for every process: one handler, one format, one redaction point.
+
+Whoever logs, through `logging` or through structlog, ends in the same processors. Each line has the
+ids of the request and of the job that it is about, where there is one.
+"""
+
+import logging
+import sys
+import threading
+from datetime import UTC, datetime
+from typing import TextIO
+
+import structlog
+from structlog.contextvars import get_contextvars
+from structlog.stdlib import ProcessorFormatter
+from structlog.typing import EventDict, Processor
+
+from shared.logs.redaction import redact
+
+_UNCAUGHT = logging.getLogger("uncaught")
+
+
+def configure_logging(level: int | str, form: str, stream: TextIO | None = None) -> None:
+    """Takes over all logging of this process. `form` is `json`, `console` or `auto`.
+
+    `auto` is readable on a terminal, and JSON elsewhere. Writes to stderr if no stream is given.
+    Can be called again.
+    """
+    stream = stream or sys.stderr
+    terminal = stream.isatty()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        ProcessorFormatter(
+            processors=[_describe, redact, *_renderers(form, terminal)],
+            use_get_message=False,  # the text and its arguments are put together by `redact`
+            pass_foreign_args=True,
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    structlog.configure(
+        processors=[ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    _take_over_uvicorn()
+    _take_over_python()
+
+
+def _renderers(form: str, terminal: bool) -> list[Processor]:
+    if form == "json" or (form == "auto" and not terminal):
+        return [structlog.processors.JSONRenderer()]
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors=terminal,
+            timestamp_key="time",
+            sort_keys=False,
+            exception_formatter=structlog.dev.plain_traceback,  # it is given text, no exception
+        )
+    ]
+
+
+def _describe(_: object, __: str, event: EventDict) -> EventDict:
+    record: logging.LogRecord = event["_record"]
+    about = {
+        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "event": event["event"],
+        **get_contextvars(),
+    }
+    task = getattr(record, "data", None)
+    if record.name.startswith("celery.") and isinstance(task, dict) and "id" in task:
+        about["job_id"] = task["id"]  # a task has its job's id
+    return {**about, **event}
+
+
+def _take_over_uvicorn() -> None:
+    """It has configured its loggers when it imports the application."""
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        if logger.handlers:  # none: switched off, by --no-access-log
+            logger.handlers.clear()
+            logger.propagate = True
+        if logger.level == logging.INFO:  # what it is if nobody asked for another
+            logger.setLevel(logging.NOTSET)
+
+
+def _take_over_python() -> None:
+    """What Python itself would write to stderr."""
+    logging.raiseExceptions = False  # it would write the line that failed, with its arguments
+    logging.captureWarnings(True)
+    sys.excepthook = lambda _, error, __: _uncaught(error)
+    threading.excepthook = lambda args: _uncaught(args.exc_value)
+    sys.unraisablehook = lambda args: _uncaught(args.exc_value)
+
+
+def _uncaught(error: BaseException | None) -> None:
+    if not isinstance(error, KeyboardInterrupt | SystemExit):
+        _UNCAUGHT.critical("uncaught exception", exc_info=error)

@@ -1,0 +1,98 @@
+"""How long everything may take: leases, deadlines, pauses and waits for an answer."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timings:
+    """One set for a process, made in its entry file and handed on. All values are in seconds.
+
+    The defaults are the ones for production. A shorter set lets the test suite run the same
+    programs in less time; see `dev/short/`.
+    """
+
+    login_deadline: float = 120.0
+    """Longest run of a sign-in, Garmin's answers included."""
+
+    code_deadline: float = 60.0
+    """Longest check of a one-time code."""
+
+    lease: float = 15.0
+    """How long a job stays with a worker that has stopped renewing its lease.
+
+    Shorter than `visibility_timeout`: when the message comes back, the job can be claimed.
+    """
+
+    lease_renewal: float = 3.0
+    lease_renewal_retry: float = 0.5
+    """Pause between two renewals, and after one that Redis did not answer."""
+
+    visibility_timeout: int = 20
+    """After how long the broker gives the message of a dead worker to another one."""
+
+    redelivery_interval: int = 2
+    """How often each worker looks for such messages."""
+
+    redelivery_lock: int = 10
+    """How long a worker that died while redelivering keeps the others from it."""
+
+    lost_message: float = 30.0
+    """When to send a message again that no worker holds: later than the broker redelivers it."""
+
+    retry_delay: float = 5.0
+    """When a worker tries a job again that another one holds, or that could not be stored."""
+
+    unsent_job: float = 15.0
+    """How long a job whose message was never confirmed blocks other sign-ins of its account."""
+
+    outcome_ttl: int = 120
+    """How long the outcome of a job can be polled, at least."""
+
+    progress_ttl: int = 86_400
+    """How long tokens wait for a database that is down, at least."""
+
+    challenge_reservation: int = 120
+    """How long a job that checks a code keeps other codes away; longer than two lost workers."""
+
+    redis_answer_api: float = 0.8
+    """For one answer of Redis, in the API: a submission has to end within three seconds."""
+
+    redis_answer_worker: float = 5.0
+    redis_patience_worker: float = 30.0
+    """For one answer of Redis, in a worker, and how long a failed command is repeated."""
+
+    redis_memory_pause: float = 1.0
+    """Before a command is repeated that Redis refused for lack of memory."""
+
+    notification_answer: float = 10.0
+    notification_silence: float = 5.0
+    notification_reconnect: float = 0.5
+    """For the subscription that long polls wait on: an answer, silence before a ping, a pause."""
+
+    database_connect: int = 2
+    database_statement: int = 10
+    database_answer: float = 15.0
+    """For a connection to PostgreSQL, one statement at the server, and the server's answer."""
+
+    store_patience: float = 10.0
+    """How long a worker tries to store tokens before it gives the job back."""
+
+    longest_pause: float = 5.0
+    """The longest pause between two tries of the same step."""
+
+    garmin_connect: float = 5.0
+    garmin_answer: float = 20.0
+    """For a connection to Garmin, and for one whole answer."""
+
+    library_delays: float = 1.0
+    """Factor for the random delays that garminconnect puts before it posts a password."""
+
+    delivery_interval: float = 1.0
+    delivery_retry: float = 5.0
+    """Pause between two deliveries of audit events to the database, and after a failed one."""
+
+    retention_interval: float = 3600.0
+    """How often events and ended sessions past their retention are deleted."""
+
+
+PRODUCTION = Timings()

@@ -1,0 +1,310 @@
+"""The audit log: what is told, on both databases, and the way there through Redis."""
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from alembic import command
+from pydantic import SecretStr
+from redis import Redis
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.accounts.accounts import Accounts
+from shared.accounts.sessions import SessionRepository
+from shared.accounts.tokens import TokenRepository
+from shared.audit.delivery import deliver
+from shared.audit.events import Event, EventKind
+from shared.audit.log import EventFilter, EventLog
+from shared.audit.outbox import KEY, EventOutbox
+from shared.crypto.keyring import Keyring
+from shared.crypto.tokens import new_token
+from shared.database.engine import Database
+from shared.errors import ServiceUnavailableError
+from shared.jobs.states import CodeRequested, Failure, JobErrorCode, JobKind, Outcome, Success
+from shared.jobs.store import JobStore
+from shared.origin import Origin
+from tests.shared.conftest import alembic
+from tests.shared.samples import (
+    ACCESS_TOKEN,
+    ANNA,
+    CHALLENGE_ID,
+    CREDENTIALS,
+    SECRETS,
+    SUBMISSION,
+    at_once,
+    garmin_tokens,
+    keys_that_never_expire,
+)
+
+ORIGIN = Origin(
+    account="hash-of-anna", client_id=uuid.uuid4(), address="192.0.2.7", request_id="request-1"
+)
+NO_APP = ORIGIN.model_copy(update={"client_id": None})
+USER, SESSION = uuid.uuid4(), uuid.uuid4()
+OUTCOMES: list[tuple[Outcome, EventKind, str]] = [
+    (
+        Success(
+            session_id=str(SESSION),
+            access_token=SecretStr(ACCESS_TOKEN),
+            session_expires_at=datetime.now(UTC),
+            user_id=str(USER),
+            display_name="Anna",
+        ),
+        EventKind.SIGNED_IN,
+        "ok",
+    ),
+    (
+        CodeRequested(
+            challenge_id=SecretStr(CHALLENGE_ID),
+            mfa_type="email",
+            mfa_destination="an***@example.com",
+            expires_at=datetime.now(UTC),
+            attempts_left=3,
+        ),
+        EventKind.CODE_REQUESTED,
+        "email",
+    ),
+    (Failure(code=JobErrorCode.MFA_CODE_INVALID), EventKind.CODE_WRONG, "mfa_code_invalid"),
+    (Failure(code=JobErrorCode.ACCOUNT_LOCKED), EventKind.SIGN_IN_FAILED, "account_locked"),
+]
+
+
+class Log:
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def append(self, *events: Event) -> None:
+        self.database.run(lambda session: EventLog(session).append(*events))
+
+    def read(self, which: EventFilter | None = None, most: int = 1000) -> list[Event]:
+        """The oldest first."""
+        found = which or EventFilter()
+        newest = self.database.run(lambda session: EventLog(session).newest(found, most))
+        return newest[::-1]
+
+
+@pytest.fixture
+def log(database: Database) -> Log:
+    return Log(database)
+
+
+@pytest.fixture
+def outbox(redis: Redis) -> EventOutbox:
+    return EventOutbox(redis)
+
+
+@pytest.fixture
+def sqlite_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
+    """One database is enough where Redis is what the test is about."""
+    url = f"sqlite:///{tmp_path}/events.db"
+    monkeypatch.setenv("FITTRACK_DATABASE_URL", url)
+    command.upgrade(alembic(), "head")
+    log = Log(Database(url))
+    yield log
+    log.database.close()
+
+
+def event(kind: EventKind = EventKind.SIGNED_IN, days_ago: float = 0) -> Event:
+    found = Event.of(kind, ORIGIN, user_id=USER, session_id=SESSION, job_id="job-1")
+    return found.model_copy(update={"at": datetime.now(UTC) - timedelta(days=days_ago)})
+
+
+def test_an_event_reads_as_it_was_written(log: Log) -> None:
+    written = event()
+    log.append(written)
+    assert log.read() == [written]
+
+
+def test_events_can_be_picked(log: Log) -> None:
+    mine, old, other = event(), event(days_ago=3), event(EventKind.RATE_LIMITED)
+    stranger = Event.of(EventKind.SIGNED_IN, Origin(account="hash-of-bob"), job_id="job-2")
+    log.append(mine, old, other, stranger)
+    assert log.read(EventFilter(kind=EventKind.RATE_LIMITED)) == [other]
+    assert log.read(EventFilter(account="hash-of-bob")) == [stranger]
+    assert log.read(EventFilter(job_id="job-2")) == [stranger]
+    assert len(log.read(EventFilter(user_id=USER))) == 3
+    assert old not in log.read(EventFilter(since=datetime.now(UTC) - timedelta(days=1)))
+    assert log.read(most=1) == [max((mine, other, stranger), key=lambda e: e.at)]
+
+
+@pytest.mark.parametrize("column", ["outcome", "user_id", "at"])
+def test_the_database_refuses_to_change_an_event(log: Log, database_url: str, column: str) -> None:
+    log.append(event())
+    engine = create_engine(database_url)
+    change = text(f"UPDATE auth_events SET {column} = NULL")  # noqa: S608
+    with pytest.raises(SQLAlchemyError, match="append-only"), engine.begin() as connection:
+        connection.execute(change)
+    engine.dispose()
+    assert len(log.read()) == 1
+
+
+def test_old_events_are_dropped_and_others_stay(log: Log) -> None:
+    log.append(event(days_ago=100), event(days_ago=10))
+    ninety_days_ago = datetime.now(UTC) - timedelta(days=90)
+    log.database.run(lambda session: EventLog(session).delete_older_than(ninety_days_ago))
+    [kept] = log.read()
+    assert kept.at > ninety_days_ago
+
+
+def test_what_comes_twice_is_kept_once(log: Log) -> None:
+    first, second = event(), event()
+    log.append(first)
+    for _ in range(2):
+        log.database.run(lambda session: EventLog(session).append_missing([first, second]))
+    assert len(log.read()) == 2
+
+
+def test_a_stored_sign_in_tells_of_tokens_and_session_once(log: Log, keyring: Keyring) -> None:
+    accounts = Accounts(log.database, keyring, session_ttl=3600)
+    session_id, token = uuid.uuid4(), SecretStr(new_token())
+    for _ in range(2):  # the second is a repeated try
+        stored = accounts.store(ANNA, garmin_tokens(), session_id, token, NO_APP)
+    told = log.read()
+    assert {e.kind for e in told} == {EventKind.TOKENS_STORED, EventKind.SESSION_OPENED}
+    assert len(told) == 2
+    assert {(e.user_id, e.address, e.request_id) for e in told} == {
+        (stored.user_id, "192.0.2.7", "request-1")
+    }
+
+
+def test_ending_and_unlinking_are_told(log: Log, keyring: Keyring) -> None:
+    accounts = Accounts(log.database, keyring, session_ttl=3600)
+    sessions = [uuid.uuid4(), uuid.uuid4()]
+    for session_id in sessions:
+        token = SecretStr(new_token())
+        stored = accounts.store(ANNA, garmin_tokens(), session_id, token, NO_APP)
+    log.database.run(lambda s: SessionRepository(s).end(sessions[0], NO_APP))
+    log.database.run(lambda s: TokenRepository(s, keyring).load(stored.user_id, NO_APP))
+    log.database.run(lambda s: accounts.unlink_person(s, stored.user_id, NO_APP))
+
+    told = [(e.kind, e.outcome, e.session_id) for e in log.read()][4:]
+    assert sorted(told, key=str) == sorted(
+        [
+            (EventKind.SESSION_ENDED, "log_out", sessions[0]),
+            (EventKind.TOKENS_READ, "garth", None),
+            (EventKind.SESSION_ENDED, "unlinked", sessions[1]),
+            (EventKind.TOKENS_DELETED, "ok", None),
+        ],
+        key=str,
+    )
+
+
+# The way through Redis
+
+
+def test_what_waits_in_redis_reaches_the_database_once(
+    outbox: EventOutbox, sqlite_log: Log, redis: Redis
+) -> None:
+    events = [event() for _ in range(5)]
+    for one in events:
+        outbox.add(one)
+    assert deliver(outbox, sqlite_log.database, limit=3) == 3
+    assert deliver(outbox, sqlite_log.database, limit=3) == 2
+    assert deliver(outbox, sqlite_log.database) == 0
+    assert {e.id for e in sqlite_log.read()} == {e.id for e in events}
+    assert keys_that_never_expire(redis) == []
+
+
+def test_many_workers_at_once_bring_each_event_once(outbox: EventOutbox, sqlite_log: Log) -> None:
+    for _ in range(30):
+        outbox.add(event())
+    answers = at_once(lambda _: deliver(outbox, sqlite_log.database), threads=4)
+    assert all(isinstance(answer, int) for answer in answers)
+    assert len(sqlite_log.read()) == 30
+
+
+def test_without_the_database_events_wait(
+    outbox: EventOutbox, sqlite_log: Log, tmp_path: Path
+) -> None:
+    outbox.add(event())
+    absent = Database(f"sqlite:///{tmp_path}/no-such-folder/x.db")
+    with pytest.raises(ServiceUnavailableError):
+        deliver(outbox, absent)
+    absent.close()
+    assert deliver(outbox, sqlite_log.database) == 1
+
+
+def test_what_can_not_be_read_is_dropped_and_holds_nothing_up(
+    outbox: EventOutbox, sqlite_log: Log, redis: Redis
+) -> None:
+    redis.xadd(KEY, {"event": '{"kind": "of another version"}'})
+    outbox.add(event())
+    assert deliver(outbox, sqlite_log.database) == 2
+    assert len(sqlite_log.read()) == 1
+
+
+def test_an_event_that_the_database_refuses_holds_no_other_up(
+    outbox: EventOutbox, sqlite_log: Log, redis: Redis
+) -> None:
+    good = [event() for _ in range(3)]
+    refused = event().model_copy(update={"kind": None})  # no such event is made; the column says so
+    told = [*good[:2], refused, good[2]]
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr("shared.audit.outbox._parse", lambda text: told[int(text)])
+    for number in range(len(told)):
+        redis.xadd(KEY, {"event": str(number)})
+    assert deliver(outbox, sqlite_log.database) == 4
+    monkey.undo()
+    assert {e.id for e in sqlite_log.read()} == {e.id for e in good}
+    assert redis.xlen(KEY) == 0
+
+
+def test_the_same_refusal_is_told_once_in_a_while(outbox: EventOutbox, redis: Redis) -> None:
+    for _ in range(5):
+        outbox.add_once(event(), "login-ip:somebody", 60)
+    outbox.add_once(event(), "login-ip:another", 60)
+    assert redis.xlen(KEY) == 2
+    assert keys_that_never_expire(redis) == []
+
+
+@pytest.mark.parametrize("field", ["address", "request_id", "account", "job_id"])
+def test_what_clients_say_is_made_fit_to_be_stored(log: Log, field: str) -> None:
+    log.append(Event(kind=EventKind.RATE_LIMITED, **{field: "x\0" * 100}))
+    assert getattr(log.read()[0], field) == "x" * 64
+
+
+def test_an_outcome_in_garmin_s_words_is_made_fit_to_be_stored(log: Log) -> None:
+    strange = Event.of(EventKind.CODE_REQUESTED, ORIGIN, "pager\0\n" + "x" * 100)
+    log.append(strange)
+    assert log.read()[0].outcome == ("pager" + "x" * 100)[:64]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind", "word"), OUTCOMES, ids=["success", "code", "wrong-code", "locked"]
+)
+def test_a_job_tells_of_its_begin_and_its_end(
+    jobs: JobStore,
+    outbox: EventOutbox,
+    sqlite_log: Log,
+    outcome: Outcome,
+    kind: EventKind,
+    word: str,
+) -> None:
+    job = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS, ORIGIN)
+    jobs.end(jobs.claim(job.job_id, "w"), outcome)
+    deliver(outbox, sqlite_log.database)
+    begin, end = sqlite_log.read()
+    assert (begin.kind, begin.outcome) == (EventKind.SIGN_IN_REQUESTED, "ok")
+    assert (end.kind, end.outcome) == (kind, word)
+    for told in (begin, end):
+        assert told.job_id == job.job_id
+        assert (told.account, told.client_id) == (ORIGIN.account, ORIGIN.client_id)
+        assert (told.address, told.request_id) == ("192.0.2.7", "request-1")
+
+
+def test_a_code_s_job_tells_so(jobs: JobStore, outbox: EventOutbox, sqlite_log: Log) -> None:
+    jobs.create(jobs.new_id(), JobKind.MFA_COMPLETION, SUBMISSION, ORIGIN)
+    deliver(outbox, sqlite_log.database)
+    assert [e.kind for e in sqlite_log.read()] == [EventKind.CODE_SUBMITTED]
+
+
+def test_no_event_holds_a_secret(jobs: JobStore, redis: Redis) -> None:
+    for outcome, _, _ in OUTCOMES:
+        job = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS, Origin())
+        jobs.end(jobs.claim(job.job_id, "w"), outcome)
+    told = repr(redis.xrange(KEY))
+    assert "signed_in" in told
+    assert [secret for secret in SECRETS if secret in told] == []

@@ -1,0 +1,127 @@
+"""The tables themselves refuse rows that make no sense, whoever writes them."""
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, create_engine, delete, event, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from shared.database.engine import Database
+from shared.database.models import GarminToken, User, UserSession
+
+NOW = datetime.now(UTC)
+ANNA = uuid.uuid4()
+
+
+def user(**changes: object) -> dict[str, Any]:
+    return {
+        "id": ANNA,
+        "garmin_guid": "guid",
+        "domain": "garmin.com",
+        "display_name": "Anna",
+        "created_at": NOW,
+        "updated_at": NOW,
+    } | changes
+
+
+def token(**changes: object) -> dict[str, Any]:
+    return {
+        "user_id": ANNA,
+        "driver": "garth",
+        "key_id": "a",
+        "ciphertext": b"sealed",
+        "access_expires_at": NOW,
+        "refresh_expires_at": NOW,
+        "created_at": NOW,
+        "updated_at": NOW,
+    } | changes
+
+
+def user_session(**changes: object) -> dict[str, Any]:
+    return {
+        "id": uuid.uuid4(),
+        "user_id": ANNA,
+        "token_hash": "a" * 64,
+        "created_at": NOW,
+        "last_seen_at": NOW,
+        "expires_at": NOW + timedelta(days=1),
+        "revoked_at": None,
+    } | changes
+
+
+@pytest.fixture
+def rows(database_url: str) -> Iterator[Connection]:
+    """A connection without the service's own engine, with one good row in each table."""
+    engine = create_engine(database_url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", lambda c, _: c.execute("PRAGMA foreign_keys = ON"))
+    with engine.connect() as connection:
+        connection.execute(insert(User).values(user()))
+        connection.execute(insert(GarminToken).values(token()))
+        connection.execute(insert(UserSession).values(user_session()))
+        yield connection
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("table", "values"),
+    [
+        (User, user(id=uuid.uuid4())),
+        (User, user(garmin_guid="other")),
+        (User, user(id=uuid.uuid4(), garmin_guid="")),
+        (User, user(id=uuid.uuid4(), domain="garmin.de")),
+        (User, user(id=uuid.uuid4(), garmin_guid=None)),
+        (User, user(id=uuid.uuid4(), garmin_guid="other", display_name=None)),
+        (GarminToken, token()),
+        (GarminToken, token(user_id=uuid.uuid4())),
+        (UserSession, user_session()),
+        (UserSession, user_session(token_hash="b" * 63)),
+        (UserSession, user_session(token_hash="b" * 64, user_id=uuid.uuid4())),
+        (UserSession, user_session(token_hash="b" * 64, expires_at=NOW)),
+        (UserSession, user_session(token_hash="b" * 64, expires_at=None)),
+    ],
+)
+def test_a_bad_row_is_refused(rows: Connection, table: type, values: dict[str, Any]) -> None:
+    with pytest.raises(IntegrityError):
+        rows.execute(insert(table).values(values))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"ciphertext": b""}, {"driver": ""}, {"ciphertext": None}, {"key_id": None}]
+)
+def test_tokens_that_are_none_are_refused(rows: Connection, changes: dict[str, Any]) -> None:
+    bob = uuid.uuid4()
+    rows.execute(insert(User).values(user(id=bob, garmin_guid="bob")))
+    with pytest.raises(IntegrityError):
+        rows.execute(insert(GarminToken).values(token(user_id=bob, **changes)))
+
+
+def test_the_same_guid_in_the_other_garmin_is_someone_else(rows: Connection) -> None:
+    rows.execute(insert(User).values(user(id=uuid.uuid4(), domain="garmin.cn")))
+    assert len(rows.execute(select(User.id)).all()) == 2
+
+
+def test_what_belongs_to_a_person_goes_with_them(rows: Connection) -> None:
+    rows.execute(delete(User))
+    assert rows.execute(select(GarminToken.user_id)).all() == []
+    assert rows.execute(select(UserSession.id)).all() == []
+
+
+def test_the_services_own_engine_keeps_rows_together(database: Database) -> None:
+    def orphan(kind: type[GarminToken | UserSession], values: dict[str, Any]) -> None:
+        with pytest.raises(IntegrityError):  # no conflict that ends by itself: told at once
+            database.run(lambda session: session.execute(insert(kind).values(values)))
+
+    orphan(GarminToken, token())
+    orphan(UserSession, user_session())
+
+
+def test_times_come_back_with_their_zone(database: Database) -> None:
+    elsewhere = NOW.astimezone(datetime.strptime("+0900", "%z").tzinfo)
+    database.run(lambda s: s.execute(insert(User).values(user(created_at=elsewhere))))
+    row = database.run(lambda s: s.execute(select(User)).scalar_one())
+    assert row.created_at == NOW
+    assert row.created_at.utcoffset() == timedelta(0)

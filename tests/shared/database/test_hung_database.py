@@ -1,0 +1,57 @@
+"""A PostgreSQL that has stopped: it takes connections, and answers nothing."""
+
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from sqlalchemy import text
+
+from dev.servers import PostgresServer
+from shared.database.engine import Database
+from shared.errors import ServiceUnavailableError
+from shared.timings import PRODUCTION
+
+
+@pytest.fixture(scope="module")
+def server(server_folder: Path, postgres_server: PostgresServer) -> Iterator[PostgresServer]:
+    """One that a test may stop; asks for the shared one to be skipped where that is."""
+    assert postgres_server.running
+    folder = server_folder / "hung-postgres"
+    folder.mkdir()
+    with PostgresServer(folder) as server:
+        assert isinstance(server, PostgresServer)
+        yield server
+        signal_all(server, signal.SIGCONT)
+
+
+def signal_all(server: PostgresServer, number: signal.Signals) -> None:
+    """Also the processes that serve a connection each, which are groups of their own."""
+    process = psutil.Process(server.pid)
+    for one in (process, *process.children(recursive=True)):
+        one.send_signal(number)
+
+
+def test_a_server_that_stops_answering_is_told_and_used_again_when_it_does(
+    server: PostgresServer,
+) -> None:
+    database = Database(server.url, replace(PRODUCTION, database_answer=1.0))
+    database.ping()
+    signal_all(server, signal.SIGSTOP)
+    for _ in range(2):
+        with pytest.raises(ServiceUnavailableError) as caught:
+            database.ping()
+        assert caught.value.what == "database"
+    signal_all(server, signal.SIGCONT)
+    database.ping()
+    database.close()
+
+
+def test_a_statement_that_is_only_slow_is_ended_by_the_server(server: PostgresServer) -> None:
+    database = Database(server.url, replace(PRODUCTION, database_statement=1))
+    with pytest.raises(ServiceUnavailableError):
+        database.run(lambda session: session.execute(text("SELECT pg_sleep(60)")))
+    assert database.run(lambda session: session.scalar(text("SELECT 1"))) == 1
+    database.close()

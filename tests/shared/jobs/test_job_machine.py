@@ -1,0 +1,182 @@
+"""Any order of steps by any workers: the store and a simple model of it agree."""
+
+import uuid
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from redis import Redis
+
+from shared.crypto.keyring import Keyring
+from shared.errors import JobLostError, JobNotFoundError
+from shared.garmin.types import GarminTokens
+from shared.jobs.states import TRANSITIONS, JobKind, JobStage, JobStatus, Outcome
+from shared.jobs.store import Claim, JobBusyError, JobStore
+from tests.shared.jobs.test_jobs import OUTCOMES
+from tests.shared.samples import (
+    CREDENTIALS,
+    JOB_TTL,
+    SECRETS,
+    everything_in,
+    garmin_tokens,
+    keys_that_never_expire,
+)
+
+WORKERS = st.sampled_from(["anna", "bob", "carl"])
+TOKENS = garmin_tokens()
+STATUSES = {
+    0: JobStatus.SUCCEEDED,
+    1: JobStatus.MFA_REQUIRED,
+    2: JobStatus.FAILED,
+    3: JobStatus.FAILED,
+}
+
+
+class JobMachine(RuleBasedStateMachine):
+    """One job, its submitter and three workers. What `__init__` sets beside them is the model."""
+
+    def __init__(self, jobs: JobStore, redis: Redis) -> None:
+        super().__init__()
+        self.jobs, self.redis = jobs, redis
+        redis.flushall()
+        self.job = jobs.create(str(uuid.uuid4()), JobKind.LOGIN, CREDENTIALS)
+        self.claims: dict[str, Claim] = {}
+        self.status = JobStatus.QUEUED
+        self.owner: str | None = None
+        self.holder: str | None = None
+        self.runs = 0
+        self.progress = False
+        self.stage = JobStage.WAITING_FOR_WORKER
+        self.outcome: Outcome | None = None
+
+    def claim_of(self, worker: str) -> Claim:
+        made_up = Claim(self.job.job_id, worker, JobKind.LOGIN, 1, None, None)
+        return self.claims.get(worker, made_up)
+
+    @rule(worker=WORKERS)
+    def claim(self, worker: str) -> None:
+        if self.status.ended:
+            with pytest.raises(JobNotFoundError):
+                self.jobs.claim(self.job.job_id, worker)
+        elif self.holder not in (None, worker):
+            with pytest.raises(JobBusyError):
+                self.jobs.claim(self.job.job_id, worker)
+        else:
+            self.runs += self.holder is None
+            claim = self.claims[worker] = self.jobs.claim(self.job.job_id, worker)
+            self.status, self.owner, self.holder = JobStatus.RUNNING, worker, worker
+            assert claim.runs == self.runs
+            progress = self.jobs.open_progress(claim, GarminTokens)
+            assert progress == (TOKENS if self.progress else None)
+
+    @precondition(lambda machine: machine.status is not JobStatus.QUEUED)
+    @rule()
+    def take_back_what_a_worker_has_seen(self) -> None:
+        assert self.jobs.discard(self.job.job_id) is False
+
+    @rule()
+    def let_the_lease_run_out(self) -> None:
+        self.redis.delete(f"fittrack:job:{self.job.job_id}:lease")
+        self.holder = None
+
+    @rule(worker=WORKERS)
+    def renew(self, worker: str) -> None:
+        may = self.status is JobStatus.RUNNING and worker == self.owner
+        assert self.jobs.renew(self.claim_of(worker)) is may
+        if may:
+            self.holder = worker
+
+    @rule(worker=WORKERS)
+    def release(self, worker: str) -> None:
+        self.jobs.release(self.claim_of(worker))
+        if self.holder == worker:
+            self.holder = None
+
+    @rule(worker=WORKERS)
+    def advance(self, worker: str) -> None:
+        claim = self.claim_of(worker)
+        if self.may_move(worker):
+            self.jobs.advance(claim, JobStage.CHECKING_CODE)
+            self.stage = JobStage.CHECKING_CODE
+        else:
+            with pytest.raises(JobLostError):
+                self.jobs.advance(claim, JobStage.CHECKING_CODE)
+
+    @rule(worker=WORKERS)
+    def keep_progress(self, worker: str) -> None:
+        claim = self.claim_of(worker)
+        if self.may_move(worker):
+            self.jobs.keep_progress(claim, JobStage.STORING, TOKENS)
+            self.progress, self.stage = True, JobStage.STORING
+        else:
+            with pytest.raises(JobLostError):
+                self.jobs.keep_progress(claim, JobStage.STORING, TOKENS)
+
+    @rule(worker=WORKERS, number=st.integers(0, len(OUTCOMES) - 1))
+    def end(self, worker: str, number: int) -> None:
+        claim = self.claim_of(worker)
+        if self.may_move(worker):
+            self.jobs.end(claim, OUTCOMES[number])
+            self.status, self.holder = STATUSES[number], None
+            self.outcome = OUTCOMES[number]
+        else:
+            with pytest.raises(JobLostError):
+                self.jobs.end(claim, OUTCOMES[number])
+
+    @invariant()
+    def the_view_agrees(self) -> None:
+        view = self.jobs.view(self.job.job_id, self.job.poll_token.get_secret_value())
+        assert (view.status, view.stage) == (self.status, self.stage)
+        assert view.outcome == self.outcome
+
+    @invariant()
+    def a_stranger_sees_nothing(self) -> None:
+        with pytest.raises(JobNotFoundError):
+            self.jobs.view(self.job.job_id, self.job.poll_token.get_secret_value()[::-1])
+
+    @invariant()
+    def redis_holds_what_it_may(self) -> None:
+        lease = self.redis.get(f"fittrack:job:{self.job.job_id}:lease")
+        assert lease == (self.holder.encode() if self.holder else None)
+        assert keys_that_never_expire(self.redis) == []
+        has_input = bool(self.redis.exists(f"fittrack:job:{self.job.job_id}:input"))
+        assert has_input is not self.status.ended
+        stored = everything_in(self.redis)
+        assert not [secret for secret in SECRETS if secret.encode() in stored]
+
+    def may_move(self, worker: str) -> bool:
+        return self.status is JobStatus.RUNNING and worker == self.owner
+
+
+def test_every_order_of_steps_is_as_the_model_says(redis: Redis, keyring: Keyring) -> None:
+    jobs = JobStore(redis, keyring, JOB_TTL)
+    run_state_machine_as_test(
+        lambda: JobMachine(jobs, redis),  # type: ignore[arg-type] # it takes a factory too
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=20,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_ended_is_where_no_step_leads_on() -> None:
+    assert {status for status in JobStatus if status.ended} == {
+        JobStatus.MFA_REQUIRED,
+        JobStatus.SUCCEEDED,
+        JobStatus.FAILED,
+    }
+    assert set(TRANSITIONS) == set(JobStatus)
+
+
+def test_nothing_becomes_queued_again_and_nothing_ends_without_having_run() -> None:
+    assert not [s for s in JobStatus if JobStatus.QUEUED in TRANSITIONS[s]]
+    assert TRANSITIONS[JobStatus.QUEUED] == {JobStatus.RUNNING}

@@ -1,0 +1,66 @@
+"""The Celery application of a worker, and of Flower, from the environment's settings."""
+
+import logging
+import sys
+
+from celery import Celery
+from celery.signals import setup_logging, worker_init
+
+from shared.crypto.keyring import Keyring
+from shared.errors import ConfigurationError
+from shared.jobs.queue import celery_app
+from shared.logs.configuration import configure_logging
+from shared.settings import Settings
+from shared.timings import Timings
+from worker import broker, task
+from worker.runner import SignInRunner
+
+
+class _Program:
+    """What one process runs. The runner is built when a worker starts; Flower runs no jobs."""
+
+    def __init__(self, timings: Timings) -> None:
+        self._timings = timings
+        self._settings = Settings.from_environment()
+        Keyring.parse(self._settings.encryption_keys.get_secret_value())
+        configure_logging(self._settings.log_level, self._settings.log_format)
+        self._runner: SignInRunner | None = None
+
+    def app(self) -> Celery:
+        broker.install(self._timings)
+        app = celery_app(self._settings.queue_url, self._timings)
+        task.register(app, self._run_job, self._timings.retry_delay)
+        # Signals keep weak references, and nothing else holds this object.
+        setup_logging.connect(self._set_up_logging, weak=False)
+        worker_init.connect(self._prepare, weak=False)
+        return app
+
+    def _run_job(self, job_id: str) -> str:
+        assert self._runner is not None, "jobs come only after worker_init"  # noqa: S101
+        return self._runner.run(job_id)
+
+    def _set_up_logging(self, loglevel: int, **_: object) -> None:
+        """Replace Celery's logging. `--loglevel` may ask for more than the setting."""
+        level = logging.getLevelNamesMapping()[self._settings.log_level]
+        if loglevel < logging.WARNING:  # WARNING is Celery's default
+            level = min(level, loglevel)
+        configure_logging(level, self._settings.log_format)
+
+    def _prepare(self, **_: object) -> None:
+        from worker.startup import build_housekeeping, build_runner, open_database
+
+        settings, timings = self._settings, self._timings
+        try:
+            database = open_database(settings, timings)
+            self._runner = build_runner(settings, database, timings)
+            build_housekeeping(settings, database, timings).start()
+        except ConfigurationError as error:
+            sys.exit(f"fittrack-auth worker: {error}")
+
+
+def start(timings: Timings) -> Celery:
+    """Build the application, or exit with one line that says what is wrong with the settings."""
+    try:
+        return _Program(timings).app()
+    except ConfigurationError as error:
+        sys.exit(f"fittrack-auth worker: {error}")
