@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -38,7 +39,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    context_settings={"terminal_width": min(80, shutil.get_terminal_size().columns)},
+    rich_markup_mode=None,  # whose tables cut option names on a narrow terminal
 )
 
 
@@ -157,7 +159,10 @@ def login(
 
 @app.command()
 def whoami(server: ServerOption = None, as_json: JsonOption = False) -> None:
-    """Show whose session this is, and how long it and the link to Garmin last."""
+    """Show whose session this is, and until when it lasts.
+
+    Also shows the link to Garmin: through which library, and until when it can be refreshed.
+    """
     with _output(Inputs(), as_json=as_json) as output:
         file = SessionFile.of_this_user()
         output.show(account.who_am_i(file, _server(server), output.retrying))

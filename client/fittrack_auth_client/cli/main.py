@@ -1,5 +1,6 @@
 """The entry point. It imports nothing slow at the top, so that Ctrl-C works from the start."""
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -8,6 +9,8 @@ from types import FrameType
 def main() -> int:
     """Run the command line; return an exit code (`messages.ExitCode`)."""
     signal.signal(signal.SIGTERM, _exit_on_sigterm)
+    # typer loads pydantic, which would load any plugin that is installed: slow, and near secrets.
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     try:
         from fittrack_auth_client.cli.commands import run
 

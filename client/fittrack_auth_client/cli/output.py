@@ -139,13 +139,15 @@ class JsonOutput:
 def code_introduction(question: CodeQuestion) -> list[str]:
     """What a person reads before a code is asked for."""
     challenge = question.challenge
-    problem = [explain(question.problem)] if question.problem else []
+    if question.problem:
+        first = explain(question.problem)
+    else:
+        first = code_was_sent(challenge.mfa_type, challenge.mfa_destination)
     limits = f"It can be entered for {span(int(question.deadline.left))}"
     if question.attempts_left is not None:
         plural = "" if question.attempts_left == 1 else "s"
         limits += f"; {question.attempts_left} attempt{plural} left"
-    sent = code_was_sent(challenge.mfa_type, challenge.mfa_destination)
-    return [*problem, sent, f"{limits}."]
+    return [first, f"{limits}."]
 
 
 def table(rows: list[tuple[str, str]], width: int | None) -> list[str]:

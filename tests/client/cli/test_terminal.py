@@ -158,3 +158,66 @@ def test_who_pipes_the_password_is_still_asked_for_the_code(
         seen.expect("Code: ")
         seen.type("123456\n")
         assert seen.exit_code() == 0, seen.text
+
+
+def test_a_code_that_is_piped_is_still_introduced(service: StandIn, program: Program) -> None:
+    _a_sign_in_with_a_wrong_code(service)
+    login = "login --username runner@example.com --password-stdin --code-stdin"
+    script = f'printf "%s\\n000000\\n123456\\n" "$0" | "$1" {login}'
+
+    with terminal_with(program, "/bin/sh", "-c", script, PASSWORD, EXECUTABLE) as seen:
+        seen.expect("Garmin has sent a code by e-mail to r***@example.com.\n")
+        seen.expect("3 attempts left.\n")
+        seen.expect("Garmin did not accept this code.\n")
+        seen.expect("2 attempts left.\n")
+        seen.expect("Signed in as Runner.")
+        assert seen.exit_code() == 0, seen.text
+
+
+def test_each_stage_stays_on_the_screen(service: StandIn, program: Program) -> None:
+    service.on(LOGIN, accepted("one"))
+    stages = ("contacting_garmin", "reading_profile", "storing")
+    service.on(job("one"), *(under_way("one", stage) for stage in stages), succeeded("one"))
+
+    with terminal(program, "login", "--username", "runner@example.com") as seen:
+        seen.expect("password (hidden): ")
+        seen.type(f"{PASSWORD}\n")
+        seen.expect("Signing in to Garmin…\n")
+        seen.expect("Reading the profile…\n")
+        seen.expect("Storing the link to Garmin…\n")
+        seen.expect("Signed in as Runner.")
+        assert seen.exit_code() == 0, seen.text
+
+
+def test_a_narrow_terminal_is_wrapped_between_words(service: StandIn, program: Program) -> None:
+    service.on(LOGIN, accepted("one"), accepted("two"))
+    service.on(job("one"), code_asked("one"))
+    service.on(CODE, accepted("two"))
+    service.on(job("two"), failed("two", "invalid_credentials"))
+    program.environment["COLUMNS"] = "40"
+
+    with terminal(program, "login", "--username", "runner@example.com") as seen:
+        seen.expect("password (hidden): ")
+        seen.type(f"{PASSWORD}\n")
+        seen.expect("Garmin has sent a code by e-mail to \nr***@example.com.\n")
+        seen.expect("Code: ")
+        seen.type("123456\n")
+        seen.expect("Garmin did not accept this username and \npassword.")
+        assert seen.exit_code() == 1, seen.text
+
+
+def test_a_narrow_terminal_shows_a_table_in_columns(service: StandIn, program: Program) -> None:
+    service.on(job("one"), failed("one", "garmin_unavailable", attempts_left=2))
+    program.environment |= {"COLUMNS": "40", "FITTRACK_POLL_TOKEN": "poll-token"}
+
+    with terminal(program, "status", "one") as seen:
+        assert seen.exit_code() == 1, seen.text
+
+    assert seen.text.splitlines() == [
+        "Job            one",
+        "Status         failed",
+        "Reason         Garmin does not answer as",
+        "               it should. This is on its",
+        "               side and usually passes.",
+        "Attempts left  2",
+    ]
