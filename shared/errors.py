@@ -1,12 +1,34 @@
 """Every error this service raises on purpose.
 
-Subclasses carry data, never formatted text of a library: a library's message can hold a ticket.
-`api/http/problems.py` turns them into HTTP problems, `shared/jobs/states.py` into job errors.
+Each class has the `code` and the `message` that a client gets, be it in an HTTP problem or in a
+failed job. Instances carry data, never formatted text of a library: a library's message can hold
+a ticket.
 """
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class JobErrorCode(StrEnum):
+    """Why a job failed, as the API says it."""
+
+    INVALID_CREDENTIALS = "invalid_credentials"
+    MFA_CODE_INVALID = "mfa_code_invalid"
+    MFA_ATTEMPTS_EXHAUSTED = "mfa_attempts_exhausted"
+    ACCOUNT_LOCKED = "account_locked"
+    CAPTCHA_REQUIRED = "captcha_required"
+    GARMIN_RATE_LIMITED = "garmin_rate_limited"
+    GARMIN_UNAVAILABLE = "garmin_unavailable"
+    INTERRUPTED = "interrupted"
+    TIMED_OUT = "timed_out"
+    INTERNAL_ERROR = "internal_error"
 
 
 class FitTrackError(Exception):
     """The root of all of them."""
+
+    code: ClassVar[str] = "internal_error"
+    message: ClassVar[str] = "Something went wrong here."
 
 
 class ConfigurationError(FitTrackError):
@@ -18,10 +40,10 @@ class SealBrokenError(FitTrackError):
 
 
 class ServiceUnavailableError(FitTrackError):
-    """Redis, the broker or the database did not answer in time; or Garmin refuses every driver.
+    """Redis, the broker or the database did not answer in time. `retry_after` is in seconds."""
 
-    `retry_after` is in seconds.
-    """
+    code = "service_unavailable"
+    message = "Something this service depends on does not answer: try again shortly."
 
     def __init__(self, what: str, retry_after: int = 5) -> None:
         super().__init__(what)
@@ -29,12 +51,27 @@ class ServiceUnavailableError(FitTrackError):
         self.retry_after = retry_after
 
 
+class GarminRefusesError(ServiceUnavailableError):
+    """Garmin refuses every driver for now."""
+
+    message = "Garmin refuses sign-ins from here for now: try again later."
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("garmin", retry_after)
+
+
 class UnauthorizedError(FitTrackError):
     """No, an unknown, a revoked or an expired bearer token."""
+
+    code = "unauthorized"
+    message = "A valid bearer token is needed."
 
 
 class UnknownClientError(FitTrackError):
     """No client has this key."""
+
+    code = "unauthorized"
+    message = "A valid X-Client-Key is needed."
 
 
 class InvalidClientNameError(FitTrackError):
@@ -48,9 +85,15 @@ class ClientExistsError(FitTrackError):
 class LinkNotFoundError(FitTrackError):
     """This client has linked no Garmin account to this id of its own."""
 
+    code = "link_not_found"
+    message = "No Garmin account is linked to this user."
+
 
 class SignInInProgressError(FitTrackError):
     """A sign-in for the same Garmin account is running."""
+
+    code = "sign_in_in_progress"
+    message = "A sign-in for this account is running: poll its job, or wait for its end."
 
     def __init__(self, retry_after: int) -> None:
         super().__init__("sign-in in progress")
@@ -60,9 +103,15 @@ class SignInInProgressError(FitTrackError):
 class IdempotencyKeyReusedError(FitTrackError):
     """The same Idempotency-Key came with another body."""
 
+    code = "idempotency_key_reused"
+    message = "This Idempotency-Key came with another body before."
+
 
 class JobNotFoundError(FitTrackError):
     """Unknown job or wrong poll token: one answer for both."""
+
+    code = "job_not_found"
+    message = "No such job, or not with this poll token."
 
 
 class JobLostError(FitTrackError):
@@ -72,9 +121,15 @@ class JobLostError(FitTrackError):
 class ChallengeNotFoundError(FitTrackError):
     """Unknown, expired, finished or used up: one answer for all."""
 
+    code = "challenge_not_found"
+    message = "No such challenge: unknown, expired, finished or used up."
+
 
 class ChallengeBusyError(FitTrackError):
     """A code for the challenge is being checked right now."""
+
+    code = "challenge_busy"
+    message = "A code for this challenge is being checked right now."
 
     def __init__(self, retry_after: int) -> None:
         super().__init__("challenge busy")
@@ -84,6 +139,9 @@ class ChallengeBusyError(FitTrackError):
 class SignInError(FitTrackError):
     """A sign-in at Garmin did not go through. `retry_after` is in seconds, or None."""
 
+    code: ClassVar[JobErrorCode] = JobErrorCode.INTERNAL_ERROR
+    message = "Something went wrong here: the operator's log has the job id."
+
     def __init__(self, retry_after: int | None = None) -> None:
         super().__init__(type(self).__name__)
         self.retry_after = retry_after
@@ -92,9 +150,15 @@ class SignInError(FitTrackError):
 class InvalidCredentialsError(SignInError):
     """Garmin rejected the username or the password."""
 
+    code = JobErrorCode.INVALID_CREDENTIALS
+    message = "Garmin rejected the username or the password."
+
 
 class MfaCodeInvalidError(SignInError):
     """Garmin rejected the code. `state`: the driver's state for the next one, if it changed."""
+
+    code = JobErrorCode.MFA_CODE_INVALID
+    message = "Garmin rejected the code."
 
     def __init__(self, state: str | None = None) -> None:
         super().__init__()
@@ -104,17 +168,29 @@ class MfaCodeInvalidError(SignInError):
 class MfaAttemptsExhaustedError(SignInError):
     """Too many wrong codes; the half-done sign-in is gone, here or at Garmin."""
 
+    code = JobErrorCode.MFA_ATTEMPTS_EXHAUSTED
+    message = "Too many wrong codes: sign in again for a new one."
+
 
 class AccountLockedError(SignInError):
     """Garmin has locked the account."""
+
+    code = JobErrorCode.ACCOUNT_LOCKED
+    message = "Garmin has locked this account: unlock it at Garmin first."
 
 
 class CaptchaRequiredError(SignInError):
     """Garmin wants a captcha, which only the person can solve, at Garmin."""
 
+    code = JobErrorCode.CAPTCHA_REQUIRED
+    message = "Garmin asks for a captcha: sign in once at Garmin first."
+
 
 class GarminRateLimitedError(SignInError):
     """Garmin refuses this client or account for now."""
+
+    code = JobErrorCode.GARMIN_RATE_LIMITED
+    message = "Garmin refuses sign-ins for now: try again later."
 
 
 class ClientRefusedError(GarminRateLimitedError):
@@ -124,18 +200,34 @@ class ClientRefusedError(GarminRateLimitedError):
 class GarminUnavailableError(SignInError):
     """Garmin answers 5xx, garbage or nothing."""
 
+    code = JobErrorCode.GARMIN_UNAVAILABLE
+    message = "Garmin did not give a usable answer: try again later."
+
 
 class TokensRejectedError(SignInError):
     """Garmin no longer accepts these tokens: the person has to sign in again."""
+
+    code = JobErrorCode.GARMIN_UNAVAILABLE
+    message = "Garmin did not give a usable answer: try again later."
 
 
 class InterruptedSignInError(SignInError):
     """A worker died half-way, and what Garmin saw can't be known."""
 
+    code = JobErrorCode.INTERRUPTED
+    message = "The sign-in was interrupted half-way: sign in again."
+
 
 class TimedOutError(SignInError):
     """The job's deadline passed."""
 
+    code = JobErrorCode.TIMED_OUT
+    message = "The sign-in took too long: try again."
+
 
 class SignInExpiredError(TimedOutError):
     """The half-done sign-in is too old, here or at Garmin: no code finishes it any more."""
+
+
+class InternalJobError(SignInError):
+    """A bug, or a sealed value that does not open."""

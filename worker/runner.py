@@ -140,12 +140,12 @@ class SignInRunner:
             return Failure.of(error)
         except errors.SealBrokenError:
             _log.error("job %s: a sealed value does not open", claim.job_id)  # noqa: TRY400, RUF100
-            return Failure(code=JobErrorCode.INTERNAL_ERROR)
+            return Failure.of(errors.InternalJobError())
         except (StoringDelayedError, errors.ServiceUnavailableError, errors.JobLostError):
             raise
         except Exception as error:
             _log.error("job %s: bug: %s", claim.job_id, where(error))  # noqa: TRY400, RUF100
-            return Failure(code=JobErrorCode.INTERNAL_ERROR)
+            return Failure.of(errors.InternalJobError())
 
     def _work(self, claim: Claim, lease: Lease) -> Outcome:
         reached: Progress | Outcome | None = self.jobs.open_progress(claim, Progress)
@@ -220,9 +220,7 @@ class SignInRunner:
         left = self.challenges.reject(challenge_id, claim.job_id, pending)
         if left == 0:
             raise errors.MfaAttemptsExhaustedError
-        return Failure(
-            code=JobErrorCode.MFA_CODE_INVALID, challenge_id=challenge_id, attempts_left=left
-        )
+        return Failure.of(errors.MfaCodeInvalidError(), challenge_id, left)
 
     def _still_open(self, claim: Claim, challenge_id: SecretStr, failure: Failure) -> Failure:
         """Garmin gave no verdict on the code: the same challenge takes the next one."""
@@ -287,7 +285,7 @@ class SignInRunner:
 
     def _time_out(self, claim: Claim) -> None:
         """The deadline passed: called beside the thread that still waits for Garmin."""
-        failure = Failure(code=JobErrorCode.TIMED_OUT)
+        failure = Failure.of(errors.TimedOutError())
         if claim.kind is JobKind.MFA_COMPLETION:
             submission = self.jobs.open_input(claim, CodeSubmission)
             if submission is not None:

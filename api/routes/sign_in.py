@@ -19,7 +19,12 @@ from api.services import Services, services
 from shared.audit.events import Event, EventKind
 from shared.crypto.secret import Sealable
 from shared.crypto.tokens import token_hash
-from shared.errors import ChallengeBusyError, FitTrackError, ServiceUnavailableError
+from shared.errors import (
+    ChallengeBusyError,
+    FitTrackError,
+    GarminRefusesError,
+    ServiceUnavailableError,
+)
 from shared.garmin.types import CodeSubmission, Credentials
 from shared.jobs.states import JobKind
 from shared.jobs.store import JobStore, NewJob, Repeatable
@@ -88,8 +93,7 @@ def _submit_login(found: Services, submission: _Submission[Credentials]) -> _Acc
         _check_account(found, origin)
         rest = found.cooldowns.shortest_remaining(found.drivers)
         if rest:
-            what = "garmin"
-            raise ServiceUnavailableError(what, retry_after=rest)
+            raise GarminRefusesError(rest)
         job = _create(found, submission, JobStore.new_id())
     _send(found, submission, job)
     return _Accepted(job, standing)

@@ -3,8 +3,11 @@
 from datetime import datetime
 from enum import StrEnum
 
-from shared import errors
+from pydantic import SecretStr
+
 from shared.crypto.secret import Sealable, Secret
+from shared.errors import JobErrorCode as JobErrorCode
+from shared.errors import SignInError
 
 
 class JobKind(StrEnum):
@@ -46,47 +49,6 @@ class JobStage(StrEnum):
     STORING = "storing"
 
 
-class JobErrorCode(StrEnum):
-    INVALID_CREDENTIALS = "invalid_credentials"
-    MFA_CODE_INVALID = "mfa_code_invalid"
-    MFA_ATTEMPTS_EXHAUSTED = "mfa_attempts_exhausted"
-    ACCOUNT_LOCKED = "account_locked"
-    CAPTCHA_REQUIRED = "captcha_required"
-    GARMIN_RATE_LIMITED = "garmin_rate_limited"
-    GARMIN_UNAVAILABLE = "garmin_unavailable"
-    INTERRUPTED = "interrupted"
-    TIMED_OUT = "timed_out"
-    INTERNAL_ERROR = "internal_error"
-
-
-MESSAGES: dict[JobErrorCode, str] = {
-    JobErrorCode.INVALID_CREDENTIALS: "Garmin rejected the username or the password.",
-    JobErrorCode.MFA_CODE_INVALID: "Garmin rejected the code.",
-    JobErrorCode.MFA_ATTEMPTS_EXHAUSTED: "Too many wrong codes: sign in again for a new one.",
-    JobErrorCode.ACCOUNT_LOCKED: "Garmin has locked this account: unlock it at Garmin first.",
-    JobErrorCode.CAPTCHA_REQUIRED: "Garmin asks for a captcha: sign in once at Garmin first.",
-    JobErrorCode.GARMIN_RATE_LIMITED: "Garmin refuses sign-ins for now: try again later.",
-    JobErrorCode.GARMIN_UNAVAILABLE: "Garmin did not give a usable answer: try again later.",
-    JobErrorCode.INTERRUPTED: "The sign-in was interrupted half-way: sign in again.",
-    JobErrorCode.TIMED_OUT: "The sign-in took too long: try again.",
-    JobErrorCode.INTERNAL_ERROR: "Something went wrong here: the operator's log has the job id.",
-}
-
-_CODES: dict[type, JobErrorCode] = {
-    errors.InvalidCredentialsError: JobErrorCode.INVALID_CREDENTIALS,
-    errors.MfaCodeInvalidError: JobErrorCode.MFA_CODE_INVALID,
-    errors.MfaAttemptsExhaustedError: JobErrorCode.MFA_ATTEMPTS_EXHAUSTED,
-    errors.AccountLockedError: JobErrorCode.ACCOUNT_LOCKED,
-    errors.CaptchaRequiredError: JobErrorCode.CAPTCHA_REQUIRED,
-    errors.GarminRateLimitedError: JobErrorCode.GARMIN_RATE_LIMITED,
-    errors.GarminUnavailableError: JobErrorCode.GARMIN_UNAVAILABLE,
-    errors.TokensRejectedError: JobErrorCode.GARMIN_UNAVAILABLE,
-    errors.InterruptedSignInError: JobErrorCode.INTERRUPTED,
-    errors.TimedOutError: JobErrorCode.TIMED_OUT,
-    errors.SignInError: JobErrorCode.INTERNAL_ERROR,
-}
-
-
 class CodeRequested(Sealable):
     """The outcome of a login that needs a code."""
 
@@ -114,18 +76,25 @@ class Failure(Sealable):
     """
 
     code: JobErrorCode
+    message: str = ""
     retry_after: int | None = None
     challenge_id: Secret | None = None
     attempts_left: int | None = None
 
     @classmethod
-    def of(cls, error: errors.SignInError) -> "Failure":
-        known = next(kind for kind in type(error).__mro__ if kind in _CODES)
-        return cls(code=_CODES[known], retry_after=error.retry_after)
-
-    @property
-    def message(self) -> str:
-        return MESSAGES[self.code]
+    def of(
+        cls,
+        error: SignInError,
+        challenge_id: SecretStr | None = None,
+        attempts_left: int | None = None,
+    ) -> "Failure":
+        return cls(
+            code=error.code,
+            message=error.message,
+            retry_after=error.retry_after,
+            challenge_id=challenge_id,
+            attempts_left=attempts_left,
+        )
 
 
 Outcome = CodeRequested | Success | Failure

@@ -25,6 +25,7 @@ from shared.crypto.secret import Sealable
 from shared.crypto.tokens import new_token, token_hash
 from shared.errors import (
     IdempotencyKeyReusedError,
+    InternalJobError,
     JobLostError,
     JobNotFoundError,
     SealBrokenError,
@@ -36,7 +37,6 @@ from shared.jobs.states import (
     OUTCOME_TYPES,
     TRANSITIONS,
     Failure,
-    JobErrorCode,
     JobKind,
     JobStage,
     JobStatus,
@@ -248,7 +248,7 @@ class JobStore:
                 subject = _subject(job_id, expected.decode())
                 outcome = self._open(fields[b"outcome"], Purpose.JOB_OUTCOME, subject, kind)
             except SealBrokenError:  # its key was dropped, or it is another job's
-                status, outcome = JobStatus.FAILED, Failure(code=JobErrorCode.INTERNAL_ERROR)
+                status, outcome = JobStatus.FAILED, Failure.of(InternalJobError())
         return JobView(
             job_id=job_id,
             kind=JobKind(fields[b"kind"].decode()),

@@ -53,6 +53,9 @@ class Standing:
 class RateLimitedError(FitTrackError):
     """Too often. `retry_after` is in seconds."""
 
+    code = "rate_limited"
+    message = "Too often: try again later."
+
     def __init__(self, standing: Standing) -> None:
         super().__init__(standing.limit)
         self.standing = standing

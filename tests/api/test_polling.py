@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
+from shared.errors import MfaCodeInvalidError
 from shared.jobs.states import (
-    MESSAGES,
     CodeRequested,
     Failure,
     JobErrorCode,
@@ -130,7 +130,7 @@ def test_a_succeeded_job(service: Service) -> None:
 @pytest.mark.parametrize("retry_after", [3600, None])
 @pytest.mark.parametrize("code", JobErrorCode)
 def test_a_failed_job(service: Service, code: JobErrorCode, retry_after: int | None) -> None:
-    job = ended(service, Failure(code=code, retry_after=retry_after))
+    job = ended(service, Failure(code=code, message="Why.", retry_after=retry_after))
     reply = service.poll(job)
     assert reply.status_code == 200
     assert "retry-after" not in reply.headers
@@ -140,14 +140,12 @@ def test_a_failed_job(service: Service, code: JobErrorCode, retry_after: int | N
         "status": "failed",
         "success": False,
         "mfa_required": False,
-        "error": {"code": code.value, "message": MESSAGES[code], "retry_after": retry_after},
+        "error": {"code": code.value, "message": "Why.", "retry_after": retry_after},
     }
 
 
 def test_a_wrong_code_tells_how_many_more_may_be_tried(service: Service) -> None:
-    failure = Failure(
-        code=JobErrorCode.MFA_CODE_INVALID, challenge_id=SecretStr("challenge"), attempts_left=2
-    )
+    failure = Failure.of(MfaCodeInvalidError(), SecretStr("challenge"), attempts_left=2)
     job = code_job(service)
     service.jobs.end(service.claim(job), failure)
     assert service.poll(job).json() == {

@@ -14,9 +14,9 @@ from redis import Redis
 
 from dev.servers import RedisServer
 from shared.crypto.keyring import Keyring
-from shared.errors import JobLostError, SealBrokenError, TimedOutError
+from shared.errors import GarminUnavailableError, JobLostError, SealBrokenError, TimedOutError
 from shared.garmin.types import Credentials
-from shared.jobs.states import Failure, JobErrorCode, JobKind, JobStatus
+from shared.jobs.states import Failure, JobKind, JobStatus
 from shared.jobs.store import Claim, JobStore, NewJob
 from shared.logs.context import job_context
 from shared.redis.connection import connect
@@ -26,7 +26,7 @@ from worker.lease import Lease, LeaseKeeper, checkpoint
 
 CREDENTIALS = Credentials(username=SecretStr("anna@example.com"), password=SecretStr("secret"))
 CLAIM = Claim("1", "first", JobKind.LOGIN, 1, None, None)
-TIMED_OUT = Failure(code=JobErrorCode.TIMED_OUT)
+TIMED_OUT = Failure.of(TimedOutError())
 
 
 def nothing() -> None:
@@ -261,7 +261,7 @@ def test_a_job_that_takes_too_long_is_ended(keeper: LeaseKeeper, jobs: JobStore)
         with pytest.raises((TimedOutError, JobLostError)):
             checkpoint()
         with pytest.raises(JobLostError):
-            jobs.end(claim, Failure(code=JobErrorCode.GARMIN_UNAVAILABLE))
+            jobs.end(claim, Failure.of(GarminUnavailableError()))
     view = jobs.view(job.job_id, job.poll_token.get_secret_value())
     assert (view.status, view.outcome) == (JobStatus.FAILED, TIMED_OUT)
 

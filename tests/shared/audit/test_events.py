@@ -22,8 +22,8 @@ from shared.audit.outbox import KEY, EventOutbox
 from shared.crypto.keyring import Keyring
 from shared.crypto.tokens import new_token
 from shared.database.engine import Database
-from shared.errors import ServiceUnavailableError
-from shared.jobs.states import CodeRequested, Failure, JobErrorCode, JobKind, Outcome, Success
+from shared.errors import AccountLockedError, MfaCodeInvalidError, ServiceUnavailableError
+from shared.jobs.states import CodeRequested, Failure, JobKind, Outcome, Success
 from shared.jobs.store import JobStore
 from shared.origin import Origin
 from tests.shared.conftest import alembic
@@ -67,8 +67,8 @@ OUTCOMES: list[tuple[Outcome, EventKind, str]] = [
         EventKind.CODE_REQUESTED,
         "email",
     ),
-    (Failure(code=JobErrorCode.MFA_CODE_INVALID), EventKind.CODE_WRONG, "mfa_code_invalid"),
-    (Failure(code=JobErrorCode.ACCOUNT_LOCKED), EventKind.SIGN_IN_FAILED, "account_locked"),
+    (Failure.of(MfaCodeInvalidError()), EventKind.CODE_WRONG, "mfa_code_invalid"),
+    (Failure.of(AccountLockedError()), EventKind.SIGN_IN_FAILED, "account_locked"),
 ]
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from shared.crypto.secret import Sealable
+from shared.errors import MfaCodeInvalidError
 from shared.garmin.types import (
     CodeRequired,
     CodeSubmission,
@@ -20,7 +21,7 @@ from shared.garmin.types import (
     PendingSignIn,
     SignedIn,
 )
-from shared.jobs.states import CodeRequested, Failure, JobErrorCode, Success
+from shared.jobs.states import CodeRequested, Failure, Success
 from shared.jobs.store import NewJob
 from tests.shared.samples import (
     ACCESS_TOKEN,
@@ -55,9 +56,7 @@ MODELS: list[Sealable] = [
         expires_at=TOKENS.access_expires_at,
         attempts_left=3,
     ),
-    Failure(
-        code=JobErrorCode.MFA_CODE_INVALID, challenge_id=SecretStr(CHALLENGE_ID), attempts_left=2
-    ),
+    Failure.of(MfaCodeInvalidError(), challenge_id=SecretStr(CHALLENGE_ID), attempts_left=2),
 ]
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda m: type(m).__name__)
 

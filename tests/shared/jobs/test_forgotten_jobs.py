@@ -3,7 +3,8 @@
 import pytest
 from redis import Redis
 
-from shared.jobs.states import Failure, JobErrorCode, JobKind, JobStage
+from shared.errors import GarminUnavailableError
+from shared.jobs.states import Failure, JobKind, JobStage
 from shared.jobs.store import JobStore
 from shared.timings import PRODUCTION
 from tests.shared.samples import CREDENTIALS, at_once, garmin_tokens
@@ -56,7 +57,7 @@ def test_a_job_that_waits_for_the_database_is_not_forgotten(
 def test_a_job_that_has_ended_or_is_gone_is_not_forgotten(
     jobs: JobStore, redis: Redis, job_id: str
 ) -> None:
-    jobs.end(jobs.claim(job_id, "a-worker"), Failure(code=JobErrorCode.GARMIN_UNAVAILABLE))
+    jobs.end(jobs.claim(job_id, "a-worker"), Failure.of(GarminUnavailableError()))
     let_time_pass(redis, job_id)
 
     assert not jobs.is_forgotten(job_id)

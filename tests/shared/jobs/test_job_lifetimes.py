@@ -7,14 +7,14 @@ import pytest
 from redis import Redis
 
 from shared.crypto.keyring import Keyring
-from shared.errors import JobNotFoundError
+from shared.errors import JobNotFoundError, TimedOutError
 from shared.garmin.types import GarminTokens
-from shared.jobs.states import Failure, JobErrorCode, JobKind, JobStage, JobStatus
+from shared.jobs.states import Failure, JobKind, JobStage, JobStatus
 from shared.jobs.store import Claim, JobStore, NewJob
 from shared.timings import PRODUCTION
 from tests.shared.samples import CREDENTIALS, JOB_TTL, garmin_tokens
 
-ENDED = Failure(code=JobErrorCode.TIMED_OUT)
+ENDED = Failure.of(TimedOutError())
 DAY = 86_400
 SLACK = 60
 """What may have passed meanwhile, in seconds."""

@@ -13,8 +13,11 @@ from dev.stack import new_key
 from shared.crypto.keyring import Keyring
 from shared.crypto.tokens import token_hash
 from shared.errors import (
+    GarminRateLimitedError,
+    InternalJobError,
     JobLostError,
     JobNotFoundError,
+    MfaCodeInvalidError,
     SealBrokenError,
     ServiceUnavailableError,
 )
@@ -23,7 +26,6 @@ from shared.jobs.counters import JobCounters
 from shared.jobs.states import (
     CodeRequested,
     Failure,
-    JobErrorCode,
     JobKind,
     JobStage,
     JobStatus,
@@ -63,10 +65,10 @@ CODE_ASKED = CodeRequested(
     expires_at=SOON,
     attempts_left=3,
 )
-WRONG_CODE = Failure(
-    code=JobErrorCode.MFA_CODE_INVALID, challenge_id=SecretStr(CHALLENGE_ID), attempts_left=2
+WRONG_CODE = Failure.of(
+    MfaCodeInvalidError(), challenge_id=SecretStr(CHALLENGE_ID), attempts_left=2
 )
-REFUSED = Failure(code=JobErrorCode.GARMIN_RATE_LIMITED, retry_after=77)
+REFUSED = Failure.of(GarminRateLimitedError(77))
 OUTCOMES: list[Outcome] = [SUCCESS, CODE_ASKED, WRONG_CODE, REFUSED]
 each_outcome = pytest.mark.parametrize("outcome", OUTCOMES, ids=["success", "code", "wrong", "no"])
 
@@ -373,7 +375,7 @@ def test_an_outcome_moved_to_another_job_does_not_open(jobs: JobStore, redis: Re
     redis.hset(f"fittrack:job:{other.job_id}", mapping={"outcome": stolen, "status": "succeeded"})
     view = jobs.view(other.job_id, other.poll_token.get_secret_value())
     assert view.status is JobStatus.FAILED
-    assert view.outcome == Failure(code=JobErrorCode.INTERNAL_ERROR)
+    assert view.outcome == Failure.of(InternalJobError())
 
 
 def test_who_writes_another_poll_token_into_a_job_can_not_poll_its_outcome(
@@ -391,7 +393,7 @@ def test_who_writes_another_poll_token_into_a_job_can_not_poll_its_outcome(
 
     jobs.end(jobs.claim(after.job_id, "first"), SUCCESS)
     hijack(after)
-    assert jobs.view(after.job_id, "mine").outcome == Failure(code=JobErrorCode.INTERNAL_ERROR)
+    assert jobs.view(after.job_id, "mine").outcome == Failure.of(InternalJobError())
 
 
 def test_input_moved_to_another_job_does_not_open(jobs: JobStore, redis: Redis) -> None:
@@ -410,7 +412,7 @@ def test_without_the_key_nothing_opens(jobs: JobStore, redis: Redis) -> None:
         stranger.open_input(claim, Credentials)
     jobs.end(claim, SUCCESS)
     view = stranger.view(job.job_id, job.poll_token.get_secret_value())
-    assert view.outcome == Failure(code=JobErrorCode.INTERNAL_ERROR)
+    assert view.outcome == Failure.of(InternalJobError())
 
 
 def play_success(jobs: JobStore, redis: Redis) -> None:

@@ -3,8 +3,13 @@
 import pytest
 from redis import Redis
 
-from shared.errors import IdempotencyKeyReusedError, JobNotFoundError, SignInInProgressError
-from shared.jobs.states import Failure, JobErrorCode, JobKind, JobStage
+from shared.errors import (
+    IdempotencyKeyReusedError,
+    JobNotFoundError,
+    SignInInProgressError,
+    TimedOutError,
+)
+from shared.jobs.states import Failure, JobKind, JobStage
 from shared.jobs.store import JobStore, NewJob, Repeatable
 from shared.origin import Origin
 from tests.shared.samples import (
@@ -30,7 +35,7 @@ def code(jobs: JobStore) -> NewJob:
 
 
 def end(jobs: JobStore, job: NewJob) -> None:
-    jobs.end(jobs.claim(job.job_id, "w"), Failure(code=JobErrorCode.TIMED_OUT))
+    jobs.end(jobs.claim(job.job_id, "w"), Failure.of(TimedOutError()))
 
 
 # One sign-in at a time
