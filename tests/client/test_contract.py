@@ -30,7 +30,6 @@ from fittrack_auth_client import (
     UnauthorizedError,
 )
 from shared.jobs.states import (
-    MESSAGES,
     CodeRequested,
     Failure,
     JobErrorCode,
@@ -176,7 +175,8 @@ def test_a_failed_job_is_an_error_with_its_code(
     service: Service, auth: FitTrackAuth, code: JobErrorCode
 ) -> None:
     submitted = submit(auth)
-    end(service, submitted, Failure(code=code, retry_after=60))
+    failure = Failure(code=code, retry_after=60)
+    end(service, submitted, failure)
 
     state = auth.job(submitted)
     with pytest.raises(JobFailedError) as error:
@@ -184,7 +184,7 @@ def test_a_failed_job_is_an_error_with_its_code(
 
     assert isinstance(state, JobFailed)
     assert (state.error.code, state.error.retry_after) == (code, 60)
-    assert (error.value.code, error.value.message) == (code, MESSAGES[code])
+    assert (error.value.code, error.value.message) == (code, failure.message)
     assert error.value.retry_after == 60
     assert not error.value.may_try_again
     assert (type(error.value) is JobFailedError) == (code is JobErrorCode.INTERNAL_ERROR)
