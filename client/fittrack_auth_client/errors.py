@@ -5,7 +5,6 @@ from typing import ClassVar, TypeVar
 
 from fittrack_auth_client.fields import Fields, items, text
 from fittrack_auth_client.models import JobFailed
-from fittrack_auth_client.secret import Secret
 
 
 class FitTrackAuthError(Exception):
@@ -169,13 +168,15 @@ class JobFailedError(FitTrackAuthError):
     def __init__(self, job: JobFailed) -> None:
         error = job.error
         super().__init__(error.message, code=error.code, retry_after=error.retry_after)
-        self.job_id = job.job_id
-        self.challenge_id: Secret | None = job.challenge_id
-        self.attempts_left = job.attempts_left
+        self.job = job
+
+    @property
+    def attempts_left(self) -> int | None:
+        return self.job.attempts_left
 
     @property
     def may_try_again(self) -> bool:
-        return self.challenge_id is not None and self.attempts_left != 0
+        return self.job.challenge_id is not None and self.attempts_left != 0
 
 
 class InvalidCredentialsError(JobFailedError):

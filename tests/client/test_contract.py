@@ -151,7 +151,8 @@ def test_a_wrong_code_may_be_followed_by_another(service: Service, auth: FitTrac
     with pytest.raises(CodeInvalidError) as error:
         auth.wait(first)
     assert error.value.may_try_again
-    assert (error.value.attempts_left, error.value.challenge_id) == (2, challenge.challenge_id)
+    assert error.value.attempts_left == 2
+    assert error.value.job.challenge_id == challenge.challenge_id
 
 
 def test_a_challenge_takes_one_code_at_a_time(service: Service, auth: FitTrackAuth) -> None:
