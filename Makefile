@@ -21,6 +21,7 @@ check: install
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/mypy --python-version 3.11 client/fittrack_auth_client
 	.venv/bin/lint-imports
 	sh dev/check-schemas.sh
 	.venv/bin/python -m pytest
