@@ -34,7 +34,7 @@ Text: TypeAlias = str | Secret
 
 
 def ignore(*_: object) -> None:
-    """The hook of a caller who does not want to hear."""
+    """Do nothing: the default of every hook."""
 
 
 class Operations:

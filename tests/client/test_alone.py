@@ -103,3 +103,8 @@ print([name for name in there if importlib.util.find_spec(name)])
 """
     found = run([str(environment / "bin" / "python"), "-I", "-c", program], tmp_path)
     assert found.strip() == "[]"
+
+
+def test_the_service_does_not_bring_the_command_line() -> None:
+    commands = {entry.name for entry in distribution("fittrack-auth").entry_points}
+    assert commands == {"fittrack-auth-admin"}

@@ -57,11 +57,11 @@ def test_a_job_s_secrets_are_shown_only_when_asked_for(
     service.on(job("one"), answer)
 
     plain = program.run("status", "one", *options, stdin=f"{TOKEN}\n")
-    open_hearted = program.run("status", "one", "--show-token", *options, stdin=f"{TOKEN}\n")
+    revealing = program.run("status", "one", "--show-token", *options, stdin=f"{TOKEN}\n")
 
-    assert plain.exit_code == open_hearted.exit_code == 0
+    assert plain.exit_code == revealing.exit_code == 0
     assert secret not in plain.out
-    assert secret in open_hearted.out
+    assert secret in revealing.out
 
 
 def test_a_failed_job_has_the_exit_code_of_its_failure(service: StandIn, program: Program) -> None:
