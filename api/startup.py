@@ -28,6 +28,7 @@ from shared.redis.rate_limits import (
     CODE_PER_IP,
     LOGIN_PER_ACCOUNT,
     LOGIN_PER_IP,
+    AccountRateLimitedError,
     RateLimit,
 )
 from shared.settings import Settings
@@ -71,7 +72,9 @@ def build(timings: Timings) -> Starlette:
 def _limits(redis: Redis, settings: Settings) -> SubmissionLimits:
     return SubmissionLimits(
         login_per_ip=RateLimit(redis, LOGIN_PER_IP, settings.limit_login_per_ip),
-        login_per_account=RateLimit(redis, LOGIN_PER_ACCOUNT, settings.limit_login_per_account),
+        login_per_account=RateLimit(
+            redis, LOGIN_PER_ACCOUNT, settings.limit_login_per_account, AccountRateLimitedError
+        ),
         code_per_ip=RateLimit(redis, CODE_PER_IP, settings.limit_code_per_ip),
         code_per_challenge=RateLimit(redis, CODE_PER_CHALLENGE, settings.limit_code_per_challenge),
     )

@@ -10,8 +10,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.problems import ApiError
+from api.http.problems import error_response
 from api.metrics import Metrics
+from shared.errors import FitTrackError
 from shared.logs.context import request_context
 from shared.logs.locations import where
 from shared.logs.redaction import redacted
@@ -140,5 +141,5 @@ class CatchUnhandled:
             _log.error("bug: %s", where(error))  # noqa: TRY400, RUF100 - the text can hold a secret
             if scope["type"] != "http" or started:
                 return
-            answer = ApiError(500, "internal_error", "Something went wrong here.").response()
+            answer = error_response(FitTrackError())
             await answer(scope, receive, send_and_note)

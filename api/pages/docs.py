@@ -9,6 +9,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from api.contract.openapi import document
+from api.routes.table import OPERATIONS
+
 # Swagger UI writes style attributes and inlines its icons as data.
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -67,10 +70,7 @@ ROUTES = [
 
 @cache
 def _rendered() -> str:
-    # Imported when it is asked for: the library costs 20 MB and is needed once.
-    from api.contract.openapi import document
-
-    return json.dumps(document())
+    return json.dumps(document(OPERATIONS))
 
 
 @cache

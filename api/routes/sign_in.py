@@ -9,12 +9,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.contract.models import CodeRequest, FieldFault, JobAccepted, LoginRequest
+from api.contract.problems import FieldFault
+from api.contract.requests import CodeRequest, LoginRequest
+from api.contract.responses import JobAccepted
 from api.http.bodies import read_json
 from api.http.callers import network, submitter
+from api.http.errors import InvalidRequestError
 from api.http.idempotency import repeatable
 from api.http.limits import rate_limit_headers
-from api.http.problems import invalid
 from api.services import Services, services
 from shared.audit.events import Event, EventKind
 from shared.crypto.secret import Sealable
@@ -55,7 +57,7 @@ async def login(request: Request) -> Response:
     asked = await read_json(request, LoginRequest)
     if asked.user_id is not None and origin.client_id is None:
         fault = FieldFault(loc=["body", "user_id"], message="needs an X-Client-Key beside it")
-        raise invalid([fault])
+        raise InvalidRequestError(fault)
     found = services(request)
     credentials = Credentials(
         username=SecretStr(asked.username), password=asked.password, domain=asked.domain

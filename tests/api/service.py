@@ -105,9 +105,12 @@ class Service:
     def send_code(self, challenge_id: str, code: str = "123456") -> httpx.Response:
         return self.client.post(CODE, json={"challenge_id": challenge_id, "mfa_code": code})
 
-    def poll(self, job: Job, wait: int = 0, timeout: float = PATIENCE) -> httpx.Response:
-        query = {"wait": wait} if wait else {}
-        return self.client.get(job.path, params=query, headers=job.headers, timeout=timeout)
+    def poll(
+        self, job: Job, wait: int = 0, seen: str | None = None, timeout: float = PATIENCE
+    ) -> httpx.Response:
+        query = {"wait": wait or None, "seen": seen}
+        given = {name: value for name, value in query.items() if value is not None}
+        return self.client.get(job.path, params=given, headers=job.headers, timeout=timeout)
 
     def claim(self, job: Job) -> Claim:
         return self.jobs.claim(job.job_id, owner=uuid4().hex)
@@ -173,12 +176,14 @@ class Service:
         eventually(lambda: _subscribers(self.redis) >= 1)  # whoever else has one on this server
 
     @contextmanager
-    def polling(self, job: Job, wait: int = LONGEST_WAIT) -> Iterator[Future[httpx.Response]]:
+    def polling(
+        self, job: Job, wait: int = LONGEST_WAIT, seen: str | None = None
+    ) -> Iterator[Future[httpx.Response]]:
         """A poll that has begun to wait."""
         self.until_listening()
         self.count_reads()
         with ThreadPoolExecutor(1) as pool:
-            poll = pool.submit(self.poll, job, wait, LONGEST_WAIT + PATIENCE)
+            poll = pool.submit(self.poll, job, wait, seen, LONGEST_WAIT + PATIENCE)
             self.until_read(2)
             yield poll
 

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from api.contract.models import CodeRequest
+from api.contract.requests import CodeRequest
 
 PLAIN = string.ascii_letters + string.digits
 SEPARATORS = "- \u00a0\u1680\u2002\u2009\u202f\u205f\u3000"

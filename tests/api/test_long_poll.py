@@ -4,6 +4,7 @@ import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from shared.errors import TimedOutError
 from shared.jobs.states import Failure, JobErrorCode, JobStage
 from tests.api.problems import assert_problem
 from tests.api.service import LONGEST_WAIT, PATIENCE, Service, bearer
@@ -33,6 +34,41 @@ def test_a_poll_answers_as_soon_as_the_stage_changes(service: Service) -> None:
         reply = poll.result(PATIENCE)
     assert reply.json()["stage"] == "contacting_garmin"
     assert reply.headers["retry-after"] == "0"  # who waits in the poll may poll again at once
+
+
+def test_a_change_between_two_polls_is_answered_at_once(service: Service) -> None:
+    job = service.submit()
+    seen = service.poll(job).json()["stage"]
+    service.jobs.advance(service.claim(job), JobStage.CONTACTING_GARMIN)
+    reply = service.poll(job, LONGEST_WAIT, seen=seen)
+    assert reply.json()["stage"] == "contacting_garmin"
+
+
+def test_a_poll_that_has_seen_the_stage_waits_for_the_next(service: Service) -> None:
+    job = service.submit()
+    claim = service.claim(job)
+    service.jobs.advance(claim, JobStage.CONTACTING_GARMIN)
+    with service.polling(job, seen="contacting_garmin") as poll:
+        assert not poll.done()
+        service.jobs.advance(claim, JobStage.READING_PROFILE)
+        assert poll.result(PATIENCE).json()["stage"] == "reading_profile"
+
+
+def test_a_poll_that_has_seen_the_stage_answers_when_a_worker_takes_the_job(
+    service: Service,
+) -> None:
+    job = service.submit()
+    with service.polling(job, seen="waiting_for_worker") as poll:
+        service.claim(job)
+        assert poll.result(PATIENCE).json()["status"] == "running"
+
+
+def test_a_poll_that_has_seen_a_stage_answers_at_once_when_the_job_has_ended(
+    service: Service,
+) -> None:
+    job = service.submit()
+    service.jobs.end(service.claim(job), Failure.of(TimedOutError()))
+    assert service.poll(job, LONGEST_WAIT, seen="storing").json()["status"] == "failed"
 
 
 def test_a_poll_answers_as_soon_as_the_job_ends(service: Service) -> None:

@@ -1,6 +1,5 @@
 """GET /openapi.json: valid, complete, and true."""
 
-import importlib
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -12,8 +11,13 @@ from openapi_pydantic import OpenAPI
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from api.contract.problems import ProblemCode
+from api.http.problems import ANSWERS
+from api.startup import build
 from dev.stack import new_key
+from shared.errors import FitTrackError, SignInError
 from shared.jobs.states import Failure, JobErrorCode
+from shared.timings import PRODUCTION
 from tests.api.service import CODE, LOGIN, Service, bearer
 from tests.logs import kept_logging
 
@@ -71,7 +75,9 @@ _RESPONSE = _object(
 )
 _OPERATION = _object(
     "operationId summary responses",
-    "description parameters requestBody security deprecated",
+    "tags description parameters requestBody security deprecated",
+    tags={"type": "array", "items": _TEXT, "minItems": 1},
+    description=_TEXT,
     responses=_map(_RESPONSE, "^[1-5][0-9][0-9]$"),
     parameters={"type": "array", "items": _PARAMETER, "uniqueItems": True},
     requestBody=_object("content", "required description", content=_CONTENT),
@@ -81,6 +87,7 @@ OPENAPI_3_1 = _object(
     "openapi info paths components",
     "servers security tags",
     openapi={"pattern": r"^3\.1\.\d+$"},
+    tags={"type": "array", "items": _object("name description", name=_TEXT, description=_TEXT)},
     info=_object("title version", "summary description license", title=_TEXT, version=_TEXT),
     paths=_map(_map(_OPERATION, "^(get|put|post|delete|options|head|patch)$"), "^/"),
     components=_object(
@@ -116,8 +123,12 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Starlette:
     monkeypatch.setenv("FITTRACK_DATABASE_URL", "sqlite:///:memory:")
     monkeypatch.setenv("FITTRACK_ENCRYPTION_KEYS", new_key())
     with kept_logging():
-        built: Starlette = importlib.import_module("api.main").build()
-    return built
+        return build(PRODUCTION)
+
+
+def subclasses(of: type[FitTrackError]) -> set[type[FitTrackError]]:
+    direct = set(of.__subclasses__())
+    return direct.union(*(subclasses(error) for error in direct))
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -144,7 +155,7 @@ def validator(document: dict[str, Any], schema: dict[str, Any]) -> Draft202012Va
 def examples(document: dict[str, Any], content: dict[str, Any]) -> list[Any]:
     found = [example["value"] for example in content.get("examples", {}).values()]
     schema = content["schema"]
-    if "$ref" in schema:
+    if "$ref" in schema and "properties" not in schema:
         name = schema["$ref"].removeprefix("#/components/schemas/")
         found += document["components"]["schemas"][name].get("examples", [])
     return found
@@ -157,6 +168,41 @@ def test_it_is_an_openapi_3_1_document(document: dict[str, Any]) -> None:
     ]
     assert errors == []
     OpenAPI.model_validate(document)
+
+
+def test_every_operation_is_explained_under_a_tag(document: dict[str, Any]) -> None:
+    tags = {tag["name"] for tag in document["tags"]}
+    used = {tag for _, _, operation in operations(document) for tag in operation["tags"]}
+    assert used == tags
+    for _, _, operation in operations(document):
+        assert operation["description"] != operation["summary"]
+
+
+def test_every_error_response_has_an_example_of_each_of_its_codes(
+    document: dict[str, Any],
+) -> None:
+    for path, method, operation in operations(document):
+        for status, response in operation["responses"].items():
+            if status < "400":
+                continue
+            content = response["content"]["application/problem+json"]
+            shown = [example["value"] for example in content["examples"].values()]
+            codes = content["schema"]["properties"]["code"]["enum"]
+            assert {example["code"] for example in shown} == set(codes), (path, method, status)
+            assert {example["status"] for example in shown} == {int(status)}
+
+
+def test_the_document_lists_every_error_code(document: dict[str, Any]) -> None:
+    listed = set(document["components"]["schemas"]["ProblemCode"]["enum"])
+    assert listed == {error.code for error in ANSWERS}
+    assert listed == set(ProblemCode)
+
+
+def test_every_error_with_a_code_has_a_status() -> None:
+    own = {error for error in subclasses(FitTrackError) if not issubclass(error, SignInError)}
+    assert {error for error in own if error.code != FitTrackError.code} == ANSWERS.keys() - {
+        FitTrackError
+    }
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
@@ -233,7 +279,8 @@ def test_every_route_is_described_and_nothing_else(
         for method in (route.methods or set()) - {"HEAD"}
     }
     assert all(isinstance(route, Route) for route in app.routes)
-    own = {(path, method) for path, method in routes if path.startswith(("/docs", "/openapi"))}
+    pages = ("/docs", "/openapi.json", "/index.css")
+    own = {(path, method) for path, method in routes if path.startswith(pages) or path == "/"}
     assert {(path, method) for path, method, _ in operations(document)} == routes - own
 
 

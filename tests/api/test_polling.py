@@ -281,6 +281,14 @@ def test_a_poll_waits_for_0_to_30_whole_seconds(service: Service, wait: str) -> 
     assert faults(reply) == [["query", "wait"]]
 
 
+@pytest.mark.parametrize("seen", ["", "queued", "Storing", "storing ", "%00", "x" * 5000])
+def test_an_unknown_stage_is_refused_naming_the_known_ones(service: Service, seen: str) -> None:
+    job = service.submit()
+    reply = service.client.get(f"{job.path}?wait=1&seen={seen}", headers=job.headers)
+    assert faults(reply) == [["query", "seen"]]
+    assert all(stage in reply.text for stage in JobStage)
+
+
 def test_a_bug_is_answered_with_nothing_and_logged_without_what_it_says(service: Service) -> None:
     job = service.submit()
     service.redis.hset(f"fittrack:job:{job.job_id}", "stage", "unheard-of-stage")

@@ -7,6 +7,7 @@ from tests.api.service import CODE, CREDENTIALS, LOGIN, Service
 from tests.api.wire import wire
 
 ROUTES = {
+    "/": {"GET", "HEAD"},
     LOGIN: {"POST"},
     CODE: {"POST"},
     "/api/jobs/some-job": {"GET", "HEAD"},
@@ -22,7 +23,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/api", "/api/jobs", "/api/jobs/", "/api/jobs/a/b", "/admin", "/%00", "/é", "//"]
+    "path", ["/api", "/api/jobs", "/api/jobs/", "/api/jobs/a/b", "/admin", "/%00", "/é", "//"]
 )
 def test_a_path_that_does_not_exist_is_a_problem(service: Service, path: str) -> None:
     assert_problem(service.client.get(service.stack.url + path), 404, "not_found")
@@ -43,7 +44,7 @@ def test_a_method_that_is_not_allowed_is_a_problem_that_names_those_that_are(
         assert_problem(reply, 405, "method_not_allowed")
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/openapi.json", "/docs"])
 def test_head_gets_what_get_gets_but_the_body(service: Service, path: str) -> None:
     get, head = service.client.get(path), service.client.head(path)
     assert head.status_code == 200
@@ -73,7 +74,9 @@ def test_no_reply_depends_on_the_host_that_was_named(service: Service, host: str
     assert "evil" not in str(reply.headers)
 
 
-@pytest.mark.parametrize("path", [*ROUTES, "/none", "/docs/start.js", "/docs/swagger-ui.css"])
+@pytest.mark.parametrize(
+    "path", [*ROUTES, "/none", "/index.css", "/docs/start.js", "/docs/swagger-ui.css"]
+)
 def test_every_reply_has_safe_headers(service: Service, path: str) -> None:
     headers = service.client.get(path).headers
     assert headers["x-content-type-options"] == "nosniff"

@@ -20,8 +20,9 @@ from schemathesis import CheckContext, Response
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.schemas import BaseSchema
 
-from api.contract.models import Problem
 from api.contract.openapi import document
+from api.contract.problems import Problem
+from api.routes.table import OPERATIONS
 from dev.servers import RedisServer
 from shared.jobs.states import CodeRequested, Failure, JobErrorCode, JobStage, Outcome, Success
 from tests.api.service import CODE, LOGIN, Job, Service, bearer, running, settings
@@ -53,7 +54,9 @@ def contract(*, real_tokens: bool, **checks: dict[str, object]) -> BaseSchema:
         "checks": checks,
         "operations": [polling] if real_tokens else [],
     }
-    return schemathesis.openapi.from_dict(document(), config=schemathesis.Config.from_dict(config))
+    return schemathesis.openapi.from_dict(
+        document(OPERATIONS), config=schemathesis.Config.from_dict(config)
+    )
 
 
 STRANGER = contract(real_tokens=False)
