@@ -1,4 +1,4 @@
-.PHONY: install demo dev test check audit bench lock
+.PHONY: install demo dev test test-full check audit bench lock
 
 install: .venv/.installed
 
@@ -14,12 +14,15 @@ dev: install
 test: install
 	.venv/bin/python -m pytest
 
+test-full: install
+	FITTRACK_TEST_TIMINGS=production .venv/bin/python -m pytest
+
 check: install
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	sh dev/check-compose.sh
+	sh dev/check-schemas.sh
 	.venv/bin/python -m pytest
 
 audit: install

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes .venv with the pinned dependencies and this project. Needs a Python of any kind to bring uv,
-# and finds (or lets uv fetch) the one named in .python-version, else any from 3.12 on.
+# and finds (or lets uv fetch) the one that UV_PYTHON names, else the one in .python-version, else any from 3.12 on.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -19,7 +19,9 @@ find_uv() {
 }
 
 uv=$(find_uv)
-if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then
+if [ -n "${UV_PYTHON:-}" ]; then
+    "$uv" venv --quiet --clear .venv
+elif ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then
     "$uv" venv --quiet --clear .venv 2>/dev/null || "$uv" venv --quiet --clear --python '>=3.12' .venv
 fi
 "$uv" pip sync --quiet --python .venv/bin/python --require-hashes requirements/dev.txt
