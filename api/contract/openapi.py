@@ -17,8 +17,8 @@ from shared.errors import FitTrackError
 
 _SCHEMAS = "#/components/schemas/{model}"
 _ABOUT = """\
-Connects Garmin accounts: your app sends a person's Garmin credentials once and gets a session;
-this service keeps Garmin's tokens, encrypted.
+Your app sends a person's Garmin credentials once and gets a session; this service stores Garmin's
+tokens, encrypted.
 
 1. `POST /api/garmin/login` starts a sign-in and answers a job at once.
 2. `GET /api/jobs/{job_id}?wait=20` tells what became of it.

@@ -10,6 +10,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from api.contract.openapi import document
+from api.pages.files import text
 from api.routes.table import OPERATIONS
 
 # Swagger UI writes style attributes and inlines its icons as data.
@@ -22,23 +23,6 @@ _ASSETS = {
     "swagger-ui.css": ("swagger_style.css", "text/css"),
     "swagger-ui-bundle.js": ("swagger_bundle.js", "text/javascript"),
 }
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>FitTrack Auth</title>
-<link rel="icon" href="data:,">
-<link rel="stylesheet" href="/docs/swagger-ui.css">
-</head>
-<body>
-<div id="docs"></div>
-<script src="/docs/swagger-ui-bundle.js"></script>
-<script src="/docs/start.js"></script>
-</body>
-</html>
-"""
-_START = 'SwaggerUIBundle({ url: "/openapi.json", dom_id: "#docs", validatorUrl: null });\n'
 
 
 async def openapi_json(_: Request) -> Response:
@@ -47,11 +31,11 @@ async def openapi_json(_: Request) -> Response:
 
 async def docs(_: Request) -> Response:
     headers = {"Content-Security-Policy": _PAGE_POLICY}
-    return Response(_PAGE, headers=headers, media_type="text/html")
+    return Response(text("docs.html"), headers=headers, media_type="text/html")
 
 
 async def start_script(_: Request) -> Response:
-    return Response(_START, media_type="text/javascript")
+    return Response(text("docs.js"), media_type="text/javascript")
 
 
 async def asset(request: Request) -> Response:

@@ -2,17 +2,17 @@
 
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from api.pages.files import text
+
 _POLICY = (
     "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; "
     "base-uri 'none'; form-action 'none'"
 )
-_FOLDER = Path(__file__).parent
 
 
 async def index(request: Request) -> Response:
@@ -27,7 +27,7 @@ async def index(request: Request) -> Response:
 
 
 async def style(_: Request) -> Response:
-    return Response(_text("index.css"), media_type="text/css")
+    return Response(text("index.css"), media_type="text/css")
 
 
 ROUTES = [Route("/", index), Route("/index.css", style)]
@@ -35,9 +35,4 @@ ROUTES = [Route("/", index), Route("/index.css", style)]
 
 @cache
 def _page() -> str:
-    return _text("index.html").replace("{version}", version("fittrack-auth"))
-
-
-@cache
-def _text(name: str) -> str:
-    return (_FOLDER / name).read_text(encoding="utf-8")
+    return text("index.html").replace("{version}", version("fittrack-auth"))

@@ -7,6 +7,7 @@ from api.contract.requests import CodeRequest, LoginRequest
 from api.contract.responses import ClientLinkResponse, Health, SessionResponse
 from api.http.errors import (
     InvalidRequestError,
+    NotFoundError,
     NotJsonError,
     NotReadyError,
     PayloadTooLargeError,
@@ -54,7 +55,8 @@ _BODY_PROBLEMS = (
 _DATABASE_AWAY = ServiceUnavailableError("database")
 _REDIS_AWAY = ServiceUnavailableError("redis")
 _SESSION_PROBLEMS = (UnauthorizedError(), _DATABASE_AWAY)
-_LINK_PROBLEMS = (UnknownClientError(), LinkNotFoundError(), _DATABASE_AWAY)
+# `not_found`: an id that no path can hold, such as one with a line break.
+_LINK_PROBLEMS = (UnknownClientError(), LinkNotFoundError(), NotFoundError(), _DATABASE_AWAY)
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -122,6 +124,7 @@ OPERATIONS: tuple[Operation, ...] = (
         (
             UnauthorizedError(),
             JobNotFoundError(),
+            NotFoundError(),
             _invalid("query", "wait", message="must be a whole number of seconds from 0 to 30"),
             _REDIS_AWAY,
         ),
