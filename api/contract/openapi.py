@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
 from api.contract.operations import Operation, Parameter, Reply, Security, Tag
 from api.contract.problems import Problem
@@ -67,6 +67,13 @@ _HEADERS: dict[str, tuple[str, str]] = {
 }
 
 
+class _Unsorted(GenerateJsonSchema):
+    """Keeps fields and examples in the order in which they are written."""
+
+    def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:
+        return value
+
+
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
     paths: defaultdict[str, dict[str, Any]] = defaultdict(dict)
     for operation in operations:
@@ -91,7 +98,9 @@ def _component_schemas(operations: Sequence[Operation]) -> dict[str, Any]:
     models.update(model for operation in operations for model in operation.reply.models)
     models.update(operation.body for operation in operations if operation.body)
     _, schemas = models_json_schema(
-        [(model, "validation") for model in models], ref_template=_SCHEMAS
+        [(model, "validation") for model in models],
+        ref_template=_SCHEMAS,
+        schema_generator=_Unsorted,
     )
     definitions: dict[str, Any] = schemas["$defs"]
     return dict(sorted(definitions.items()))

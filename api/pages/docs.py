@@ -38,6 +38,10 @@ async def start_script(_: Request) -> Response:
     return Response(text("docs.js"), media_type="text/javascript")
 
 
+async def style(_: Request) -> Response:
+    return Response(text("docs.css"), media_type="text/css")
+
+
 async def asset(request: Request) -> Response:
     file, media_type = _ASSETS[request.url.path.rpartition("/")[2]]
     headers = {"Cache-Control": "public, max-age=3600"}
@@ -48,6 +52,7 @@ ROUTES = [
     Route("/openapi.json", openapi_json),
     Route("/docs", docs),
     Route("/docs/start.js", start_script),
+    Route("/docs/style.css", style),
     *(Route(f"/docs/{name}", asset) for name in _ASSETS),
 ]
 

@@ -72,9 +72,9 @@ OPERATIONS: tuple[Operation, ...] = (
         "that id of your app.",
         replies.JOB_ACCEPTED,
         (
+            _invalid("body", "username", message="Field required"),
             *_BODY_PROBLEMS,
             SignInInProgressError(retry_after=20),
-            _invalid("body", "username", message="Field required"),
             RateLimitedError(_full(LOGIN_PER_IP)),
             AccountRateLimitedError(_full(LOGIN_PER_ACCOUNT)),
             _REDIS_AWAY,
@@ -97,10 +97,10 @@ OPERATIONS: tuple[Operation, ...] = (
         "app that started the sign-in can complete it.",
         replies.JOB_ACCEPTED,
         (
+            _invalid("body", "mfa_code", message="must be 4 to 10 letters or digits"),
             *_BODY_PROBLEMS,
             ChallengeNotFoundError(),
             ChallengeBusyError(retry_after=5),
-            _invalid("body", "mfa_code", message="must be 4 to 10 letters or digits"),
             RateLimitedError(_full(CODE_PER_CHALLENGE)),
             _REDIS_AWAY,
         ),

@@ -19,6 +19,7 @@ ROUTES = {
     "/openapi.json": {"GET", "HEAD"},
     "/docs": {"GET", "HEAD"},
 }
+FILES = ("/index.css", "/docs/start.js", "/docs/style.css", "/docs/swagger-ui.css")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "INVENTED")
 
 
@@ -75,7 +76,8 @@ def test_no_reply_depends_on_the_host_that_was_named(service: Service, host: str
 
 
 @pytest.mark.parametrize(
-    "path", [*ROUTES, "/none", "/index.css", "/docs/start.js", "/docs/swagger-ui.css"]
+    "path",
+    [*ROUTES, "/none", "/index.css", "/docs/start.js", "/docs/style.css", "/docs/swagger-ui.css"],
 )
 def test_every_reply_has_safe_headers(service: Service, path: str) -> None:
     headers = service.client.get(path).headers
