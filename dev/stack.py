@@ -123,7 +123,10 @@ class Stack:
         """Migrates, starts one API and the workers, and waits until they are ready."""
         try:
             self.migrate()
-            started = [self.begin_api(), *(self.begin_worker() for _ in range(workers))]
+            # A worker's log says that it is ready: at INFO, even where the setting asks for less.
+            quiet = self.settings.get("FITTRACK_LOG_LEVEL") in ("WARNING", "ERROR")
+            options = ["--loglevel=INFO"] if quiet else []
+            started = [self.begin_api(), *(self.begin_worker(*options) for _ in range(workers))]
             for process in started:
                 process.wait_ready()
         except BaseException:
