@@ -12,7 +12,7 @@ from tests.api.service import CREDENTIALS, LOGIN, Service, eventually, running, 
 ORIGIN = "https://app.example.com"
 
 
-def test_no_reply_may_be_kept_or_guessed_at(service: Service) -> None:
+def test_no_response_may_be_cached_or_sniffed(service: Service) -> None:
     replies = [
         service.client.get("/healthz"),
         service.client.get("/nowhere"),
@@ -32,7 +32,7 @@ def test_pages_have_a_policy_without_inline_scripts(service: Service) -> None:
 
 
 @pytest.mark.parametrize("implementation", ["h11", "auto"])
-def test_no_reply_names_the_server_however_uvicorn_was_started(
+def test_no_response_names_the_server(
     tmp_path: Path, real_redis_url: str, implementation: str
 ) -> None:
     stack = Stack(tmp_path, settings(real_redis_url, tmp_path))
@@ -50,7 +50,7 @@ def test_no_reply_names_the_server_however_uvicorn_was_started(
             assert "server" not in client.get(path).headers
 
 
-def test_pages_of_other_origins_may_do_nothing(service: Service) -> None:
+def test_other_origins_get_no_cors_headers(service: Service) -> None:
     reply = service.client.get("/healthz", headers={"Origin": ORIGIN})
     preflight = service.client.options(
         LOGIN, headers={"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
@@ -59,7 +59,7 @@ def test_pages_of_other_origins_may_do_nothing(service: Service) -> None:
         assert not [name for name in found.headers if name.startswith("access-control-")]
 
 
-def test_pages_of_named_origins_may_use_the_api(tmp_path: Path, real_redis_url: str) -> None:
+def test_configured_origins_may_use_the_api(tmp_path: Path, real_redis_url: str) -> None:
     named = {"FITTRACK_CORS_ORIGINS": f"{ORIGIN}, https://other.example.com:8443"}
     with running(tmp_path, settings(real_redis_url, tmp_path) | named) as service:
         wanted = {

@@ -99,7 +99,7 @@ def of_request(service: Service, request_id: str) -> dict[str, Any]:
     return found()[0]
 
 
-def test_a_request_has_its_clients_id_in_the_log_and_in_the_reply(service: Service) -> None:
+def test_a_valid_request_id_is_logged_and_returned(service: Service) -> None:
     for asked in ("a", f"Its.own-{uuid4()}", "x" * 21 + "." + "y" * 42):
         reply = service.client.get("/healthz?wait=hidden", headers={"X-Request-Id": asked})
         assert reply.headers["X-Request-Id"] == asked
@@ -113,7 +113,7 @@ def test_a_request_has_its_clients_id_in_the_log_and_in_the_reply(service: Servi
 @pytest.mark.parametrize(
     "asked", [None, "", "x" * 65, "x" * 43, "two words", "a\tb", "ümlaut", '"', "a,b"]
 )
-def test_a_request_without_a_decent_id_gets_a_new_one(service: Service, asked: str | None) -> None:
+def test_a_request_without_a_valid_id_gets_a_new_one(service: Service, asked: str | None) -> None:
     headers = {} if asked is None else {b"X-Request-Id": asked.encode()}
     ids = [service.client.get("/healthz", headers=headers).headers["X-Request-Id"] for _ in "ab"]
     assert len({UUID(one) for one in ids}) == 2
@@ -121,7 +121,7 @@ def test_a_request_without_a_decent_id_gets_a_new_one(service: Service, asked: s
         of_request(service, one)
 
 
-def test_a_reply_of_every_status_has_the_id_once(service: Service) -> None:
+def test_every_response_has_one_request_id(service: Service) -> None:
     job = service.submit()
     replies = [
         service.client.get("/nowhere"),
@@ -136,7 +136,7 @@ def test_a_reply_of_every_status_has_the_id_once(service: Service) -> None:
         assert len(reply.headers.get_list("X-Request-Id")) == 1
 
 
-def test_lines_about_a_job_have_its_id_and_the_next_requests_do_not(service: Service) -> None:
+def test_only_log_lines_about_a_job_have_its_id(service: Service) -> None:
     """Over one connection, one request after the other."""
     challenge_id = service.ask_for_code().challenge_id.get_secret_value()
     submitted = service.client.post(
@@ -160,7 +160,7 @@ def test_lines_about_a_job_have_its_id_and_the_next_requests_do_not(service: Ser
     assert about(unknown) is None
 
 
-def test_the_log_is_for_people_where_that_is_asked_for(
+def test_the_console_format_is_readable(
     tmp_path: Path, redis_server: RedisServer, real_redis_url: str
 ) -> None:
     values = settings(

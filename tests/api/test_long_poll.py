@@ -81,7 +81,7 @@ def test_a_poll_answers_as_soon_as_the_job_ends(service: Service) -> None:
     assert "retry-after" not in reply.headers
 
 
-def test_a_poll_answers_when_its_time_is_over(service: Service) -> None:
+def test_a_poll_answers_after_its_wait(service: Service) -> None:
     job = service.submit()
     started = time.monotonic()
     reply = service.poll(job, wait=1)
@@ -102,7 +102,7 @@ def test_a_poll_for_another_job_goes_on_waiting(service: Service) -> None:
         assert poll.result(PATIENCE).json()["job_id"] == other.job_id
 
 
-def test_everyone_who_polls_a_job_is_answered(service: Service) -> None:
+def test_every_poll_of_a_job_is_answered(service: Service) -> None:
     job = service.submit()
     service.count_reads()
     with ThreadPoolExecutor(3) as pool:
@@ -125,7 +125,7 @@ def test_a_wrong_token_does_not_wait(service: Service) -> None:
     assert_problem(reply, 404, "job_not_found")
 
 
-def test_200_long_polls_at_once_do_not_keep_others_waiting(service: Service) -> None:
+def test_200_concurrent_long_polls_do_not_delay_other_requests(service: Service) -> None:
     crowded, other = service.submit(), service.submit()
 
     async def one_of_the_crowd() -> bytes:
@@ -160,7 +160,7 @@ def test_200_long_polls_at_once_do_not_keep_others_waiting(service: Service) -> 
     assert all(b'"status":"running"' in reply for reply in replies)
 
 
-def test_a_client_that_gives_up_a_poll_harms_nobody(service: Service) -> None:
+def test_an_abandoned_poll_does_not_affect_others(service: Service) -> None:
     job = service.submit()
     service.count_reads()
     with wire(service.stack.port) as connection:

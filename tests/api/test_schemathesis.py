@@ -218,7 +218,9 @@ def every_refusal_is_a_problem(_: CheckContext, response: Response, case: Case) 
 
 
 @STRANGER.parametrize()
-def test_a_stranger_gets_no_answer_that_is_not_documented(case: Case, attacked: Service) -> None:
+def test_an_unauthorized_client_gets_only_documented_responses(
+    case: Case, attacked: Service
+) -> None:
     make_unrepeated(case)
     headers = {"X-Client-Key": "made up"} if names_a_user(case) else {}
     case.call_and_validate(
@@ -227,7 +229,7 @@ def test_a_stranger_gets_no_answer_that_is_not_documented(case: Case, attacked: 
 
 
 @CLIENT.parametrize()
-def test_a_client_gets_no_answer_that_is_not_documented(
+def test_an_authorized_client_gets_only_documented_responses(
     case: Case, attacked: Service, client: Client
 ) -> None:
     headers = client.prepare(case)
@@ -239,7 +241,7 @@ def test_a_client_gets_no_answer_that_is_not_documented(
         assert wrong.status_code == 404, "in place of the check that is off"
 
 
-def test_whoever_follows_the_links_gets_what_is_documented(attacked: Service) -> None:
+def test_following_the_links_gets_only_documented_responses(attacked: Service) -> None:
     """From submission to poll to code to poll, with anything in between; the test is the worker."""
     seen: set[tuple[str, str]] = set()
 

@@ -43,7 +43,7 @@ def start(values: dict[str, str], port: int = 0) -> tuple[int, str]:
     ],
     ids=["missing", "empty", "short", "malformed", "without a name", "named twice"],
 )
-def test_without_a_good_key_it_does_not_start_and_says_why(
+def test_an_invalid_encryption_key_stops_the_start_with_a_reason(
     tmp_path: Path, keys: str | None, says: str
 ) -> None:
     values = settings("redis://127.0.0.1:1/0", tmp_path)
@@ -68,7 +68,7 @@ def test_every_missing_setting_is_named() -> None:
 
 
 @pytest.mark.parametrize("name", ["FITTRACK_REDIS_URL", "FITTRACK_DATABASE_URL"])
-def test_a_url_it_does_not_know_is_not_repeated(tmp_path: Path, name: str) -> None:
+def test_an_unknown_url_is_not_repeated(tmp_path: Path, name: str) -> None:
     values = settings("redis://127.0.0.1:1/0", tmp_path) | {name: "amqp://user:canary@host/"}
     code, output = start(values)
     assert code != 0
@@ -77,7 +77,7 @@ def test_a_url_it_does_not_know_is_not_repeated(tmp_path: Path, name: str) -> No
     assert "Traceback" not in output
 
 
-def test_a_port_in_use_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         code, output = start(settings("redis://127.0.0.1:1/0", tmp_path), port)
