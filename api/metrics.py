@@ -14,11 +14,11 @@ from shared.redis.driver_cooldowns import DriverCooldowns
 
 
 class Metrics:
-    """One a process. Requests are counted here; the rest is read from Redis when asked."""
+    """One for each process: counts its requests, and reads the rest from Redis on each scrape."""
 
     def __init__(
         self,
-        tallies: JobCounters,
+        counters: JobCounters,
         queues: QueueLengths,
         cooldowns: DriverCooldowns,
         drivers: tuple[str, ...],
@@ -36,7 +36,7 @@ class Metrics:
             ["route"],
             registry=self._registry,
         )
-        self._registry.register(_ServiceCollector(tallies, queues, cooldowns, drivers))
+        self._registry.register(_ServiceCollector(counters, queues, cooldowns, drivers))
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()
@@ -50,19 +50,19 @@ class Metrics:
 class _ServiceCollector(Collector):
     def __init__(
         self,
-        tallies: JobCounters,
+        counters: JobCounters,
         queues: QueueLengths,
         cooldowns: DriverCooldowns,
         drivers: tuple[str, ...],
     ) -> None:
-        self._tallies = tallies
+        self._counters = counters
         self._queues = queues
         self._cooldowns = cooldowns
         self._drivers = drivers
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("fittrack_redis_up", "1 if Redis answered just now.")
-        from_redis = _answered(self._jobs, self._driver_rests)
+        from_redis = _answered(self._jobs, self._driver_cooldowns)
         up.add_metric([], float(bool(from_redis)))
         yield up
         yield from from_redis
@@ -76,7 +76,7 @@ class _ServiceCollector(Collector):
         family = CounterMetricFamily(
             "fittrack_jobs_ended", "Jobs by how they ended.", labels=["kind", "result"]
         )
-        for (kind, result), count in self._tallies.ended().items():
+        for (kind, result), count in self._counters.ended().items():
             family.add_metric([kind, result], count)
         return family
 
@@ -88,7 +88,7 @@ class _ServiceCollector(Collector):
             family.add_metric([queue], length)
         return family
 
-    def _driver_rests(self) -> Metric:
+    def _driver_cooldowns(self) -> Metric:
         family = GaugeMetricFamily(
             "fittrack_driver_rest_seconds",
             "How long a refused Garmin library still cools down.",

@@ -39,8 +39,8 @@ CODE = "/api/garmin/login/mfa-complete"
 CREDENTIALS = {"username": "runner@example.com", "password": "correct horse"}
 LONGEST_WAIT = 30
 PATIENCE = LONGEST_WAIT / 2
-"""How long a test waits for what must come: less than the longest poll, so that a poll which was
-woken is told from one which was not."""
+"""How long a test waits: less than the longest poll, so that it can tell a poll that was woken from
+one that timed out."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Account:
 
 
 class Service:
-    """One API process with its stores. What a worker would do, the test does."""
+    """One API process with its stores. The test plays the worker."""
 
     def __init__(self, stack: Stack, api: Process) -> None:
         self.stack = stack
@@ -96,9 +96,9 @@ class Service:
         self.redis.close()
 
     def submit(self, body: Mapping[str, Any] | None = None, **headers: str) -> Job:
-        """A sign-in; of a person of its own, if nobody is named."""
-        somebody = {"username": f"{uuid4().hex}@example.com", "password": "correct horse"}
-        reply = self.client.post(LOGIN, json=dict(body or somebody), headers=headers)
+        """Submit a sign-in, for a new person by default."""
+        person = {"username": f"{uuid4().hex}@example.com", "password": "correct horse"}
+        reply = self.client.post(LOGIN, json=dict(body or person), headers=headers)
         assert reply.status_code == 202, reply.text
         return Job(reply.json()["job_id"], reply.json()["poll_token"])
 
@@ -116,23 +116,23 @@ class Service:
         return self.jobs.claim(job.job_id, owner=uuid4().hex)
 
     def credentials_of(self, job: Job) -> Credentials:
-        """What the worker would sign in with."""
-        found = self.jobs.open_input(self.claim(job), Credentials)
-        assert found is not None
-        return found
+        """The credentials that the worker gets."""
+        credentials = self.jobs.open_input(self.claim(job), Credentials)
+        assert credentials is not None
+        return credentials
 
     def code_of(self, job: Job) -> CodeSubmission:
-        """What the worker would check."""
-        found = self.jobs.open_input(self.claim(job), CodeSubmission)
-        assert found is not None
-        return found
+        """The code that the worker gets."""
+        submission = self.jobs.open_input(self.claim(job), CodeSubmission)
+        assert submission is not None
+        return submission
 
     def ask_for_code(self, destination: str | None = "ru***@example.com") -> NewChallenge:
-        """A challenge, as a worker leaves one behind."""
+        """Create a challenge, as a worker does."""
         return self.challenges.create(pending(destination))
 
     def sign_in(self, guid: str | None = None, origin: Origin = UNKNOWN) -> Account:
-        """A person with Garmin tokens and a session; with the same `guid`, the same person."""
+        """Create a session with Garmin tokens; the same `guid` is the same person."""
         now = datetime.now(UTC).replace(microsecond=0)
         tokens = GarminTokens(
             driver="garth",
@@ -148,7 +148,7 @@ class Service:
         return Account(stored.user_id, session_id, access_token, expires_at, tokens)
 
     def app_with_link(self, user_id: str, name: str = "") -> dict[str, str]:
-        """The header of a new app that has linked a Garmin account to this id."""
+        """Create an app with a link to this id; return its header."""
         client, key = self.database.run(
             lambda session: ClientRepository(session).add(name or uuid4().hex)
         )
@@ -156,30 +156,30 @@ class Service:
         return {"X-Client-Key": key}
 
     def kept(self) -> set[str]:
-        """The names of everything that this service keeps in Redis for a person.
+        """The names of all keys in Redis that belong to a job or challenge.
 
-        Limits and the audit log count also what came to nothing.
+        Limits and the audit log also count submissions that were refused.
         """
         names = {key.decode() for key in self.redis.scan_iter("fittrack:*")}
         return {n for n in names if not n.startswith(("fittrack:limit:", "fittrack:events"))}
 
     def count_reads(self) -> None:
-        """From now on, for `until_read`."""
+        """Start counting reads of jobs, for `until_read`."""
         self.redis.config_resetstat()
 
     def until_read(self, times: int) -> None:
-        """Waits until jobs have been read that often: a long poll reads twice, then waits."""
+        """Wait for that many reads of jobs: a long poll reads twice, then waits."""
         eventually(lambda: self._reads() >= times)
 
     def until_listening(self) -> None:
-        """Waits until the API has subscribed to what happens to jobs."""
-        eventually(lambda: _subscribers(self.redis) >= 1)  # whoever else has one on this server
+        """Wait until the API has subscribed to changes of jobs."""
+        eventually(lambda: _subscribers(self.redis) >= 1)  # others may share this Redis
 
     @contextmanager
     def polling(
         self, job: Job, wait: int = LONGEST_WAIT, seen: str | None = None
     ) -> Iterator[Future[httpx.Response]]:
-        """A poll that has begun to wait."""
+        """Start a poll, and wait until it waits."""
         self.until_listening()
         self.count_reads()
         with ThreadPoolExecutor(1) as pool:
@@ -207,10 +207,10 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def eventually(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    """Waits until the condition holds."""
+    """Wait until the condition holds."""
     ends_at = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < ends_at, "it never came true"
+        assert time.monotonic() < ends_at, "timed out"
         time.sleep(0.02)
 
 
@@ -226,7 +226,7 @@ def settings(redis_url: str, folder: Path, **more: str) -> dict[str, str]:
 
 @contextmanager
 def running(folder: Path, values: Mapping[str, str]) -> Iterator[Service]:
-    """An API over a migrated database, until the end of the block."""
+    """Run an API over a migrated database."""
     with Stack(folder, values) as stack:
         stack.migrate()
         service = Service(stack, stack.begin_api().wait_ready())
@@ -238,7 +238,7 @@ def running(folder: Path, values: Mapping[str, str]) -> Iterator[Service]:
 
 @contextmanager
 def alive(folder: Path, values: Mapping[str, str]) -> Iterator[httpx.Client]:
-    """An API that need not get ready: something it depends on may be missing."""
+    """Run an API that may never get ready, as something it depends on is missing."""
     with (
         Stack(folder, values) as stack,
         httpx.Client(base_url=stack.url, trust_env=False, timeout=PATIENCE) as client,

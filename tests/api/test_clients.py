@@ -131,11 +131,11 @@ def test_an_app_sees_and_deletes_its_links(service: Service, user_id: str) -> No
     app, other = service.app_with_link(user_id), new_app(service, "other")
     url = f"/api/users/{quote(user_id, safe='')}/garmin"
 
-    found = service.client.get(url, headers=app)
-    assert found.status_code == 200
-    assert found.json()["user_id"] == user_id
-    assert found.json()["garmin"]["linked"] is True
-    assert found.json()["garmin"]["driver"] == "garth"
+    reply = service.client.get(url, headers=app)
+    assert reply.status_code == 200
+    assert reply.json()["user_id"] == user_id
+    assert reply.json()["garmin"]["linked"] is True
+    assert reply.json()["garmin"]["driver"] == "garth"
     for method in ("GET", "DELETE"):
         reply = service.client.request(method, url, headers=other)
         assert_problem(reply, 404, "link_not_found")

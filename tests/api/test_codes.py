@@ -26,7 +26,7 @@ codes = st.text(PLAIN, min_size=4, max_size=10)
 
 @st.composite
 def typed(draw: st.DrawFn) -> tuple[str, str]:
-    """A code, and how somebody may type it."""
+    """A code, and a way to type it."""
     code = draw(codes)
     separators = st.text(SEPARATORS, max_size=2)
     text = draw(separators) + "".join(character + draw(separators) for character in code)

@@ -55,8 +55,8 @@ def test_other_origins_get_no_cors_headers(service: Service) -> None:
     preflight = service.client.options(
         LOGIN, headers={"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
     )
-    for found in (reply, preflight):
-        assert not [name for name in found.headers if name.startswith("access-control-")]
+    for response in (reply, preflight):
+        assert not [name for name in response.headers if name.startswith("access-control-")]
 
 
 def test_configured_origins_may_use_the_api(tmp_path: Path, real_redis_url: str) -> None:

@@ -14,12 +14,12 @@ from tests.api.wire import wire
 
 def figures(text: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
     """Samples by name and labels. Raises ValueError if Prometheus could not read the text."""
-    found: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+    metrics: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             labels = tuple(sorted(sample.labels.items()))
-            found.setdefault(sample.name, {})[labels] = sample.value
-    return found
+            metrics.setdefault(sample.name, {})[labels] = sample.value
+    return metrics
 
 
 def measured(service: Service) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
@@ -104,17 +104,17 @@ def test_invented_methods_share_one_metric(service: Service) -> None:
 def test_metrics_count_ended_and_waiting_jobs(service: Service) -> None:
     for code in (JobErrorCode.TIMED_OUT, JobErrorCode.TIMED_OUT, JobErrorCode.ACCOUNT_LOCKED):
         service.jobs.end(service.claim(service.submit()), Failure(code=code))
-    found = measured(service)
-    assert found["fittrack_redis_up"] == {(): 1}
-    assert found["fittrack_jobs_ended_total"] == {
+    metrics = measured(service)
+    assert metrics["fittrack_redis_up"] == {(): 1}
+    assert metrics["fittrack_jobs_ended_total"] == {
         (("kind", "login"), ("result", "timed_out")): 2,
         (("kind", "login"), ("result", "account_locked")): 1,
     }
-    assert found["fittrack_queue_length"] == {(("queue", "login"),): 3, (("queue", "mfa"),): 0}
+    assert metrics["fittrack_queue_length"] == {(("queue", "login"),): 3, (("queue", "mfa"),): 0}
 
 
 def test_metrics_show_a_driver_cooling_down(service: Service) -> None:
     DriverCooldowns(service.redis).start("garth", retry_after=100)
-    found = measured(service)["fittrack_driver_rest_seconds"]
-    assert 0 < found[(("driver", "garth"),)] <= 100
-    assert found[(("driver", "garminconnect"),)] == 0
+    metrics = measured(service)["fittrack_driver_rest_seconds"]
+    assert 0 < metrics[(("driver", "garth"),)] <= 100
+    assert metrics[(("driver", "garminconnect"),)] == 0

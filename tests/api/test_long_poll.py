@@ -1,4 +1,4 @@
-"""GET /api/jobs/{job_id}?wait=…: nobody waits longer than need be, and no thread waits at all."""
+"""GET /api/jobs/{job_id}?wait=…: no poll waits longer than needed, and none holds a thread."""
 
 import asyncio
 import time

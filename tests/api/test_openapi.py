@@ -112,8 +112,8 @@ def document(running_service: Service) -> dict[str, Any]:
     reply = running_service.client.get("/openapi.json")
     assert reply.status_code == 200
     assert reply.headers["content-type"] == "application/json"
-    found: dict[str, Any] = reply.json()
-    return found
+    loaded: dict[str, Any] = reply.json()
+    return loaded
 
 
 @pytest.fixture
@@ -153,12 +153,12 @@ def validator(document: dict[str, Any], schema: dict[str, Any]) -> Draft202012Va
 
 
 def examples(document: dict[str, Any], content: dict[str, Any]) -> list[Any]:
-    found = [example["value"] for example in content.get("examples", {}).values()]
+    shown = [example["value"] for example in content.get("examples", {}).values()]
     schema = content["schema"]
     if "$ref" in schema and "properties" not in schema:
         name = schema["$ref"].removeprefix("#/components/schemas/")
-        found += document["components"]["schemas"][name].get("examples", [])
-    return found
+        shown += document["components"]["schemas"][name].get("examples", [])
+    return shown
 
 
 def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
@@ -226,13 +226,13 @@ def test_every_parameter_of_a_path_is_described(document: dict[str, Any]) -> Non
 
 def test_every_security_scheme_is_described(document: dict[str, Any]) -> None:
     known = document["components"]["securitySchemes"].keys()
-    asked = {
+    used = {
         name
         for _, _, operation in operations(document)
         for requirement in operation.get("security", [])
         for name in requirement
     }
-    assert asked == known
+    assert used == known
 
 
 def test_every_request_and_response_has_an_example(document: dict[str, Any]) -> None:

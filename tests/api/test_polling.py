@@ -74,14 +74,14 @@ def test_a_running_job(service: Service, stage: JobStage) -> None:
 def test_a_job_that_waits_for_a_code(
     service: Service, mfa_type: str, destination: str | None
 ) -> None:
-    asked = CodeRequested(
+    challenge = CodeRequested(
         challenge_id=SecretStr("challenge"),
         mfa_type=mfa_type,
         mfa_destination=destination,
         expires_at=in_ten_minutes(),
         attempts_left=3,
     )
-    job = ended(service, asked)
+    job = ended(service, challenge)
     reply = service.poll(job)
     assert "retry-after" not in reply.headers
     assert reply.headers["cache-control"] == "no-store"
@@ -165,14 +165,14 @@ def test_a_wrong_code_tells_how_many_more_may_be_tried(service: Service) -> None
 
 
 def test_the_time_left_is_never_negative(service: Service) -> None:
-    asked = CodeRequested(
+    challenge = CodeRequested(
         challenge_id=SecretStr("challenge"),
         mfa_type="email",
         mfa_destination=None,
         expires_at=datetime.now(UTC) - timedelta(hours=1),
         attempts_left=3,
     )
-    assert service.poll(ended(service, asked)).json()["expires_in"] == 0
+    assert service.poll(ended(service, challenge)).json()["expires_in"] == 0
 
 
 def test_an_ended_job_can_be_polled_again(service: Service) -> None:

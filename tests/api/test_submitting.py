@@ -34,8 +34,8 @@ def message(service: Service, queue: str) -> dict[str, Any]:
     """The one message in a queue of the broker."""
     assert service.redis.llen(queue) == 1
     [raw] = service.redis.lrange(queue, 0, -1)
-    found: dict[str, Any] = json.loads(raw)
-    return found
+    loaded: dict[str, Any] = json.loads(raw)
+    return loaded
 
 
 def test_a_sign_in_is_accepted_and_can_be_polled(service: Service) -> None:
@@ -53,10 +53,10 @@ def test_a_code_is_accepted_and_can_be_polled(service: Service) -> None:
 
 def test_the_worker_gets_the_submitted_credentials(service: Service) -> None:
     job = service.submit(CREDENTIALS | {"domain": "garmin.cn"})
-    found = service.credentials_of(job)
-    assert found.username.get_secret_value() == CREDENTIALS["username"]
-    assert found.password.get_secret_value() == CREDENTIALS["password"]
-    assert found.domain is GarminDomain.CN
+    credentials = service.credentials_of(job)
+    assert credentials.username.get_secret_value() == CREDENTIALS["username"]
+    assert credentials.password.get_secret_value() == CREDENTIALS["password"]
+    assert credentials.domain is GarminDomain.CN
 
 
 def test_the_default_domain_is_garmin_com(service: Service) -> None:
@@ -66,9 +66,9 @@ def test_the_default_domain_is_garmin_com(service: Service) -> None:
 def test_the_worker_gets_the_code_and_its_challenge(service: Service) -> None:
     challenge_id = service.ask_for_code().challenge_id.get_secret_value()
     job = assert_accepted(service.send_code(challenge_id, "87 65-43"))
-    found = service.code_of(job)
-    assert found.challenge_id.get_secret_value() == challenge_id
-    assert found.code.get_secret_value() == "876543"
+    submission = service.code_of(job)
+    assert submission.challenge_id.get_secret_value() == challenge_id
+    assert submission.code.get_secret_value() == "876543"
 
 
 @pytest.mark.parametrize(
@@ -79,10 +79,10 @@ def test_the_message_for_the_worker_contains_only_the_job_id(
 ) -> None:
     challenge_id = service.ask_for_code().challenge_id.get_secret_value()
     job = service.submit() if queue == "login" else assert_accepted(service.send_code(challenge_id))
-    found = message(service, queue)
-    assert found["headers"]["task"] == task
-    assert found["headers"]["id"] == job.job_id
-    assert found["headers"]["argsrepr"] == f"['{job.job_id}']"
+    sent = message(service, queue)
+    assert sent["headers"]["task"] == task
+    assert sent["headers"]["id"] == job.job_id
+    assert sent["headers"]["argsrepr"] == f"['{job.job_id}']"
 
 
 def test_nothing_that_was_typed_is_readable_in_redis(service: Service) -> None:
