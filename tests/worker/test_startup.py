@@ -12,7 +12,7 @@ from shared.errors import ConfigurationError
 from shared.redis.connection import connect
 from shared.settings import Settings
 from shared.timings import PRODUCTION
-from tests.conftest import migrate
+from tests.databases import migrated_sqlite
 from tests.shared.samples import nothing_listens
 from worker.startup import build_runner, check_environment, open_database
 
@@ -41,10 +41,7 @@ def test_an_ordinary_environment_is_fine() -> None:
 
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("migrated")
-    url = f"sqlite:///{folder}/fittrack.db"
-    migrate(url, folder)
-    return url
+    return migrated_sqlite(tmp_path_factory.mktemp("migrated") / "fittrack.db")
 
 
 @pytest.fixture
