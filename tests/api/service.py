@@ -1,6 +1,7 @@
 """A running API, and the stores with which a test plays the worker."""
 
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,10 +13,14 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 import httpx
+import pytest
+import uvicorn
 from pydantic import SecretStr
 from redis import Redis
+from uvicorn.config import HTTPProtocolType
 
-from dev.processes import NotReadyError, Process
+from api.startup import start
+from dev.processes import Process
 from dev.servers import RedisServer
 from dev.stack import LIMITS_OFF, Stack, new_key
 from shared.accounts.accounts import Accounts
@@ -34,7 +39,9 @@ from shared.jobs.challenges import ChallengeStore, NewChallenge
 from shared.jobs.store import Claim, JobStore
 from shared.origin import UNKNOWN, Origin
 from shared.redis.connection import connect
+from shared.timings import PRODUCTION
 from tests.databases import migrated_sqlite
+from tests.logs import kept_logging
 
 LOGIN = "/api/garmin/login"
 CODE = "/api/garmin/login/mfa-complete"
@@ -247,24 +254,26 @@ def running_alone(folder: Path, **more: str) -> Iterator[Service]:
 
 
 @contextmanager
-def alive(folder: Path, values: Mapping[str, str]) -> Iterator[httpx.Client]:
-    """Run an API that may never get ready, as something it depends on is missing."""
-    with (
-        Stack(folder, values) as stack,
-        httpx.Client(base_url=stack.url, trust_env=False, timeout=PATIENCE) as client,
-    ):
-        api = stack.begin_api()
-
-        def answers() -> bool:
-            if not api.running:
-                raise NotReadyError(api.output())
-            try:
-                return client.get("/healthz").status_code == 200
-            except httpx.TransportError:
-                return False
-
-        eventually(answers, 90)
-        yield client
+def in_process(
+    values: Mapping[str, str], implementation: HTTPProtocolType = "auto"
+) -> Iterator[httpx.Client]:
+    """Serve the API from a thread, for tests of its answers under settings of their own."""
+    with pytest.MonkeyPatch.context() as environment, kept_logging():
+        for name, value in values.items():
+            environment.setenv(name, value)
+        app = start(PRODUCTION)
+        server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, http=implementation))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            eventually(lambda: server.started)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            url = f"http://127.0.0.1:{port}"
+            with httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join(PATIENCE)
 
 
 def _subscribers(redis: Redis) -> int:

@@ -16,7 +16,7 @@ from tests.api.service import (
     CREDENTIALS,
     LOGIN,
     Service,
-    alive,
+    in_process,
     pending,
     running_alone,
     settings,
@@ -156,7 +156,7 @@ def test_without_the_database_submissions_with_a_key_are_refused(
 ) -> None:
     absent = {"FITTRACK_DATABASE_URL": f"sqlite:///{tmp_path}/no-such-folder/x.db"}
     with (
-        alive(tmp_path, settings(real_redis_url, tmp_path) | absent) as client,
+        in_process(settings(real_redis_url, tmp_path) | absent) as client,
         Redis.from_url(real_redis_url) as redis,
     ):
         reply = client.post(LOGIN, json=CREDENTIALS, headers={"X-Client-Key": "x"})

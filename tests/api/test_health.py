@@ -8,7 +8,7 @@ from dev.processes import free_port
 from shared.jobs.states import Failure, JobErrorCode
 from shared.redis.driver_cooldowns import DriverCooldowns
 from tests.api.problems import assert_problem
-from tests.api.service import LOGIN, Service, alive, bearer, settings
+from tests.api.service import LOGIN, Service, bearer, in_process, settings
 from tests.api.wire import wire
 
 
@@ -47,7 +47,7 @@ def test_with_redis_and_the_database_the_service_is_ready(service: Service) -> N
 def test_without_redis_and_database_the_service_names_both(tmp_path: Path) -> None:
     nowhere = f"redis://127.0.0.1:{free_port()}/0"
     missing = tmp_path / "missing"
-    with alive(tmp_path, settings(nowhere, missing)) as client:
+    with in_process(settings(nowhere, missing)) as client:
         problem = assert_problem(client.get("/readyz"), 503, "service_unavailable")
         assert problem["unavailable"] == ["redis", "database"]
         missing.mkdir()
@@ -58,7 +58,7 @@ def test_without_redis_and_database_the_service_names_both(tmp_path: Path) -> No
 def test_without_the_database_sign_ins_are_still_accepted(
     tmp_path: Path, real_redis_url: str
 ) -> None:
-    with alive(tmp_path, settings(real_redis_url, tmp_path / "missing")) as client:
+    with in_process(settings(real_redis_url, tmp_path / "missing")) as client:
         problem = assert_problem(client.get("/readyz"), 503, "service_unavailable")
         assert problem["unavailable"] == ["database"]
         for method, path in (

@@ -20,7 +20,7 @@ from tests.api.service import (
     LOGIN,
     Job,
     Service,
-    running,
+    in_process,
     running_alone,
     settings,
 )
@@ -49,8 +49,12 @@ def limited(limited_service: Service) -> Service:
 
 
 def login(service: Service, name: str = "", address: str = "192.0.2.1") -> httpx.Response:
-    body = {"username": f"{name or address}@example.com", "password": "x"}
-    return service.client.post(LOGIN, json=body, headers={"X-Forwarded-For": address})
+    return post_login(service.client, name or address, address)
+
+
+def post_login(client: httpx.Client, name: str, address: str) -> httpx.Response:
+    body = {"username": f"{name}@example.com", "password": "x"}
+    return client.post(LOGIN, json=body, headers={"X-Forwarded-For": address})
 
 
 def refused(reply: httpx.Response) -> None:
@@ -92,10 +96,10 @@ def test_a_forwarded_address_is_trusted_only_from_a_configured_proxy(
     tmp_path: Path, real_redis_url: str
 ) -> None:
     untrusting = settings(real_redis_url, tmp_path) | LIMITS | {"FORWARDED_ALLOW_IPS": "192.0.2.9"}
-    with running(tmp_path, untrusting) as service:
+    with in_process(untrusting) as client:
         for n in range(4):
-            assert login(service, f"x{n}", f"192.0.2.{n}").status_code == 202
-        refused(login(service, "x5", "192.0.2.200"))
+            assert post_login(client, f"x{n}", f"192.0.2.{n}").status_code == 202
+        refused(post_login(client, "x5", "192.0.2.200"))
 
 
 def test_api_processes_share_limits(limited: Service) -> None:
