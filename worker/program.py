@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import sys
 from types import TracebackType
 
@@ -69,6 +70,8 @@ def start(timings: Timings) -> Celery:
         app = _Program(timings).app()
     except ConfigurationError as error:
         sys.exit(f"fittrack-auth worker: {error}")
+    # In Flower's list of tasks, a sign-in that Garmin refused is a finished task too.
+    os.environ.setdefault("FLOWER_TASKS_COLUMNS", "name,uuid,state,result,received,runtime,worker")
     _explain_port_in_use()
     return app
 

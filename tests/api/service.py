@@ -159,7 +159,8 @@ class Service:
         Limits and the audit log count also what came to nothing; indexes hold job ids alone.
         """
         names = {key.decode() for key in self.redis.scan_iter("fittrack:*")}
-        return {n for n in names if not n.startswith(("fittrack:limit:", "fittrack:events", "fittrack:jobs:"))}
+        others = ("fittrack:limit:", "fittrack:events", "fittrack:jobs:")
+        return {name for name in names if not name.startswith(others)}
 
     def count_reads(self) -> None:
         """From now on, for `until_read`."""
