@@ -11,8 +11,8 @@ from api.contract.requests import IDEMPOTENCY_KEY
 from api.http.errors import InvalidRequestError
 from shared.crypto.keyring import Keyring
 from shared.crypto.secret import Sealable
+from shared.jobs.repeats import Repeatable
 from shared.jobs.states import JobKind
-from shared.jobs.store import Repeatable
 from shared.origin import Origin
 
 HEADER = "Idempotency-Key"

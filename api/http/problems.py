@@ -23,8 +23,9 @@ from api.http.errors import (
 )
 from api.http.limits import rate_limit_headers
 from shared import errors
+from shared.jobs.account_limit import TooManyFailedSignInsError
 from shared.logs.locations import where
-from shared.redis.rate_limits import AccountRateLimitedError, RateLimitedError
+from shared.redis.rate_limits import RateLimitedError
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ ANSWERS: dict[type[errors.FitTrackError], Answer] = {
     InvalidRequestError: Answer(422),
     errors.IdempotencyKeyReusedError: Answer(422),
     RateLimitedError: Answer(429, _rate_limit),
-    AccountRateLimitedError: Answer(429, _rate_limit),
+    TooManyFailedSignInsError: Answer(429, _rate_limit),
     errors.FitTrackError: Answer(500),
     errors.ServiceUnavailableError: Answer(503, _retry_after),
     errors.GarminRefusesError: Answer(503, _retry_after),

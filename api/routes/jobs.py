@@ -1,7 +1,6 @@
 """Polling a job."""
 
 import asyncio
-from contextlib import suppress
 from datetime import UTC, datetime
 
 from starlette.concurrency import run_in_threadpool
@@ -20,7 +19,7 @@ from api.contract.responses import (
 )
 from api.http.bodies import bearer_token, seen_stage, wait_seconds
 from api.services import Services, services
-from shared.errors import JobNotFoundError, ServiceUnavailableError
+from shared.errors import JobNotFoundError
 from shared.jobs.states import CodeRequested, Failure, JobStage, Success
 from shared.jobs.store import JobView
 from shared.logs.context import bind_job
@@ -52,8 +51,6 @@ async def _changed_view(
     services: Services, job_id: str, token: str, wait: int, seen: JobStage | None
 ) -> JobView:
     first = await run_in_threadpool(services.jobs.view, job_id, token)
-    if not first.status.ended:
-        await run_in_threadpool(_send_if_forgotten, services, first)
     known = (first.status, seen or first.stage)
     if wait == 0 or first.status.ended or (first.status, first.stage) != known:
         return first
@@ -70,12 +67,6 @@ async def _changed_view(
                     await changed.wait()
             except TimeoutError:
                 return await run_in_threadpool(services.jobs.view, job_id, token)
-
-
-def _send_if_forgotten(services: Services, view: JobView) -> None:
-    if services.jobs.is_forgotten(view.job_id):
-        with suppress(ServiceUnavailableError):  # the next poll but a few tries again
-            services.queue.put(view.kind, view.job_id)
 
 
 def job_response(view: JobView) -> JobResponse:

@@ -26,11 +26,11 @@ from shared.errors import (
     UnauthorizedError,
     UnknownClientError,
 )
+from shared.jobs.account_limit import TooManyFailedSignInsError
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
     LOGIN_PER_ACCOUNT,
     LOGIN_PER_IP,
-    AccountRateLimitedError,
     RateLimitedError,
     Standing,
     Window,
@@ -76,7 +76,7 @@ OPERATIONS: tuple[Operation, ...] = (
             *_BODY_PROBLEMS,
             SignInInProgressError(retry_after=20),
             RateLimitedError(_full(LOGIN_PER_IP)),
-            AccountRateLimitedError(_full(LOGIN_PER_ACCOUNT)),
+            TooManyFailedSignInsError(_full(LOGIN_PER_ACCOUNT)),
             _REDIS_AWAY,
             GarminRefusesError(retry_after=1800),
         ),

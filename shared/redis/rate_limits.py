@@ -62,32 +62,19 @@ class RateLimitedError(FitTrackError):
         self.retry_after = max(1, standing.retry_after)
 
 
-class AccountRateLimitedError(RateLimitedError):
-    """Too many sign-ins of one account have failed."""
-
-    message = "Too many sign-ins of this account have failed: try again later."
-
-
 class RateLimit:
     """One limit with one or more windows, such as `20/minute;100/hour`.
 
     Every method raises ServiceUnavailableError when Redis does not answer: then nothing is
-    allowed. `error` is what they raise when a window is full.
+    allowed.
     """
 
-    def __init__(
-        self,
-        redis: Redis,
-        name: str,
-        notation: str,
-        error: type[RateLimitedError] = RateLimitedError,
-    ) -> None:
+    def __init__(self, redis: Redis, name: str, notation: str) -> None:
         storage = RedisStorage(
             "redis://", connection_pool=redis.connection_pool, key_prefix=_PREFIX
         )
         self._limiter = MovingWindowRateLimiter(storage)
         self._name = name
-        self._error = error
         self._windows: list[RateLimitItem] = parse_many(notation)
 
     @redis_errors_translated
@@ -95,14 +82,14 @@ class RateLimit:
         """Counts one. Raises RateLimitedError, and counts nothing more, if a window is full."""
         for window in self._windows:
             if not self._limiter.hit(window, self._name, who):
-                raise self._error(self._standing(who))
+                raise RateLimitedError(self._standing(who))
         return self._standing(who)
 
     @redis_errors_translated
     def check(self, who: str) -> None:
         """Raises RateLimitedError if a window is full. Counts nothing."""
         if not all(self._limiter.test(window, self._name, who) for window in self._windows):
-            raise self._error(self._standing(who))
+            raise RateLimitedError(self._standing(who))
 
     @redis_errors_translated
     def count(self, who: str) -> None:

@@ -8,8 +8,8 @@ from itertools import count
 import pytest
 
 from shared.errors import FitTrackError, JobLostError, TimedOutError
+from shared.jobs.claims import Claim
 from shared.jobs.states import JobKind
-from shared.jobs.store import Claim
 from tests.worker.ways import WIDGET, Way
 from worker import lease
 from worker.lease import Lease
@@ -34,7 +34,7 @@ class ShortLease(Lease):
 @contextmanager
 def job(times: int, kind: type[FitTrackError]) -> Iterator[None]:
     claim = Claim("1", "first", JobKind.LOGIN, 1, None, None)
-    short = ShortLease(claim, lambda: None, None, 0, times=times, kind=kind)
+    short = ShortLease(claim, lambda _: None, None, 0, times=times, kind=kind)
     token = lease._current.set(short)
     try:
         yield

@@ -13,8 +13,8 @@ import requests
 
 from dev.processes import free_port
 from shared.errors import JobLostError, TimedOutError
+from shared.jobs.claims import Claim
 from shared.jobs.states import JobKind
-from shared.jobs.store import Claim
 from shared.timings import PRODUCTION
 from worker import lease
 from worker.drivers.http import GarminAdapter
@@ -104,7 +104,7 @@ def job(deadline: float | None, *, lost: bool = False) -> Iterator[Lease]:
     now = time.monotonic()
     claim = Claim("1", "first", JobKind.LOGIN, 1, None, None)
     ends_at = None if deadline is None else now + deadline
-    held = Lease(claim, lambda: None, ends_at, now + 3600, lost=lost)
+    held = Lease(claim, lambda _: None, ends_at, now + 3600, lost=lost)
     token = lease._current.set(held)
     try:
         yield held
