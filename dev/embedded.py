@@ -1,10 +1,10 @@
-"""The service with nothing installed but Python: SQLite, and fakeredis where there is no Redis."""
+"""The service with nothing installed but Python: SQLite, and a Redis that comes as a wheel."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from dev.servers import FakeRedisServer, RedisServer
+from dev.servers import RedisServer
 from dev.stack import Stack
 
 
@@ -20,8 +20,7 @@ def embedded_stack(
     settings = dict(settings)
     with ExitStack() as exit:
         if not is_set("FITTRACK_REDIS_URL", settings):
-            redis = RedisServer(folder) if RedisServer.installed() else FakeRedisServer(folder)
-            exit.enter_context(redis)
+            redis = exit.enter_context(RedisServer(folder))
             settings["FITTRACK_REDIS_URL"] = redis.url
         if not is_set("FITTRACK_DATABASE_URL", settings):
             settings["FITTRACK_DATABASE_URL"] = f"sqlite:///{folder / 'fittrack.db'}"

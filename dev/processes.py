@@ -1,6 +1,7 @@
 """Child processes: start them, wait until they are ready, stop them."""
 
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -55,6 +56,8 @@ class Process:
         log: Path,
         environment: Mapping[str, str],
         ready: Callable[["Process"], bool],
+        *,
+        user: pwd.struct_passwd | None = None,
     ) -> None:
         self.name = name
         self.log = log
@@ -69,6 +72,9 @@ class Process:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                user=user and user.pw_uid,
+                group=user and user.pw_gid,
+                extra_groups=user and (),
             )
 
     @property

@@ -13,7 +13,7 @@ from shared.jobs.states import JobKind
 from shared.redis.connection import connect
 from shared.settings import Settings
 from shared.timings import PRODUCTION
-from tests.conftest import migrate
+from tests.databases import migrated_sqlite
 from tests.shared.samples import nothing_listens
 from worker.handlers.login import LoginHandler
 from worker.startup import build_runner, check_environment, open_database
@@ -43,10 +43,7 @@ def test_an_ordinary_environment_is_fine() -> None:
 
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("migrated")
-    url = f"sqlite:///{folder}/fittrack.db"
-    migrate(url, folder)
-    return url
+    return migrated_sqlite(tmp_path_factory.mktemp("migrated") / "fittrack.db")
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from shared.database.engine import Database
 from shared.errors import AccountLockedError, MfaCodeInvalidError, ServiceUnavailableError
 from shared.jobs.states import CodeRequested, Failure, JobKind, Outcome, Success
 from shared.origin import Origin
-from tests.shared.conftest import alembic
+from tests.databases import alembic
 from tests.shared.jobs.both_sides import Jobs
 from tests.shared.samples import (
     ACCESS_TOKEN,

@@ -16,7 +16,7 @@ from dev.processes import ROOT, clean_environment
 from dev.stack import BIN
 from shared.database.engine import SCHEMA_REVISION, Database
 from shared.database.models import Base
-from tests.shared.conftest import alembic
+from tests.databases import alembic
 from tests.shared.samples import nothing_listens
 
 
