@@ -1,7 +1,7 @@
 """The right to go on with a job: while its lease is ours, and until its deadline.
 
-One thread a process renews all leases. Whatever talks to Garmin asks `checkpoint()` before each
-request, so that a worker that lost its job, or can't know, sends nothing more.
+One thread a process renews all leases. A lease is the permit that drivers ask before each request
+to Garmin, so that a worker that lost its job, or can't know, sends nothing more.
 """
 
 import logging
@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import Context, ContextVar, copy_context
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 
 from shared.errors import JobLostError, ServiceUnavailableError, TimedOutError
@@ -18,18 +18,6 @@ from shared.logs.locations import where
 from shared.timings import PRODUCTION, Timings
 
 _log = logging.getLogger(__name__)
-
-_current: ContextVar["Lease | None"] = ContextVar("lease", default=None)
-
-
-def checkpoint() -> float | None:
-    """Seconds left for the job that this thread runs; None if it runs none.
-
-    Waits while Redis is away and the lease can't be confirmed. Raises TimedOutError or
-    JobLostError when the job may not go on.
-    """
-    lease = _current.get()
-    return None if lease is None else lease.check()
 
 
 @dataclass(eq=False)
@@ -107,11 +95,9 @@ class LeaseKeeper:
         with self._lock:
             self._leases.add(lease)
             self._start()
-        token = _current.set(lease)
         try:
             yield lease
         finally:
-            _current.reset(token)
             with self._lock:
                 self._leases.discard(lease)
 

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
-from shared.errors import ConfigurationError
+from shared.errors import ClientRefusedError, ConfigurationError
 from shared.jobs.account_limit import AccountLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.claims import JobClaims
@@ -21,6 +23,7 @@ from shared.timings import Timings
 from worker.chain import DriverChain
 from worker.drivers.driver import GarminDriver
 from worker.drivers.http import GarminAdapter
+from worker.drivers.lazy import LazyDriver
 from worker.handlers.login import LoginHandler
 from worker.handlers.mfa_completion import MfaCompletionHandler
 from worker.handlers.signing_in import SigningIn
@@ -96,13 +99,16 @@ def build_heartbeat(settings: Settings, timings: Timings) -> Heartbeat:
     return Heartbeat(heartbeat_file(), RedisHealth(broker), timings.heartbeat_interval)
 
 
-def _drivers(names: tuple[str, ...], timings: Timings) -> list[GarminDriver]:
+def _drivers(names: tuple[str, ...], timings: Timings) -> list[LazyDriver]:
+    """Build the drivers in their order. The first is loaded now, each other when it is needed."""
     adapter = GarminAdapter(timings)
-    return [_driver(name, adapter, timings) for name in names]
+    drivers = [LazyDriver(name, partial(_load, name, adapter, timings)) for name in names]
+    with suppress(ClientRefusedError):  # logged; it is tried again with the first sign-in
+        drivers[0].loaded()
+    return drivers
 
 
-def _driver(name: str, adapter: GarminAdapter, timings: Timings) -> GarminDriver:
-    # Imported only where used: each library costs tens of megabytes.
+def _load(name: str, adapter: GarminAdapter, timings: Timings) -> GarminDriver:
     if name == "garth":
         from worker.drivers.garth import GarthDriver
 

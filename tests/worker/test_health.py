@@ -73,7 +73,7 @@ def stays_unhealthy(heartbeat: Path, seconds: float = 3) -> None:
         ended = check(heartbeat)
         assert ended.returncode == 1
         assert ended.stdout == ""
-        assert ended.stderr.startswith(f"fittrack-auth worker: no heartbeat for {MAX_AGE + 1:.0f}")
+        assert ended.stderr.startswith("fittrack-auth worker: no heartbeat for ")
         assert ended.stderr.count("\n") == 1
 
 

@@ -24,7 +24,7 @@ from shared.redis.connection import connect
 from shared.timings import PRODUCTION
 from tests.logs import captured_logs, parsed
 from tests.shared.jobs.both_sides import Jobs
-from worker.lease import Lease, LeaseKeeper, checkpoint
+from worker.lease import Lease, LeaseKeeper
 
 CREDENTIALS = Credentials(username=SecretStr("anna@example.com"), password=SecretStr("secret"))
 CLAIM = Claim("1", "first", JobKind.LOGIN, 1, None, None)
@@ -197,28 +197,14 @@ def eventually(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def test_outside_a_job_there_is_nothing_to_check() -> None:
-    assert checkpoint() is None
-
-
-def test_a_job_is_this_threads_alone(keeper: LeaseKeeper, jobs: Jobs) -> None:
-    with keeper.hold(claimed(jobs), 60, nothing):
-        left = checkpoint()
-        assert left is not None
-        assert 0 < left <= 60
-        with ThreadPoolExecutor() as pool:
-            assert pool.submit(checkpoint).result() is None
-    assert checkpoint() is None
-
-
 def test_a_held_job_is_renewed(keeper: LeaseKeeper, jobs: Jobs, redis: Redis) -> None:
     claim = claimed(jobs)
-    with keeper.hold(claim, 60, nothing):
+    with keeper.hold(claim, 60, nothing) as held:
         redis.delete(key_of(claim))
         eventually(lambda: redis.get(key_of(claim)) == b"first")
         redis.pexpire(key_of(claim), 3000)
         eventually(lambda: redis.pttl(key_of(claim)) > 10_000)
-        assert checkpoint()
+        assert held.check()
 
 
 def test_a_job_that_is_over_is_not_renewed(keeper: LeaseKeeper, jobs: Jobs, redis: Redis) -> None:
@@ -242,7 +228,7 @@ def test_a_job_another_worker_took_over_is_lost(
         redis.set(key_of(claim), "second", px=60_000)
         eventually(lambda: held.lost)
         with pytest.raises(JobLostError):
-            checkpoint()
+            held.check()
     assert redis.get(key_of(claim)) == b"second"
 
 
@@ -259,7 +245,7 @@ def test_a_job_that_takes_too_long_is_ended(keeper: LeaseKeeper, jobs: Jobs) -> 
     with keeper.hold(claim, 0.05, lambda _: nothing_more(jobs.end(claim, TIMED_OUT))) as held:
         eventually(lambda: held.lost)  # there is nothing left to renew
         with pytest.raises((TimedOutError, JobLostError)):
-            checkpoint()
+            held.check()
         with pytest.raises(JobLostError):
             jobs.end(claim, Failure.of(GarminUnavailableError()))
     view = jobs.view(job.job_id, job.poll_token.get_secret_value())
@@ -272,9 +258,9 @@ def nothing_more(_: object) -> None:
 
 def test_a_deadline_that_was_dropped_does_not_come(keeper: LeaseKeeper, jobs: Jobs) -> None:
     with keeper.hold(claimed(jobs), 3600, nothing) as held:
-        assert checkpoint() is not None
+        assert held.check() is not None
         held.drop_deadline()
-        assert checkpoint() is None
+        assert held.check() is None
 
 
 @pytest.mark.parametrize("error", [SealBrokenError("bug"), RuntimeError("bug"), JobLostError()])
@@ -316,10 +302,10 @@ def test_many_jobs_are_kept_by_one_thread(keeper: LeaseKeeper, jobs: Jobs, redis
     holding = threading.Barrier(9)
 
     def work(number: int) -> float | None:
-        with keeper.hold(claimed(jobs, f"owner-{number}"), 600, nothing):
+        with keeper.hold(claimed(jobs, f"owner-{number}"), 600, nothing) as held:
             holding.wait(timeout=60)
             release.wait(timeout=120)
-            return checkpoint()
+            return held.check()
 
     with ThreadPoolExecutor(8) as pool:
         results = [pool.submit(work, number) for number in range(8)]

@@ -21,8 +21,9 @@ from shared.jobs.states import JobKind, JobStage, JobStatus, Success
 from shared.redis.connection import connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from tests.shared.jobs.both_sides import Jobs
-from tests.worker.test_chain import ToldDriver
+from tests.worker.test_chain import ScriptedDriver
 from worker.chain import DriverChain
+from worker.drivers.driver import Permit
 from worker.handlers.login import LoginHandler
 from worker.handlers.signing_in import SigningIn
 from worker.lease import LeaseKeeper
@@ -70,8 +71,8 @@ def database_url(sqlite_url: str) -> str:
 
 
 @pytest.fixture
-def driver() -> ToldDriver:
-    return ToldDriver("garth")
+def driver() -> ScriptedDriver:
+    return ScriptedDriver("garth")
 
 
 @pytest.fixture
@@ -84,7 +85,9 @@ def job(jobs: Jobs) -> NewJob:
     return jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS)
 
 
-def runner(redis: Redis, keyring: Keyring, jobs: Jobs, driver: ToldDriver, url: str) -> JobRunner:
+def runner(
+    redis: Redis, keyring: Keyring, jobs: Jobs, driver: ScriptedDriver, url: str
+) -> JobRunner:
     signing_in = SigningIn(
         chain=DriverChain([driver], DriverCooldowns(redis)),
         accounts=Accounts(Database(url), keyring, 3600),
@@ -102,7 +105,7 @@ def runner(redis: Redis, keyring: Keyring, jobs: Jobs, driver: ToldDriver, url: 
 
 @pytest.fixture
 def without_database(
-    redis: Redis, keyring: Keyring, jobs: Jobs, driver: ToldDriver, absent: AbsentDatabase
+    redis: Redis, keyring: Keyring, jobs: Jobs, driver: ScriptedDriver, absent: AbsentDatabase
 ) -> JobRunner:
     return runner(redis, keyring, jobs, driver, absent.url)
 
@@ -127,7 +130,7 @@ def test_a_later_run_stores_what_an_earlier_one_was_given(
     jobs: Jobs,
     redis: Redis,
     keyring: Keyring,
-    driver: ToldDriver,
+    driver: ScriptedDriver,
     database_url: str,
 ) -> None:
     token = job.poll_token.get_secret_value()
@@ -144,16 +147,16 @@ def test_a_later_run_stores_what_an_earlier_one_was_given(
 
 
 @dataclass
-class FillingDriver(ToldDriver):
+class FillingDriver(ScriptedDriver):
     """Redis has no memory left when Garmin answers, and for a second more."""
 
     redis: Redis | None = None
 
-    def sign_in(self, credentials: Credentials) -> SignedIn | CodeRequired:
+    def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
         assert self.redis is not None
         self.redis.config_set("maxmemory", "1")
         threading.Timer(1.0, self.redis.config_set, ("maxmemory", "0")).start()
-        return super().sign_in(credentials)
+        return super().sign_in(credentials, permit)
 
 
 @pytest.mark.parametrize(("asks", "result"), [(False, "succeeded"), (True, "mfa_required")])
@@ -163,7 +166,7 @@ def test_what_garmin_gave_is_kept_once_redis_has_memory_again(
     with connect(real_redis_url, timeout=30) as redis:  # without patience of its own
         jobs = Jobs(redis, keyring, 900)
         job = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS)
-        driver = FillingDriver("garth", asks=asks, redis=redis)
+        driver = FillingDriver("garth", needs_code=asks, redis=redis)
 
         assert runner(redis, keyring, jobs, driver, database_url).run(job.job_id) == result
 

@@ -22,7 +22,7 @@ class LoginHandler:
         return Failure.of(TimedOutError())
 
     def _begin(self, job: Run) -> Progress | CodeRequested:
-        result = self.signing_in.chain.sign_in(job.input(Credentials))
+        result = self.signing_in.chain.sign_in(job.input(Credentials), job)
         if isinstance(result, SignedIn):
             return self.signing_in.keep(job, result)
         pending = result.pending

@@ -39,7 +39,7 @@ class MfaCompletionHandler:
         with self._reserved(job, submission) as challenge:
             code = submission.code.get_secret_value()
             try:
-                signed_in = self.signing_in.chain.finish(challenge.pending, code)
+                signed_in = self.signing_in.chain.finish(challenge.pending, code, job)
             except MfaCodeInvalidError:
                 if job.claim.runs == 1:
                     raise

@@ -66,7 +66,9 @@ class SigningIn:
 
     def _identify(self, job: Run, progress: Progress) -> GarminIdentity:
         """Read Garmin's profile, asking again until the deadline."""
-        identity = job.retry(lambda: self.chain.identify(progress.tokens), GarminUnavailableError)
+        identity = job.retry(
+            lambda: self.chain.identify(progress.tokens, job), GarminUnavailableError
+        )
         job.keep_progress(JobStage.STORING, progress.model_copy(update={"identity": identity}))
         return identity
 
