@@ -112,8 +112,7 @@ def _read(response: httpx.Response, until: float) -> Reply:
         if len(body) > LARGEST_ANSWER:
             raise Trouble(Code.UNEXPECTED_ANSWER, detail="it is too large")
         if time.monotonic() > until:
-            too_slow = "the answer comes too slowly"
-            raise httpx.ReadTimeout(too_slow)
+            raise httpx.ReadTimeout("the answer comes too slowly")
     return Reply(
         status=response.status_code,
         body=bytes(body),

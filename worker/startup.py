@@ -40,8 +40,9 @@ def check_environment(environment: Mapping[str, str]) -> None:
     """Where these are set, garth reads and writes one person's tokens, whoever signs in."""
     found = sorted(name for name in environment if name.upper() in _GARTH_TRAPS)
     if found:
-        message = f"{', '.join(found)} must not be set for a worker: garth would share one account"
-        raise ConfigurationError(message)
+        raise ConfigurationError(
+            f"{', '.join(found)} must not be set for a worker: garth would share one account"
+        )
 
 
 def open_database(settings: Settings, timings: Timings) -> Database:

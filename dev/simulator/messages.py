@@ -147,15 +147,13 @@ async def read_request(
     except asyncio.IncompleteReadError:
         return None
     except asyncio.LimitOverrunError as error:
-        message = "request head too large"
-        raise BadRequestError(message) from error
+        raise BadRequestError("request head too large") from error
     acknowledge()
     start, *lines = head[:-4].decode("latin-1").split("\r\n")
     try:
         method, target, _version = start.split(" ")
     except ValueError as error:
-        message = "not an HTTP request line"
-        raise BadRequestError(message) from error
+        raise BadRequestError("not an HTTP request line") from error
     headers = {name.strip().lower(): value.strip() for name, _, value in map(_partition, lines)}
     return Request(
         method, target, host or headers.get("host", ""), headers, await _body(reader, headers)
@@ -165,13 +163,11 @@ async def read_request(
 async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
     length = headers.get("content-length", "0")
     if "transfer-encoding" in headers or not length.isdecimal() or int(length) > MAX_BODY:
-        message = "a body needs a Content-Length of at most 1 MiB"
-        raise BadRequestError(message)
+        raise BadRequestError("a body needs a Content-Length of at most 1 MiB")
     try:
         return await reader.readexactly(int(length))
     except asyncio.IncompleteReadError as error:
-        message = "the client stopped inside the body"
-        raise BadRequestError(message) from error
+        raise BadRequestError("the client stopped inside the body") from error
 
 
 def _partition(line: str) -> tuple[str, str, str]:

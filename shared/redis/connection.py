@@ -80,8 +80,7 @@ def redis_errors_translated[**P, R](function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except RedisError:
-            message = "redis"
-            raise ServiceUnavailableError(message) from None
+            raise ServiceUnavailableError("redis") from None
 
     return translated
 

@@ -67,8 +67,7 @@ class Client:
             if reached(seen):
                 return seen
             time.sleep(0.0 if wait else 0.02)
-        message = f"the job did not get there: {seen}"
-        raise AssertionError(message)
+        raise AssertionError(f"the job did not get there: {seen}")
 
     def login(self, username: str, password: str = PASSWORD, **more: str) -> Json:
         return self.wait(self.submit_login(username, password, **more))
