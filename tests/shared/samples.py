@@ -73,6 +73,9 @@ def everything_in(redis: Redis) -> bytes:
         if redis.type(key) == b"hash":
             fields: Any = redis.hgetall(key)
             parts += [item for pair in fields.items() for item in pair]
+        elif redis.type(key) == b"zset":
+            members: Any = redis.zrange(key, 0, -1)
+            parts += members
         elif redis.type(key) == b"stream":
             entries: Any = redis.xrange(key)
             parts += [value for _, fields in entries for value in fields.values()]
