@@ -84,7 +84,7 @@ class Accounts:
             if previous is not None:
                 self._after_disconnect(session, previous, origin)
 
-    def unlink_person(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
+    def unlink_user(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
         """Delete the user's tokens and connections; end all of their sessions."""
         _lock_user(session, user_id)
         SessionRepository(session).end_unlinked(user_id, origin)
@@ -119,7 +119,7 @@ class Accounts:
         if ConnectionRepository(session).count(user_id):
             SessionRepository(session).end_unlinked(user_id, origin, origin.client_id)
         else:
-            self.unlink_person(session, user_id, origin)
+            self.unlink_user(session, user_id, origin)
 
     def _delete_tokens(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
         if TokenRepository(session, self._keyring).delete(user_id):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from shared.accounts.tokens import GarminLink, garmin_link
+from shared.accounts.tokens import TokenInfo, token_info
 from shared.database.models import ClientLink, GarminToken, User
 from shared.errors import LinkNotFoundError
 
@@ -19,7 +19,7 @@ class ConnectionView:
 
     user_id: uuid.UUID
     display_name: str
-    garmin: GarminLink | None
+    garmin: TokenInfo | None
 
 
 class ConnectionRepository:
@@ -54,7 +54,7 @@ class ConnectionRepository:
         if row is None:
             raise LinkNotFoundError
         user, token = row
-        return ConnectionView(user.id, user.display_name, garmin_link(user, token))
+        return ConnectionView(user.id, user.display_name, token_info(user, token))
 
     def delete(self, client_id: uuid.UUID, client_user_id: str, user_id: uuid.UUID) -> None:
         """Delete the connection to `user_id`. Raises LinkNotFoundError."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
-from shared.accounts.tokens import GarminLink, garmin_link
+from shared.accounts.tokens import TokenInfo, token_info
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.crypto.tokens import token_hash
@@ -28,7 +28,7 @@ class SessionView:
     display_name: str
     created_at: datetime
     expires_at: datetime
-    garmin: GarminLink | None
+    garmin: TokenInfo | None
 
 
 class SessionRepository:
@@ -95,7 +95,7 @@ class SessionRepository:
             display_name=user.display_name,
             created_at=session.created_at,
             expires_at=session.expires_at,
-            garmin=garmin_link(user, token),
+            garmin=token_info(user, token),
         )
 
     def end(self, session_id: uuid.UUID, origin: Origin = UNKNOWN) -> None:

@@ -17,7 +17,7 @@ from shared.origin import UNKNOWN, Origin
 
 
 @dataclass(frozen=True)
-class GarminLink:
+class TokenInfo:
     """What the database knows about a user's Garmin tokens without opening them."""
 
     domain: str
@@ -26,11 +26,11 @@ class GarminLink:
     refresh_expires_at: datetime
 
 
-def garmin_link(user: User, token: GarminToken | None) -> GarminLink | None:
+def token_info(user: User, token: GarminToken | None) -> TokenInfo | None:
     """Describe the tokens; return None if there are none or they can no longer be refreshed."""
     if token is None or token.refresh_expires_at <= datetime.now(UTC):
         return None
-    return GarminLink(user.domain, token.driver, token.access_expires_at, token.refresh_expires_at)
+    return TokenInfo(user.domain, token.driver, token.access_expires_at, token.refresh_expires_at)
 
 
 class SealedTokens:

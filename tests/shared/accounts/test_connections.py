@@ -160,7 +160,7 @@ def test_unlinking_by_the_user_deletes_connections_and_ends_sessions(apps: TwoAp
     stored, first = apps.connect(ANNA, apps.app, "a")
     _, second = apps.connect(ANNA, apps.other, "x")
     apps.database.run(
-        lambda s: apps.accounts.unlink_person(s, stored.user_id, Origin(address="192.0.2.1"))
+        lambda s: apps.accounts.unlink_user(s, stored.user_id, Origin(address="192.0.2.1"))
     )
     assert not apps.is_valid(first)
     assert not apps.is_valid(second)

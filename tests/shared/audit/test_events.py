@@ -178,7 +178,7 @@ def test_logging_out_reading_tokens_and_unlinking_are_recorded(log: Log, keyring
         stored = accounts.store(ANNA, garmin_tokens(), session_id, token, NO_APP)
     log.database.run(lambda s: SessionRepository(s).end(sessions[0], NO_APP))
     log.database.run(lambda s: TokenRepository(s, keyring).load(stored.user_id, NO_APP))
-    log.database.run(lambda s: accounts.unlink_person(s, stored.user_id, NO_APP))
+    log.database.run(lambda s: accounts.unlink_user(s, stored.user_id, NO_APP))
 
     recorded = [(e.kind, e.outcome, e.session_id) for e in log.read()][4:]
     assert sorted(recorded, key=str) == sorted(
