@@ -1,4 +1,4 @@
-"""What every request passes through: its id, counting, safe headers, and a last net for bugs."""
+"""The middleware of every request: its id, metrics, security headers, and unhandled errors."""
 
 import logging
 import re
@@ -10,24 +10,25 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.problems import ApiError
+from api.http.problems import error_response
 from api.metrics import Metrics
+from shared.errors import FitTrackError
 from shared.logs.context import request_context
 from shared.logs.locations import where
 from shared.logs.redaction import redacted
 
 _METHODS = {"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"}
-_CLIENT_LEFT = 499  # as nginx has it: nobody was there to answer
+_CLIENT_LEFT = 499  # as nginx has it: the client closed the connection
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _log = logging.getLogger(__name__)
 
 
 class RequestIdMiddleware:
-    """Every request has an id: its client's `X-Request-Id` if that is a decent one, else a new one.
+    """Give every request an id: its client's `X-Request-Id` if that is valid, else a new one.
 
-    It stands on the request's log lines, in the reply's header, and in `request.state.request_id`.
-    What looks like a secret is no decent id: nobody knows how it got there.
+    It is on the request's log lines, in the reply's header, and in `request.state.request_id`.
+    An id that looks like a secret is not valid: it must not be logged.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -37,9 +38,9 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        asked = Headers(scope=scope).get("X-Request-Id", "")
-        decent = _REQUEST_ID.fullmatch(asked) and redacted(asked) == asked
-        request_id = asked if decent else str(uuid.uuid4())
+        sent = Headers(scope=scope).get("X-Request-Id", "")
+        valid = _REQUEST_ID.fullmatch(sent) and redacted(sent) == sent
+        request_id = sent if valid else str(uuid.uuid4())
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
@@ -140,5 +141,5 @@ class CatchUnhandled:
             _log.error("bug: %s", where(error))  # noqa: TRY400, RUF100 - the text can hold a secret
             if scope["type"] != "http" or started:
                 return
-            answer = ApiError(500, "internal_error", "Something went wrong here.").response()
+            answer = error_response(FitTrackError())
             await answer(scope, receive, send_and_note)

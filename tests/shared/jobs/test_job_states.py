@@ -55,6 +55,6 @@ def test_only_what_is_our_own_fault_is_an_internal_error() -> None:
     assert ours == {errors.SignInError, errors.InternalJobError}
 
 
-def test_every_end_has_one_kind_of_outcome() -> None:
+def test_each_ended_status_has_one_type_of_outcome() -> None:
     assert set(OUTCOME_TYPES) == {status for status in JobStatus if status.ended}
     assert set(OUTCOME_TYPES.values()) == set(get_args(Outcome))
