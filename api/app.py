@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
-from api.http.middleware import CatchUnhandled, RequestIdMiddleware, RequestMetrics, SecurityHeaders
+from api.http.middleware import CatchUnhandled, RequestMiddleware
 from api.http.problems import ApiError, answer_api_error, answer_http_error, answer_our_error
 from api.pages import docs
 from api.routes import connections as links
@@ -58,9 +58,7 @@ def create_app(services: Services, cors_origins: Sequence[str] = ()) -> Starlett
             *docs.ROUTES,
         ],
         middleware=[
-            Middleware(RequestIdMiddleware),
-            Middleware(SecurityHeaders),
-            Middleware(RequestMetrics, metrics=services.metrics),
+            Middleware(RequestMiddleware, metrics=services.metrics),
             *_cors(cors_origins),
             Middleware(CatchUnhandled),
         ],

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 import structlog
-from structlog.contextvars import get_contextvars
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
+from shared.logs.context import current_ids
 from shared.logs.redaction import redact
 
 _UNCAUGHT = logging.getLogger("uncaught")
@@ -69,7 +69,7 @@ def _describe(_: object, __: str, event: EventDict) -> EventDict:
         "level": record.levelname.lower(),
         "logger": record.name,
         "event": event["event"],
-        **get_contextvars(),
+        **current_ids(),
     }
     task = getattr(record, "data", None)
     if record.name.startswith("celery.") and isinstance(task, dict) and "id" in task:

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.crypto.tokens import new_token
+from shared.logs.context import job_context
 from shared.logs.redaction import RULES, SENSITIVE_LIBRARIES, redacted
 from tests.logs import captured_logs, parsed
 
@@ -297,7 +298,7 @@ def test_a_line_that_does_not_fit_its_arguments_is_told_without_them(
 def test_a_telltale_library_is_told_to_have_spoken_and_where(library: str, name: str) -> None:
     error = caught(ValueError("canary-text"))
     logger = logging.getLogger(library + name)
-    with captured_logs() as written, structlog.contextvars.bound_contextvars(job_id="job-1"):
+    with captured_logs() as written, job_context("job-1"):
         logger.debug("canary %s", "canary")
         logger.critical("canary", exc_info=error, extra={"canary": "canary"})
         structlog.get_logger(library + name).warning("canary", anything="canary")
