@@ -1,4 +1,4 @@
-.PHONY: install demo dev test test-full check audit bench lock
+.PHONY: install demo dev test test-full lint check audit bench lock
 
 install: .venv/.installed
 
@@ -17,13 +17,14 @@ test: install
 test-full: install
 	FITTRACK_TEST_TIMINGS=production .venv/bin/python -m pytest
 
-check: install
+lint: install
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	sh dev/check-schemas.sh
-	.venv/bin/python -m pytest
+
+check: lint test
 
 audit: install
 	sh dev/audit.sh

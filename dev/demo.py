@@ -1,7 +1,8 @@
-"""`make demo`: one MFA sign-in from start to end, against the simulated Garmin.
+"""`make demo`: one sign-in with a one-time code, from start to end, against the simulated Garmin.
 
-Starts everything in a temporary folder, drives the bundled command line as a person would, looks
-into the database, and stops everything. Exits 0 only if all of it worked.
+Starts everything in a temporary folder, signs in with the bundled command line, looks into the
+database, and stops everything. On a terminal the person types the code, at the command line's own
+prompt; elsewhere it is typed for them. Exits 0 only if all of it worked.
 """
 
 import os
@@ -11,157 +12,159 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import IO
 
 from dev.embedded import embedded_stack
-from dev.processes import NotReadyError, clean_environment
+from dev.processes import ROOT, NotReadyError, clean_environment, interrupt_on_signals
 from dev.simulator import Simulator
 from dev.simulator.accounts import PASSWORD
 from dev.stack import BIN, Stack, new_key
 
 _USERNAME = "email-runner@example.com"
-_PATIENCE = 60.0
+_LATENCY = 0.3  # of each answer of Garmin's: the e-mail is here before the command line asks for it
+_TIMEOUT = 60.0
+_PERSON_TIMEOUT = 900.0  # longer than a challenge lives
 
 
 class DemoError(RuntimeError):
-    """A step did not go as it should."""
+    """A step failed."""
 
 
 def main() -> int:
-    step("Starting Redis, the database, the API, a worker and the simulated Garmin")
-    # Celery's directory listing and SQLite's side files may still appear while it is removed.
-    with tempfile.TemporaryDirectory(prefix="fittrack-demo-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        try:
-            with (
-                Simulator() as garmin,
-                embedded_stack(folder, new_key("demo"), garmin.environment) as stack,
-            ):
-                run(stack, garmin)
-        except (DemoError, NotReadyError) as error:
-            print(f"\nThe demo failed: {error}", file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            print("\nStopped.", file=sys.stderr)
-            return 130
+    interrupt_on_signals()
+    try:
+        # SQLite's side files may still appear while the folder is removed.
+        with tempfile.TemporaryDirectory(
+            prefix="fittrack-demo-", ignore_cleanup_errors=True
+        ) as folder:
+            run(Path(folder))
+    except (DemoError, NotReadyError, OSError, subprocess.TimeoutExpired) as error:
+        print(f"\nThe demo failed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
     print("\nDone: everything worked, and nothing is left running.", flush=True)
     return 0
 
 
-def run(stack: Stack, garmin: Simulator) -> None:
-    print(f"    {stack.url} answers, and {stack.workers[0].name} is ready", flush=True)
-    step(f"fittrack-auth login --server {stack.url} --username {_USERNAME}")
-    sign_in(stack, garmin)
-    step("fittrack-auth whoami")
-    command_line(stack, "whoami")
-    step("What lies in the database")
-    show_ciphertext(stack.folder)
-    counters = garmin.counters()["total"]
-    step("What Garmin saw")
-    for what in ("credential_posts", "codes_sent", "codes_checked"):
-        print(f"    {what.replace('_', ' ')}: {counters[what]}")
-    if (counters["credential_posts"], counters["codes_sent"]) != (1, 1):
-        message = "Garmin was asked more than once"
-        raise DemoError(message)
+def run(folder: Path) -> None:
+    print_step("Starting Redis, the database, the API, a worker and the simulated Garmin")
+    settings = {"FITTRACK_ENCRYPTION_KEYS": new_key("demo")}
+    with (
+        Simulator(_LATENCY) as garmin,
+        embedded_stack(folder, settings, garmin.environment) as stack,
+    ):
+        print(f"    {stack.url} answers, and {stack.workers[0].name} is ready", flush=True)
+        print_step(f"fittrack-auth login --server {stack.url} --username {_USERNAME}")
+        sign_in(stack, garmin)
+        print_step("fittrack-auth whoami")
+        run_command_line(stack, "whoami")
+        print_step("What the database contains")
+        check_database(folder)
+        print_step("What Garmin saw")
+        check_garmin(garmin)
 
 
 def sign_in(stack: Stack, garmin: Simulator) -> None:
-    """The command line, with the password and the code through its standard input."""
-    options = ["--username", _USERNAME, "--password-stdin", "--code-stdin"]
+    """Run the command line, with the password on its standard input."""
+    at_terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    options = ["--username", _USERNAME, "--password-stdin"]
+    if not at_terminal:
+        options.append("--code-stdin")
     with subprocess.Popen(
         [BIN / "fittrack-auth", "login", "--server", stack.url, *options],
-        env=environment(stack),
+        env=command_line_environment(stack),
         stdin=subprocess.PIPE,
-        stderr=sys.stdout,  # its status lines, in their place between ours
+        stderr=None if at_terminal else sys.stdout,  # its status lines, in order with ours
         text=True,
     ) as login:
+        assert login.stdin is not None  # noqa: S101 - it is a pipe
         try:
-            tell(login, PASSWORD)
-            say("submitted; waiting for a worker and for Garmin")
+            send_line(login.stdin, PASSWORD)
             code = wait_for_code(garmin, login)
-            say("Garmin asks for a code")
-            tell(login, ask_person(code))
-            say("code sent; waiting for the tokens")
-            if login.wait(_PATIENCE) != 0:
-                message = "the sign-in did not succeed"
-                raise DemoError(message)
-            say("stored: tokens encrypted, session opened")
+            print_email(code, at_terminal)
+            if not at_terminal:
+                send_line(login.stdin, code)
+            login.stdin.close()
+            if login.wait(_PERSON_TIMEOUT) != 0:
+                raise DemoError("the sign-in did not succeed")
         finally:
             login.kill()
 
 
-def tell(process: subprocess.Popen[str], line: str) -> None:
-    if process.stdin is None or process.poll() is not None:
-        message = "the command line ended too early"
-        raise DemoError(message)
-    process.stdin.write(f"{line}\n")
-    process.stdin.flush()
+def send_line(stream: IO[str], line: str) -> None:
+    try:
+        print(line, file=stream, flush=True)
+    except BrokenPipeError:
+        raise DemoError("the command line ended too early") from None
 
 
 def wait_for_code(garmin: Simulator, login: subprocess.Popen[str]) -> str:
-    """The code that the simulated Garmin sends."""
-    ends_at = time.monotonic() + _PATIENCE
+    """Return the code that the simulated Garmin sends."""
+    ends_at = time.monotonic() + _TIMEOUT
     while time.monotonic() < ends_at and login.poll() is None:
-        codes = garmin.codes(_USERNAME)
-        if codes:
-            time.sleep(1.5)  # lets the command line ask first: what follows reads in order
+        if codes := garmin.codes(_USERNAME):
             return codes[-1].code
-        time.sleep(0.1)
-    message = "Garmin sent no code"
-    raise DemoError(message)
+        time.sleep(0.02)
+    raise DemoError("Garmin sent no code")
 
 
-def ask_person(code: str) -> str:
-    """On a terminal the person types it, as they would from their e-mail; else it is typed here."""
-    say(f"the simulated Garmin sent the code {code}")
-    if not sys.stdin.isatty():
-        say(f"no terminal: typing {code}")
-        return code
-    try:
-        return input("    Type it here: ").strip() or code
-    except EOFError:
-        return code
+def print_email(code: str, at_terminal: bool) -> None:
+    """Print what the person would find in their mailbox."""
+    # The command line shows its progress in the terminal's last line: write over it.
+    start = "\r\x1b[2K" if at_terminal else ""
+    hint = "type it below, or a wrong one first" if at_terminal else f"no terminal: typing {code}"
+    print(f"{start}    -- E-mail from the simulated Garmin: your code is {code}")
+    print(f"    -- {hint}", flush=True)
 
 
-def command_line(stack: Stack, *arguments: str) -> None:
+def run_command_line(stack: Stack, *arguments: str) -> None:
     result = subprocess.run(
-        [BIN / "fittrack-auth", *arguments], env=environment(stack), check=False, timeout=_PATIENCE
+        [BIN / "fittrack-auth", *arguments],
+        env=command_line_environment(stack),
+        check=False,
+        timeout=_TIMEOUT,
     )
     if result.returncode != 0:
-        message = f"fittrack-auth {arguments[0]} ended with {result.returncode}"
-        raise DemoError(message)
+        raise DemoError(f"fittrack-auth {arguments[0]} ended with {result.returncode}")
 
 
-def environment(stack: Stack) -> dict[str, str]:
-    """With a configuration folder of its own: the person's own session stays as it is."""
+def command_line_environment(stack: Stack) -> dict[str, str]:
+    """Return an environment in which the person's own session stays as it is."""
     return clean_environment({"XDG_CONFIG_HOME": str(stack.folder), "HOME": str(stack.folder)})
 
 
-def show_ciphertext(folder: Path) -> None:
+def check_database(folder: Path) -> None:
+    """Print the start of the stored tokens. Raises DemoError if anything is not encrypted."""
     with sqlite3.connect(folder / "fittrack.db") as database:
         rows = database.execute("SELECT driver, key_id, ciphertext FROM garmin_tokens").fetchall()
     database.close()
     if len(rows) != 1:
-        message = f"there are {len(rows)} rows of Garmin tokens, not 1"
-        raise DemoError(message)
+        raise DemoError(f"there are {len(rows)} rows of Garmin tokens, not 1")
     driver, key_id, ciphertext = rows[0]
-    print(f"    driver {driver}, sealed with key {key_id!r}, {len(ciphertext)} bytes:")
+    print(f"    tokens from {driver}, encrypted with key {key_id!r}, {len(ciphertext)} bytes:")
     print(f"    {ciphertext[:64].decode()}…")
     stored = b"".join(path.read_bytes() for path in folder.glob("fittrack.db*"))
     for secret in (b"oauth_token", b'access_token":', PASSWORD.encode(), _USERNAME.encode()):
         if secret in stored:
-            message = "something that should be sealed lies in the clear"
-            raise DemoError(message)
-    print("    no token, password or username stands there in the clear")
+            raise DemoError("the database contains a secret in plain text")
+    print("    no token, password or username is in it in plain text")
 
 
-def say(text: str) -> None:
-    print(f"    -- {text}", flush=True)
+def check_garmin(garmin: Simulator) -> None:
+    """Print the counters. Raises DemoError if Garmin was asked more often than needed."""
+    counters = garmin.counters()["total"]
+    for name in ("credential_posts", "codes_sent", "codes_checked"):
+        print(f"    {name.replace('_', ' ')}: {counters[name]}")
+    if (counters["credential_posts"], counters["codes_sent"]) != (1, 1):
+        raise DemoError("Garmin was asked more than once")
 
 
-def step(text: str) -> None:
+def print_step(text: str) -> None:
     print(f"\n==> {text}", flush=True)
 
 
 if __name__ == "__main__":
-    os.chdir(Path(__file__).resolve().parent.parent)
+    os.chdir(ROOT)
     sys.exit(main())

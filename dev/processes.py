@@ -1,13 +1,14 @@
-"""Child processes that start, say when they are ready, and are gone afterwards."""
+"""Child processes: start them, wait until they are ready, stop them."""
 
 import os
+import pwd
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Self
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -16,21 +17,31 @@ _STOP_SECONDS = 15.0
 
 
 class NotReadyError(RuntimeError):
-    """A process ended or stayed silent instead of getting ready."""
+    """A process ended, or took too long, before it was ready. The text says which, and why."""
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that was free just now."""
+    """Return a TCP port of 127.0.0.1 that was free just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def clean_environment(settings: Mapping[str, str] = {}) -> dict[str, str]:
-    """This process's environment without settings of the service or of garth, plus `settings`."""
+    """Return our environment without settings of the service and of garth, plus `settings`."""
     prefixes = ("FITTRACK_", "GARTH_")
     kept = {k: v for k, v in os.environ.items() if not k.upper().startswith(prefixes)}
     return kept | dict(settings)
+
+
+def interrupt_on_signals() -> None:
+    """Raise KeyboardInterrupt on SIGTERM and SIGHUP too, so that children are stopped."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(number)
 
 
 class Process:
@@ -45,6 +56,8 @@ class Process:
         log: Path,
         environment: Mapping[str, str],
         ready: Callable[["Process"], bool],
+        *,
+        user: pwd.struct_passwd | None = None,
     ) -> None:
         self.name = name
         self.log = log
@@ -59,6 +72,9 @@ class Process:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                user=user and user.pw_uid,
+                group=user and user.pw_gid,
+                extra_groups=user and (),
             )
 
     @property
@@ -74,11 +90,11 @@ class Process:
         return self._popen.poll()
 
     def output(self) -> str:
-        """What this process, not one before it with the same log, has written."""
+        """Return what this process has written, without what earlier ones left in the same log."""
         return self.log.read_bytes()[self._mark :].decode(errors="replace")
 
     def wait_ready(self) -> Self:
-        """Raises NotReadyError, with the end of the log, if that takes too long."""
+        """Wait until it is ready. Raises NotReadyError, with the end of its log."""
         ends_at = time.monotonic() + _START_SECONDS
         while time.monotonic() < ends_at:
             if not self.running:
@@ -91,7 +107,7 @@ class Process:
         raise NotReadyError(message)
 
     def stop(self, seconds: float = _STOP_SECONDS) -> int | None:
-        """Asks it to end, insists after a while (SIGKILL). Returns its exit code."""
+        """Ask it to end, and kill it if it has not after `seconds`. Return its exit code."""
         self.signal(self.stop_signal)
         try:
             self._popen.wait(seconds)
@@ -100,7 +116,7 @@ class Process:
         return self._popen.poll()
 
     def kill(self) -> None:
-        """SIGKILL, to it and all its children."""
+        """Send SIGKILL to it and to all its children."""
         self.signal(signal.SIGKILL)
         self._popen.wait()
 
@@ -112,7 +128,7 @@ class Process:
                 self._popen.wait()
 
     def wait(self, seconds: float) -> int:
-        """Waits for its end. Raises subprocess.TimeoutExpired."""
+        """Wait until it has ended. Raises subprocess.TimeoutExpired."""
         return self._popen.wait(seconds)
 
     def __enter__(self) -> Self:
@@ -128,7 +144,7 @@ class Process:
 
 
 def answers_on(port: int) -> Callable[[Process], bool]:
-    """Ready as soon as something accepts connections on the port."""
+    """Take a process as ready when something accepts connections on the port."""
 
     def ready(_: Process) -> bool:
         with socket.socket() as probe:
@@ -139,5 +155,5 @@ def answers_on(port: int) -> Callable[[Process], bool]:
 
 
 def says(text: str) -> Callable[[Process], bool]:
-    """Ready as soon as its log holds `text`."""
+    """Take a process as ready when its log contains `text`."""
     return lambda process: text in process.output()

@@ -2,18 +2,18 @@
 
 import os
 import pwd
-import shutil
 import signal
-import sys
+import tempfile
 from pathlib import Path
 
 from dev.processes import Process, answers_on, clean_environment, free_port
+from dev.server_programs import postgres_folder, redis_server
 
-_POSTGRES_USER = "postgres"
+_SUPERUSER = "postgres"
 
 
 class RedisServer(Process):
-    """`redis-server` with an append-only file, as in production."""
+    """A Redis server with an append-only file, as in production."""
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
         self.port = port or free_port()
@@ -27,32 +27,9 @@ class RedisServer(Process):
             "--save": "",
             "--maxmemory-policy": "noeviction",
         }
-        command = ["redis-server", *(part for pair in options.items() for part in pair)]
+        command = [str(redis_server()), *(part for pair in options.items() for part in pair)]
         super().__init__(
-            "redis", command, folder / "redis.log", clean_environment(), answers_on(self.port)
-        )
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    @staticmethod
-    def installed() -> bool:
-        return shutil.which("redis-server") is not None
-
-
-class FakeRedisServer(Process):
-    """fakeredis' TCP server, where no `redis-server` is installed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        command = [sys.executable, "-m", "dev.fake_redis", str(self.port)]
-        super().__init__(
-            "fakeredis",
-            command,
-            folder / "redis.log",
-            clean_environment(),
-            answers_on(self.port),
+            "redis", command, folder / "redis.log", _environment(), answers_on(self.port)
         )
 
     @property
@@ -61,7 +38,11 @@ class FakeRedisServer(Process):
 
 
 class PostgresServer(Process):
-    """A fresh PostgreSQL cluster. As root it runs as the user `postgres`, who must exist."""
+    """A PostgreSQL server; the first in `folder` creates the cluster.
+
+    PostgreSQL refuses to run as root: it then runs as `nobody`, and `folder` has to be in the
+    system's temporary folder, where that user can be let in.
+    """
 
     stop_signal = signal.SIGINT  # its "fast" shutdown, which does not wait for clients
 
@@ -69,60 +50,52 @@ class PostgresServer(Process):
         self.port = port or free_port()
         data = folder / "postgres"
         if not data.exists():
-            _make_cluster(folder, data)
+            _create_cluster(folder, data)
         options = ("-p", str(self.port), "-k", "", "-h", "127.0.0.1", "-c", "fsync=off")
-        command = [*_as_postgres(), str(_binary("postgres")), "-D", str(data), *options]
         super().__init__(
             "postgres",
-            command,
+            [postgres_folder() / "postgres", "-D", data, *options],
             folder / "postgres.log",
-            clean_environment(),
+            _environment(),
             lambda process: "ready to accept connections" in process.output(),
+            user=_unprivileged(),
         )
 
     @property
     def url(self) -> str:
-        return f"postgresql+psycopg://{_POSTGRES_USER}@127.0.0.1:{self.port}/postgres"
-
-    @staticmethod
-    def installed() -> bool:
-        return _find("initdb") is not None
+        return f"postgresql+psycopg://{_SUPERUSER}@127.0.0.1:{self.port}/postgres"
 
 
-def _make_cluster(folder: Path, data: Path) -> None:
-    data.mkdir(parents=True)
-    if os.geteuid() == 0:
-        user = pwd.getpwnam(_POSTGRES_USER)
+def _create_cluster(folder: Path, data: Path) -> None:
+    data.mkdir(parents=True, mode=0o700)
+    user = _unprivileged()
+    if user is not None:
         os.chown(data, user.pw_uid, user.pw_gid)
-        for parent in (folder, *folder.parents):  # the other user has to get there
-            if parent.stat().st_uid == 0 and parent.stat().st_mode & 0o001 == 0:
-                parent.chmod(parent.stat().st_mode | 0o011)
-    options = ("-D", str(data), "-U", _POSTGRES_USER, "--auth=trust", "--no-sync", "-E", "UTF8")
-    command = [*_as_postgres(), str(_binary("initdb")), *options]
-    with Process("initdb", command, folder / "initdb.log", clean_environment(), _ended):
+        _let_others_through(folder)
+    options = ("--auth=trust", "--no-sync", "--no-locale", "--encoding=UTF8")
+    initdb = str(postgres_folder() / "initdb")
+    command = [initdb, "-D", str(data), "-U", _SUPERUSER, *options]
+    with Process("initdb", command, folder / "initdb.log", _environment(), _succeeded, user=user):
         pass
 
 
-def _ended(process: Process) -> bool:
+def _let_others_through(folder: Path) -> None:
+    """Let every user pass through `folder` and its parents, up to the temporary folder."""
+    temporary = Path(tempfile.gettempdir()).resolve()
+    inside = folder.resolve().relative_to(temporary)
+    for depth in range(1, len(inside.parts) + 1):
+        parent = temporary.joinpath(*inside.parts[:depth])
+        parent.chmod(parent.stat().st_mode | 0o011)
+
+
+def _unprivileged() -> pwd.struct_passwd | None:
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+
+def _succeeded(process: Process) -> bool:
     return process.wait(60) == 0
 
 
-def _as_postgres() -> list[str]:
-    return ["runuser", "-u", _POSTGRES_USER, "--"] if os.geteuid() == 0 else []
-
-
-def _binary(name: str) -> Path:
-    found = _find(name)
-    if found is None:
-        message = f"PostgreSQL's {name} is not installed"
-        raise FileNotFoundError(message)
-    return found
-
-
-def _find(name: str) -> Path | None:
-    on_path = shutil.which(name)
-    if on_path:
-        return Path(on_path)
-    # Where Debian keeps them; the newest version first.
-    versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
-    return versions[0] if versions else None
+def _environment() -> dict[str, str]:
+    """English messages, and no locale that this machine may lack."""
+    return clean_environment({"LC_ALL": "C"})

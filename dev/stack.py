@@ -47,7 +47,7 @@ class Stack:
     """API and workers over a Redis and a database that are there already.
 
     `settings` are FITTRACK_… variables. `garmin` are variables for the workers alone: how they
-    reach Garmin.
+    reach Garmin. `migrated` says that the database needs no migration.
     """
 
     def __init__(
@@ -57,12 +57,15 @@ class Stack:
         garmin: Mapping[str, str] | None = None,
         port: int | None = None,
         programs: Programs = PRODUCTION,
+        *,
+        migrated: bool = False,
     ) -> None:
         self.folder = folder
         self.settings = dict(settings)
         self.garmin = dict(garmin or {})
         self.port = port or free_port()
         self._programs = programs
+        self._migrated = migrated
         self.workers: list[Process] = []
         self.apis: list[Process] = []
         self._exit = ExitStack()
@@ -120,10 +123,14 @@ class Stack:
         )
 
     def start(self, workers: int = 1) -> Self:
-        """Migrates, starts one API and the workers, and waits until they are ready."""
+        """Migrate, start one API and the workers, and wait until they are ready."""
         try:
-            self.migrate()
-            started = [self.begin_api(), *(self.begin_worker() for _ in range(workers))]
+            if not self._migrated:
+                self.migrate()
+            # A worker's log says that it is ready: at INFO, even where the setting asks for less.
+            quiet = self.settings.get("FITTRACK_LOG_LEVEL") in ("WARNING", "ERROR")
+            options = ["--loglevel=INFO"] if quiet else []
+            started = [self.begin_api(), *(self.begin_worker(*options) for _ in range(workers))]
             for process in started:
                 process.wait_ready()
         except BaseException:

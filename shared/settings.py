@@ -1,7 +1,9 @@
 """Settings from the environment. Read only in the entry files, handed on from there."""
 
+import difflib
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -29,6 +31,20 @@ from shared.errors import ConfigurationError
 
 PREFIX = "FITTRACK_"
 KNOWN_DRIVERS = ("garth", "garminconnect")
+NAMES_OF_OTHERS = {
+    f"{PREFIX}{name}"
+    for name in (
+        "SERVER",  # the client
+        "CLIENT_KEY",
+        "POLL_TOKEN",
+        "IMAGE",  # docker-compose.yml
+        "PULL_POLICY",
+        "HEARTBEAT_FILE",  # the worker's health check
+    )
+}
+"""Variables with our prefix that are no settings, but may stand in the same environment."""
+
+_PREFIX_OF_TESTS = f"{PREFIX}TEST_"
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 
@@ -118,15 +134,20 @@ class DatabaseSettings(BaseSettings):
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Reads and checks them all. Raises ConfigurationError with one line for each fault."""
+        """Read and check every setting. Raises ConfigurationError, one line with all faults."""
+        faults = _unknown_names(os.environ)
         try:
-            return cls()
+            settings = cls()
+        except ConfigurationError as error:
+            faults.append(str(error))
         except ValidationError as error:
-            faults = [
+            faults += [
                 f"{PREFIX}{str(e['loc'][0]).upper()}: {_reason(e['type'], e['msg'])}"
                 for e in error.errors(include_input=False, include_context=False)
             ]
-            raise ConfigurationError("; ".join(faults)) from None
+        if faults:
+            raise ConfigurationError("; ".join(faults))
+        return settings
 
 
 class Settings(DatabaseSettings):
@@ -227,6 +248,26 @@ class Settings(DatabaseSettings):
         if url.startswith("rediss://") and "ssl_cert_reqs=" not in url:
             url += ("&" if "?" in url else "?") + "ssl_cert_reqs=required"
         return url
+
+
+def _unknown_names(environment: Iterable[str]) -> list[str]:
+    """One fault for each variable that looks like a setting and is none."""
+    settings = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    known = {*settings, *(f"{name}_FILE" for name in settings), *NAMES_OF_OTHERS}
+    return [
+        f"{name}: is not a setting{_suggestion(name.upper(), known)}"
+        for name in sorted(environment)
+        if name.upper().startswith(PREFIX)
+        and name.upper() not in known
+        and not name.upper().startswith(_PREFIX_OF_TESTS)
+    ]
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    # Without the prefix, which would make all of them look alike.
+    candidates = [candidate.removeprefix(PREFIX) for candidate in sorted(known)]
+    close = difflib.get_close_matches(name.removeprefix(PREFIX), candidates, n=1)
+    return f", did you mean {PREFIX}{close[0]}?" if close else ""
 
 
 def _reason(kind: str, message: str) -> str:

@@ -1,6 +1,6 @@
 """Servers for tests: real Redis, fakeredis, PostgreSQL, SQLite, the simulated Garmin.
 
-What is not installed is skipped, but for CI (`CI=true`), where a skipped test is a failure.
+Each pytest process starts its own. None of them has to be installed.
 """
 
 import os
@@ -10,15 +10,13 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from sqlalchemy import create_engine, text
 
-from dev.processes import Process, clean_environment
-from dev.servers import FakeRedisServer, PostgresServer, RedisServer
+from dev.servers import PostgresServer, RedisServer
 from dev.simulator import Simulator
-from dev.stack import BIN, new_key
+from dev.stack import new_key
 from shared.crypto.keyring import Keyring
-
-_IN_CI = os.environ.get("CI", "").lower() == "true"
+from tests.databases import PostgresDatabases, migrated_sqlite
+from tests.fake_redis import FakeRedisServer
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +38,7 @@ def server_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def redis_server(server_folder: Path) -> Iterator[RedisServer]:
-    """A real Redis for the whole run. Tests that stop it start their own."""
-    _require(RedisServer.installed(), "redis-server is not installed")
+    """A real Redis that tests share and flush; what has to outlive a test has its own."""
     with RedisServer(_made(server_folder / "redis")) as server:
         assert isinstance(server, RedisServer)
         yield server
@@ -70,38 +67,52 @@ def redis_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def postgres_server(server_folder: Path) -> Iterator[PostgresServer]:
-    """A real PostgreSQL for the whole run. Tests that stop it start their own."""
-    _require(PostgresServer.installed(), "PostgreSQL is not installed")
-    with PostgresServer(_made(server_folder / "pg")) as server:
+    """A real PostgreSQL that tests share; those that stop it start their own."""
+    with PostgresServer(_made(server_folder / "postgres")) as server:
         assert isinstance(server, PostgresServer)
         yield server
 
 
+@pytest.fixture(scope="session")
+def postgres_databases(postgres_server: PostgresServer) -> PostgresDatabases:
+    return PostgresDatabases(postgres_server.url)
+
+
 @pytest.fixture
-def postgres_url(postgres_server: PostgresServer) -> str:
-    """An empty, real PostgreSQL, not migrated."""
-    engine = create_engine(postgres_server.url)
-    with engine.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    engine.dispose()
-    return postgres_server.url
+def empty_postgres_url(postgres_databases: PostgresDatabases) -> Iterator[str]:
+    """An empty PostgreSQL database, not migrated."""
+    with postgres_databases.empty() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_databases: PostgresDatabases) -> Iterator[str]:
+    """A migrated PostgreSQL database."""
+    with postgres_databases.migrated() as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A migrated SQLite database."""
+    return migrated_sqlite(tmp_path / "test.db")
 
 
 @pytest.fixture(params=["postgresql", "sqlite"])
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database, not migrated; the test runs over PostgreSQL and over SQLite."""
     if request.param == "postgresql":
-        url: str = request.getfixturevalue("postgres_url")
+        url: str = request.getfixturevalue("empty_postgres_url")
         return url
     return f"sqlite:///{tmp_path}/test.db"
 
 
-@pytest.fixture
-def database_url(empty_database_url: str, tmp_path: Path) -> str:
+@pytest.fixture(params=["postgresql", "sqlite"])
+def database_url(request: pytest.FixtureRequest) -> str:
     """A migrated database; the test runs over PostgreSQL and over SQLite."""
-    migrate(empty_database_url, tmp_path)
-    return empty_database_url
+    fixture = {"postgresql": "postgres_url", "sqlite": "sqlite_url"}[request.param]
+    url: str = request.getfixturevalue(fixture)
+    return url
 
 
 @pytest.fixture
@@ -122,24 +133,6 @@ def garmin(running_simulator: Simulator) -> Simulator:
     return running_simulator
 
 
-def migrate(database_url: str, folder: Path, to: str = "head") -> None:
-    """Runs alembic as an operator does; down if `to` is not `head`."""
-    verb = "upgrade" if to == "head" else "downgrade"
-    with Process(
-        "alembic",
-        [BIN / "alembic", verb, to],
-        folder / "alembic.log",
-        clean_environment({"FITTRACK_DATABASE_URL": database_url}),
-        lambda process: process.wait(60) == 0,
-    ):
-        pass
-
-
-def _require(there: bool, what: str) -> None:
-    if not there:
-        pytest.skip(what)
-
-
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
@@ -153,10 +146,10 @@ def _emptied(url: str) -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """In CI everything is installed: a skipped test is a test that silently went missing."""
+    """Fail where a test was skipped: nothing that a test needs may be missing."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None or not _IN_CI:
+    if reporter is None:
         return
     if reporter.stats.get("skipped") and exitstatus == pytest.ExitCode.OK:
-        reporter.write_line("CI=true: nothing may be skipped", red=True)
+        reporter.write_line("nothing may be skipped", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

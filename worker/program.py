@@ -1,7 +1,9 @@
 """The Celery application of a worker, and of Flower, from the environment's settings."""
 
+import errno
 import logging
 import sys
+from types import TracebackType
 
 from celery import Celery
 from celery.signals import setup_logging, worker_init
@@ -61,6 +63,26 @@ class _Program:
 def start(timings: Timings) -> Celery:
     """Build the application, or exit with one line that says what is wrong with the settings."""
     try:
-        return _Program(timings).app()
+        app = _Program(timings).app()
     except ConfigurationError as error:
         sys.exit(f"fittrack-auth worker: {error}")
+    _explain_port_in_use()
+    return app
+
+
+def _explain_port_in_use() -> None:
+    """Let Flower end with one line if its port is taken; it raises an OSError without the port."""
+    log = sys.excepthook
+
+    def explain(
+        kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            from tornado.options import options
+
+            text = f"port {options.port} is in use: choose another one with --port"
+            print(f"fittrack-auth flower: {text}", file=sys.stderr)
+        else:
+            log(kind, error, traceback)
+
+    sys.excepthook = explain

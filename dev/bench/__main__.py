@@ -18,7 +18,6 @@ from dev.bench.place import Place, place
 from dev.bench.sign_ins import many_in_flight, one_sign_in, sign_ins_a_second
 from dev.bench.status import status_requests
 from dev.processes import NotReadyError
-from dev.servers import RedisServer
 
 _FILES = 4096
 """Files a worker with hundreds of threads may have open: docs/benchmark.md."""
@@ -35,9 +34,6 @@ MEASUREMENTS: dict[str, Callable[[Place], list[Figure]]] = {
 def main() -> int:
     """0 when everything was measured, whatever the figures are."""
     arguments = _parser().parse_args()
-    if not RedisServer.installed():
-        print("The benchmark needs redis-server.", file=sys.stderr)
-        return 1
     _raise_file_limit()
     with tempfile.TemporaryDirectory(prefix="fittrack-bench-", ignore_cleanup_errors=True) as name:
         try:

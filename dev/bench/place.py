@@ -79,14 +79,13 @@ class Place:
     folder: Path
     redis: RedisServer
     garmin: GarminProcess
-    database: Process | None
-    database_url: str
+    postgres: PostgresServer
     _people: Iterator[int] = field(default_factory=itertools.count)
     _stacks: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def text(self) -> str:
-        return f"Redis · {'PostgreSQL' if self.database else 'SQLite'} · simulated Garmin"
+        return "Redis · PostgreSQL · simulated Garmin"
 
     def people(self, number: int) -> list[str]:
         """Usernames nobody has signed in with yet."""
@@ -98,7 +97,7 @@ class Place:
         folder.mkdir()
         settings = {
             "FITTRACK_REDIS_URL": self.redis.url,
-            "FITTRACK_DATABASE_URL": self.database_url,
+            "FITTRACK_DATABASE_URL": self.postgres.url,
             "FITTRACK_ENCRYPTION_KEYS": new_key("bench"),
             **LIMITS_OFF,  # all of it comes from one address
         }
@@ -128,10 +127,10 @@ class Place:
 
 @contextmanager
 def place(folder: Path) -> Iterator[Place]:
-    """Starts Redis, PostgreSQL where it is installed, and the simulator."""
-    with RedisServer(folder) as redis, GarminProcess(folder) as garmin:
-        if not PostgresServer.installed():
-            yield Place(folder, redis, garmin, None, f"sqlite:///{folder / 'fittrack.db'}")
-            return
-        with PostgresServer(folder) as postgres:
-            yield Place(folder, redis, garmin, postgres, postgres.url)
+    """Start Redis, PostgreSQL and the simulator."""
+    with (
+        RedisServer(folder) as redis,
+        GarminProcess(folder) as garmin,
+        PostgresServer(folder) as postgres,
+    ):
+        yield Place(folder, redis, garmin, postgres)

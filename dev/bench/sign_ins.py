@@ -151,11 +151,10 @@ def _meter(place: Place, stack: Stack, garth: BareGarth | None = None) -> CpuMet
         "API": stack.apis[0].pid,
         "worker": stack.workers[0].pid,
         "Redis": place.redis.pid,
+        "PostgreSQL": place.postgres.pid,
         "simulator": place.garmin.pid,
         "client": os.getpid(),
     }
-    if place.database is not None:
-        pids["PostgreSQL"] = place.database.pid
     if garth is not None:
         pids["plain garth"] = garth.pid
     return CpuMeter(pids)

@@ -93,6 +93,14 @@ def _take_over_uvicorn() -> None:
             logger.propagate = True
         if logger.level == logging.INFO:  # what it is if nobody asked for another
             logger.setLevel(logging.NOTSET)
+    logging.getLogger("uvicorn.error").addFilter(_explain_bind_error)
+
+
+def _explain_bind_error(record: logging.LogRecord) -> bool:
+    """uvicorn logs the bare exception, whose text is not shown: this one holds our address."""
+    if isinstance(record.msg, OSError):
+        record.msg = f"can't listen: {record.msg.strerror}"
+    return True
 
 
 def _take_over_python() -> None:

@@ -3,7 +3,6 @@
 import json
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -18,17 +17,14 @@ from shared.errors import UnknownClientError
 from shared.garmin.types import Credentials
 from shared.origin import Origin
 from shared.redis.connection import connect
-from tests.conftest import migrate
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 _KEYS = new_key("admin")
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path}/admin.db"
-    migrate(url, tmp_path)
-    return url
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
 
 
 @pytest.fixture

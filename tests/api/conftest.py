@@ -5,19 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from dev.servers import RedisServer
-from tests.api.service import Service, running, settings
+from tests.api.service import Service, running_alone
 
 
 @pytest.fixture(scope="session")
-def running_service(server_folder: Path, redis_server: RedisServer) -> Iterator[Service]:
-    folder = server_folder / "api"
-    folder.mkdir()
-    with running(folder, settings(redis_server.url, folder)) as service:
+def running_service(server_folder: Path) -> Iterator[Service]:
+    with running_alone(server_folder / "api") as service:
         yield service
 
 
 @pytest.fixture
-def service(running_service: Service, real_redis_url: str) -> Service:
+def service(running_service: Service) -> Service:
     """A running API with an empty Redis."""
+    running_service.redis.flushall()
     return running_service

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from redis import Redis
 
 from dev.processes import NotReadyError, Process
+from dev.servers import RedisServer
 from dev.stack import LIMITS_OFF, Stack, new_key
 from shared.accounts.accounts import Accounts
 from shared.accounts.clients import ClientRepository
@@ -33,6 +34,7 @@ from shared.jobs.challenges import ChallengeStore, NewChallenge
 from shared.jobs.store import Claim, JobStore
 from shared.origin import UNKNOWN, Origin
 from shared.redis.connection import connect
+from tests.databases import migrated_sqlite
 
 LOGIN = "/api/garmin/login"
 CODE = "/api/garmin/login/mfa-complete"
@@ -170,7 +172,7 @@ class Service:
 
     def until_listening(self) -> None:
         """Waits until the API has subscribed to what happens to jobs."""
-        eventually(lambda: _subscribers(self.redis) >= 1)  # whoever else has one on this server
+        eventually(lambda: _subscribers(self.redis) >= 1)
 
     @contextmanager
     def polling(self, job: Job, wait: int = LONGEST_WAIT) -> Iterator[Future[httpx.Response]]:
@@ -222,13 +224,21 @@ def settings(redis_url: str, folder: Path, **more: str) -> dict[str, str]:
 @contextmanager
 def running(folder: Path, values: Mapping[str, str]) -> Iterator[Service]:
     """An API over a migrated database, until the end of the block."""
-    with Stack(folder, values) as stack:
-        stack.migrate()
+    migrated_sqlite(Path(values["FITTRACK_DATABASE_URL"].removeprefix("sqlite:///")))
+    with Stack(folder, values, migrated=True) as stack:
         service = Service(stack, stack.begin_api().wait_ready())
         try:
             yield service
         finally:
             service.close()
+
+
+@contextmanager
+def running_alone(folder: Path, **more: str) -> Iterator[Service]:
+    """An API with a Redis of its own, which outlives a test."""
+    folder.mkdir(exist_ok=True)
+    with RedisServer(folder) as redis, running(folder, settings(redis.url, folder, **more)) as api:
+        yield api
 
 
 @contextmanager

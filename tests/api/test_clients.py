@@ -8,7 +8,6 @@ import httpx
 import pytest
 from redis import Redis
 
-from dev.servers import RedisServer
 from shared.accounts.clients import ClientRepository
 from shared.origin import Origin
 from tests.api.problems import assert_problem, faults, without_date
@@ -19,22 +18,21 @@ from tests.api.service import (
     Service,
     alive,
     pending,
-    running,
+    running_alone,
     settings,
 )
 
 
 @pytest.fixture(scope="module")
-def strict_service(server_folder: Path, redis_server: RedisServer) -> Iterator[Service]:
-    folder = server_folder / "strict"
-    folder.mkdir()
+def strict_service(server_folder: Path) -> Iterator[Service]:
     only_apps = {"FITTRACK_REQUIRE_CLIENT_KEY": "true"}
-    with running(folder, settings(redis_server.url, folder) | only_apps) as service:
+    with running_alone(server_folder / "strict", **only_apps) as service:
         yield service
 
 
 @pytest.fixture
-def strict(strict_service: Service, real_redis_url: str) -> Service:
+def strict(strict_service: Service) -> Service:
+    strict_service.redis.flushall()
     return strict_service
 
 

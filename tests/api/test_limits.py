@@ -7,7 +7,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dev.servers import RedisServer
 from dev.stack import Stack
 from shared.audit.outbox import KEY
 from shared.garmin.types import Credentials
@@ -15,7 +14,16 @@ from shared.jobs.states import Failure, JobErrorCode
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
 from tests.api.problems import assert_problem
-from tests.api.service import CODE, CREDENTIALS, LOGIN, Job, Service, running, settings
+from tests.api.service import (
+    CODE,
+    CREDENTIALS,
+    LOGIN,
+    Job,
+    Service,
+    running,
+    running_alone,
+    settings,
+)
 
 PER_ACCOUNT = "2/hour"
 LIMITS = {
@@ -29,15 +37,14 @@ _ITEM = re.compile(r'"([a-z0-9-]+)";([a-z])=(\d+);([a-z])=(\d+)')
 
 
 @pytest.fixture(scope="module")
-def limited_service(server_folder: Path, redis_server: RedisServer) -> Iterator[Service]:
-    folder = server_folder / "limited"
-    folder.mkdir()
-    with running(folder, settings(redis_server.url, folder) | LIMITS) as service:
+def limited_service(server_folder: Path) -> Iterator[Service]:
+    with running_alone(server_folder / "limited", **LIMITS) as service:
         yield service
 
 
 @pytest.fixture
-def limited(limited_service: Service, real_redis_url: str) -> Service:
+def limited(limited_service: Service) -> Service:
+    limited_service.redis.flushall()
     return limited_service
 
 
@@ -82,7 +89,7 @@ def test_a_whole_ipv6_network_is_one_address(limited: Service) -> None:
 
 
 def test_an_address_is_believed_only_from_a_named_proxy(
-    tmp_path: Path, redis_server: RedisServer, real_redis_url: str
+    tmp_path: Path, real_redis_url: str
 ) -> None:
     untrusting = settings(real_redis_url, tmp_path) | LIMITS | {"FORWARDED_ALLOW_IPS": "192.0.2.9"}
     with running(tmp_path, untrusting) as service:

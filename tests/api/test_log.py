@@ -10,14 +10,13 @@ from uuid import UUID, uuid4
 import pytest
 from pydantic import SecretStr
 
-from dev.servers import RedisServer
 from shared.jobs.states import Success
 from tests.api.service import CODE, LOGIN, Job, Service, bearer, eventually, running, settings
 from tests.logs import parsed
 
 
 @pytest.fixture
-def talkative(tmp_path: Path, redis_server: RedisServer, real_redis_url: str) -> Iterator[Service]:
+def talkative(tmp_path: Path, real_redis_url: str) -> Iterator[Service]:
     """An API whose every library logs everything it can."""
     values = settings(real_redis_url, tmp_path, FITTRACK_LOG_LEVEL="DEBUG")
     with running(tmp_path, values | {"UVICORN_LOG_LEVEL": "trace"}) as service:
@@ -160,9 +159,7 @@ def test_lines_about_a_job_have_its_id_and_the_next_requests_do_not(service: Ser
     assert about(unknown) is None
 
 
-def test_the_log_is_for_people_where_that_is_asked_for(
-    tmp_path: Path, redis_server: RedisServer, real_redis_url: str
-) -> None:
+def test_the_log_is_for_people_where_that_is_asked_for(tmp_path: Path, real_redis_url: str) -> None:
     values = settings(
         real_redis_url, tmp_path, FITTRACK_LOG_FORMAT="console", FITTRACK_LOG_LEVEL="WARNING"
     )

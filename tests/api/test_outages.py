@@ -70,7 +70,7 @@ Outage = Callable[[Server], AbstractContextManager[None]]
 
 
 @pytest.fixture(scope="module")
-def running_setup(server_folder: Path, redis_server: RedisServer) -> Iterator[Setup]:
+def running_setup(server_folder: Path) -> Iterator[Setup]:
     folder = server_folder / "outages"
     for name in ("", "redis", "broker"):
         (folder / name).mkdir()

@@ -22,9 +22,8 @@ from schemathesis.schemas import BaseSchema
 
 from api.contract.models import Problem
 from api.contract.openapi import document
-from dev.servers import RedisServer
 from shared.jobs.states import CodeRequested, Failure, JobErrorCode, JobStage, Outcome, Success
-from tests.api.service import CODE, LOGIN, Job, Service, bearer, running, settings
+from tests.api.service import CODE, LOGIN, Job, Service, bearer, running_alone
 
 Case = schemathesis.Case[Any]
 POLL = "/api/jobs/{job_id}"
@@ -69,10 +68,7 @@ FOLLOWER = contract(real_tokens=True)
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service and a Redis of its own: they are left with a thousand jobs."""
-    if not RedisServer.installed():
-        pytest.skip("redis-server is not installed")
-    folder = tmp_path_factory.mktemp("schemathesis")
-    with RedisServer(folder) as redis, running(folder, settings(redis.url, folder)) as service:
+    with running_alone(tmp_path_factory.mktemp("schemathesis")) as service:
         yield service
 
 

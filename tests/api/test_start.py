@@ -1,5 +1,7 @@
 """Starting with settings that can't work: one clear line, and no start."""
 
+import json
+import socket
 import subprocess
 from pathlib import Path
 
@@ -13,10 +15,10 @@ SHORT = "2026a:c2hvcnQtc2VjcmV0"
 MALFORMED = "2026a:not-base64-secret!"
 
 
-def start(values: dict[str, str]) -> tuple[int, str]:
+def start(values: dict[str, str], port: int = 0) -> tuple[int, str]:
     """What uvicorn ends with, and everything it says."""
     ended = subprocess.run(
-        [BIN / "uvicorn", "api.main:app", "--port", "0"],
+        [BIN / "uvicorn", "api.main:app", "--port", str(port)],
         cwd=ROOT,
         env=clean_environment(values),
         stdin=subprocess.DEVNULL,
@@ -73,3 +75,16 @@ def test_a_url_it_does_not_know_is_not_repeated(tmp_path: Path, name: str) -> No
     assert name in output
     assert "canary" not in output
     assert "Traceback" not in output
+
+
+def test_a_port_in_use_is_told_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        code, output = start(settings("redis://127.0.0.1:1/0", tmp_path), port)
+    assert code not in (0, None)
+    assert "Traceback" not in output
+    lines = [json.loads(line) for line in output.splitlines()]
+    [error] = [line["event"] for line in lines if line["level"] == "error"]
+    assert error.startswith("can't listen: ")
+    assert f"('127.0.0.1', {port})" in error
+    assert error.endswith("address already in use")

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -21,13 +22,21 @@ from redis.retry import Retry
 from sqlalchemy import create_engine, text
 
 from dev.processes import ROOT, Process, free_port
-from dev.servers import PostgresServer, RedisServer
+from dev.server_programs import postgres_folder, redis_server
+from dev.servers import PostgresServer
 from dev.simulator import PASSWORD, Simulator
 from dev.stack import BIN
 from tests.dev.compose import COMPOSE, SECRETS, services
 from tests.end_to_end.client import Client
 
 NEVER = Retry(NoBackoff(), 0)
+
+REDIS_CLI = """
+import os, sys, redis
+[_, _, port, command] = sys.argv
+client = redis.Redis(port=int(port), password=os.environ["REDISCLI_AUTH"])
+print("PONG" if client.execute_command(command) else "")
+"""
 
 
 class PlainProcesses:
@@ -89,8 +98,9 @@ class PlainProcesses:
         """What a container has: the environment of the compose file and little else."""
         places = [
             str(BIN),
+            str(self.folder / "bin"),
+            str(postgres_folder()),
             os.environ["PATH"],
-            *map(str, Path("/usr/lib/postgresql").glob("*/bin")),
         ]
         bare = {"PATH": os.pathsep.join(places), "HOSTNAME": socket.gethostname()}
         outside = {**self._garmin, "FITTRACK_HEARTBEAT_FILE": str(self.heartbeat)}
@@ -108,10 +118,12 @@ class PlainProcesses:
 def plain(
     server_folder: Path, postgres_server: PostgresServer, running_simulator: Simulator
 ) -> Iterator[PlainProcesses]:
-    if not RedisServer.installed():
-        pytest.skip("redis-server is not installed")
     folder = server_folder / "compose"
-    folder.mkdir()
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "redis-server").symlink_to(redis_server())
+    client = folder / "bin" / "redis-cli"  # the wheel has none
+    client.write_text(f"#!{sys.executable}\n{REDIS_CLI}")
+    client.chmod(0o755)
     running_simulator.reset()
     engine = create_engine(postgres_server.url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:

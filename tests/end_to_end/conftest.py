@@ -11,34 +11,23 @@ import pytest
 from redis import Redis
 from sqlalchemy import create_engine, text
 
-from dev.servers import PostgresServer, RedisServer
+from dev.servers import RedisServer
 from dev.simulator import Simulator
 from dev.stack import LIMITS_OFF, Stack, new_key
+from tests.databases import PostgresDatabases
 from tests.end_to_end.client import Client
 
 
 @pytest.fixture(scope="session")
 def running_stack(
-    redis_server: RedisServer,
-    postgres_server: PostgresServer,
-    running_simulator: Simulator,
-    server_folder: Path,
+    postgres_databases: PostgresDatabases, running_simulator: Simulator, server_folder: Path
 ) -> Iterator[Stack]:
     folder = server_folder / "stack"
     folder.mkdir()
-    database = f"{postgres_server.url.rpartition('/')[0]}/stack"
-    engine = create_engine(postgres_server.url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text("CREATE DATABASE stack"))
-    engine.dispose()
-    settings = {
-        "FITTRACK_REDIS_URL": redis_server.url.replace("/0", "/5"),
-        "FITTRACK_DATABASE_URL": database,
-        "FITTRACK_ENCRYPTION_KEYS": new_key("test"),
-        **LIMITS_OFF,
-    }
-    with Stack(folder, settings, running_simulator.environment) as stack:
-        yield stack.start()
+    with RedisServer(folder) as redis, postgres_databases.migrated() as database_url:
+        settings = stack_settings(redis.url, database_url)
+        with Stack(folder, settings, running_simulator.environment, migrated=True) as stack:
+            yield stack.start()
 
 
 @pytest.fixture
@@ -64,9 +53,13 @@ def client(stack: Stack) -> Iterator[Client]:
 
 @pytest.fixture
 def own_settings(real_redis_url: str, postgres_url: str) -> dict[str, str]:
+    return stack_settings(real_redis_url, postgres_url)
+
+
+def stack_settings(redis_url: str, database_url: str) -> dict[str, str]:
     return {
-        "FITTRACK_REDIS_URL": real_redis_url,
-        "FITTRACK_DATABASE_URL": postgres_url,
+        "FITTRACK_REDIS_URL": redis_url,
+        "FITTRACK_DATABASE_URL": database_url,
         "FITTRACK_ENCRYPTION_KEYS": new_key("test"),
         **LIMITS_OFF,
     }
@@ -75,7 +68,7 @@ def own_settings(real_redis_url: str, postgres_url: str) -> dict[str, str]:
 @pytest.fixture
 def own_stack(own_settings: dict[str, str], garmin: Simulator, tmp_path: Path) -> Iterator[Stack]:
     """A stack of the test's own, not started."""
-    with Stack(tmp_path, own_settings, garmin.environment) as stack:
+    with Stack(tmp_path, own_settings, garmin.environment, migrated=True) as stack:
         yield stack
 
 
@@ -87,9 +80,8 @@ def own_client(own_stack: Stack) -> Iterator[Client]:
 
 
 @pytest.fixture
-def own_redis(redis_server: RedisServer, tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis that a test may stop or fill; asks for the shared one to be skipped where that is."""
-    assert redis_server.running
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that a test may stop or fill."""
     with RedisServer(tmp_path) as server:
         assert isinstance(server, RedisServer)
         yield server
@@ -101,5 +93,5 @@ def frail_stack(
 ) -> Iterator[Stack]:
     """A running stack whose Redis a test may stop or fill."""
     settings = own_settings | {"FITTRACK_REDIS_URL": own_redis.url}
-    with Stack(tmp_path, settings, garmin.environment) as stack:
+    with Stack(tmp_path, settings, garmin.environment, migrated=True) as stack:
         yield stack.start()

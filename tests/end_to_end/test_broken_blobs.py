@@ -29,7 +29,6 @@ def redis(own_stack: Stack) -> Iterator[Redis]:
 @pytest.fixture
 def submitted_to(own_stack: Stack, own_client: Client) -> Client:
     """A client of a service that takes jobs and has no worker yet."""
-    own_stack.migrate()
     own_stack.begin_api().wait_ready()
     return own_client
 

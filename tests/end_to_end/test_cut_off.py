@@ -10,14 +10,13 @@ from redis import Redis
 from dev.servers import RedisServer
 from dev.simulator import Simulator
 from dev.simulator.accounts import PASSWORD
-from dev.stack import LIMITS_OFF, Stack, new_key
+from dev.stack import Stack
 from tests.end_to_end.client import Client
 
 
 def test_a_client_in_a_long_poll_loses_its_api_process_and_finds_the_job_at_another(
     own_stack: Stack, own_client: Client, garmin: Simulator
 ) -> None:
-    own_stack.migrate()
     own_stack.begin_api().wait_ready()
     job = own_client.submit_login("plain-ria@example.com")
     request = [
@@ -49,9 +48,8 @@ def nothing_more(connection: socket.socket) -> bool:
 
 
 @pytest.fixture
-def broker(redis_server: RedisServer, tmp_path: Path) -> Iterator[RedisServer]:
+def broker(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis for the messages alone, which a test may stop."""
-    assert redis_server.running
     (tmp_path / "broker").mkdir()
     with RedisServer(tmp_path / "broker") as server:
         assert isinstance(server, RedisServer)
@@ -59,36 +57,28 @@ def broker(redis_server: RedisServer, tmp_path: Path) -> Iterator[RedisServer]:
 
 
 def test_what_is_submitted_while_the_broker_is_away_leaves_nothing_behind(
-    broker: RedisServer, real_redis_url: str, postgres_url: str, garmin: Simulator, tmp_path: Path
+    broker: RedisServer, own_stack: Stack, own_client: Client, garmin: Simulator
 ) -> None:
-    settings = {
-        "FITTRACK_REDIS_URL": real_redis_url,
-        "FITTRACK_BROKER_URL": broker.url,
-        "FITTRACK_DATABASE_URL": postgres_url,
-        "FITTRACK_ENCRYPTION_KEYS": new_key("test"),
-        **LIMITS_OFF,
+    own_stack.settings["FITTRACK_BROKER_URL"] = broker.url
+    own_stack.start()
+    asked = own_client.login("email-sid@example.com")
+    credentials = {"username": "plain-tea@example.com", "password": PASSWORD}
+    code = {
+        "challenge_id": asked["mfa_challenge_id"],
+        "mfa_code": garmin.code("email-sid@example.com"),
     }
-    with Stack(tmp_path, settings, garmin.environment) as stack:
-        client = Client(stack.start().url)
-        asked = client.login("email-sid@example.com")
-        credentials = {"username": "plain-tea@example.com", "password": PASSWORD}
-        code = {
-            "challenge_id": asked["mfa_challenge_id"],
-            "mfa_code": garmin.code("email-sid@example.com"),
-        }
-        with Redis.from_url(real_redis_url) as redis:
-            before = kept(redis)
-            broker.kill()
-            for path, body in (("login", credentials), ("login/mfa-complete", code)):
-                refused = client.http.post(f"/api/garmin/{path}", json=body)
-                assert refused.status_code == 503, refused.text
-                assert refused.json()["code"] == "service_unavailable"
-                assert kept(redis) == before
-        with RedisServer(broker.folder, broker.port):
-            signed_in = client.send_code(asked, code["mfa_code"])
-            assert signed_in["status"] == "succeeded", signed_in
-            assert client.login("plain-tea@example.com")["status"] == "succeeded"
-        client.close()
+    with Redis.from_url(own_stack.settings["FITTRACK_REDIS_URL"]) as redis:
+        before = kept(redis)
+        broker.kill()
+        for path, body in (("login", credentials), ("login/mfa-complete", code)):
+            refused = own_client.http.post(f"/api/garmin/{path}", json=body)
+            assert refused.status_code == 503, refused.text
+            assert refused.json()["code"] == "service_unavailable"
+            assert kept(redis) == before
+    with RedisServer(broker.folder, broker.port):
+        signed_in = own_client.send_code(asked, code["mfa_code"])
+        assert signed_in["status"] == "succeeded", signed_in
+        assert own_client.login("plain-tea@example.com")["status"] == "succeeded"
     assert garmin.count("credential_posts") == 2
     assert garmin.count("codes_sent") == garmin.count("codes_checked") == 1
 

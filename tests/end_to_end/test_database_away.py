@@ -21,9 +21,8 @@ CROWD = 40
 
 
 @pytest.fixture
-def postgres(postgres_server: PostgresServer, server_folder: Path) -> Iterator[PostgresServer]:
+def postgres(server_folder: Path) -> Iterator[PostgresServer]:
     """A PostgreSQL that a test may stop."""
-    assert postgres_server.running
     folder = server_folder / "long-away"
     folder.mkdir()
     with PostgresServer(folder) as server:

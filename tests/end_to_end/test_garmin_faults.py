@@ -6,6 +6,7 @@ for both libraries at once, and what hangs is waited for together.
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ import pytest
 from redis import Redis
 from sqlalchemy import create_engine, text
 
-from dev.servers import PostgresServer, RedisServer
+from dev.servers import RedisServer
 from dev.simulator import Simulator
-from dev.stack import LIMITS_OFF, Stack, new_key
+from dev.stack import Stack
+from tests.databases import PostgresDatabases
 from tests.end_to_end.client import Client, Json
+from tests.end_to_end.conftest import stack_settings
 from tests.end_to_end.database import rows
 
 DRIVERS = ("garth", "garminconnect")
@@ -54,36 +57,24 @@ class Service:
 
 @pytest.fixture(scope="module")
 def running_services(
-    redis_server: RedisServer,
-    postgres_server: PostgresServer,
-    running_simulator: Simulator,
-    server_folder: Path,
+    postgres_databases: PostgresDatabases, running_simulator: Simulator, server_folder: Path
 ) -> Iterator[list[Service]]:
-    services = []
-    for number, driver in enumerate(DRIVERS, start=6):
-        folder = server_folder / f"faults-{driver}"
-        folder.mkdir()
-        engine = create_engine(postgres_server.url, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE faults_{driver}"))
-        engine.dispose()
-        settings = {
-            "FITTRACK_REDIS_URL": redis_server.url.replace("/0", f"/{number}"),
-            "FITTRACK_DATABASE_URL": f"{postgres_server.url.rpartition('/')[0]}/faults_{driver}",
-            "FITTRACK_ENCRYPTION_KEYS": new_key("test"),
-            **LIMITS_OFF,
-            "FITTRACK_GARMIN_DRIVERS": driver,
-        }
-        stack = Stack(folder, settings, running_simulator.environment)
-        services.append(Service(driver, stack, Client(stack.url)))
-    try:
-        for service in services:
-            service.stack.start()
+    with ExitStack() as exit:
+        services = []
+        for driver in DRIVERS:
+            folder = server_folder / f"faults-{driver}"
+            folder.mkdir()
+            redis = exit.enter_context(RedisServer(folder))
+            assert isinstance(redis, RedisServer)
+            database_url = exit.enter_context(postgres_databases.migrated())
+            settings = stack_settings(redis.url, database_url)
+            settings |= {"FITTRACK_GARMIN_DRIVERS": driver}
+            stack = Stack(folder, settings, running_simulator.environment, migrated=True)
+            exit.enter_context(stack).start()
+            client = Client(stack.url)
+            exit.callback(client.close)
+            services.append(Service(driver, stack, client))
         yield services
-    finally:
-        for service in services:
-            service.client.close()
-            service.stack.stop()
 
 
 @pytest.fixture

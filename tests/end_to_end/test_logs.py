@@ -27,7 +27,6 @@ USERNAME = "email-zoe@example.com"
 def started(stack: Stack, **settings: str) -> Process:
     """The stack, with one worker that logs everything it can."""
     stack.settings |= settings
-    stack.migrate()
     stack.begin_api().wait_ready()
     return stack.begin_worker("--loglevel", "DEBUG").wait_ready()
 
@@ -78,7 +77,6 @@ def test_a_workers_log_holds_no_secret_at_debug_and_says_which_job_it_is_about(
 def test_a_bug_in_a_task_is_told_with_its_job_and_without_what_it_says(
     own_stack: Stack, own_client: Client
 ) -> None:
-    own_stack.migrate()
     own_stack.begin_api().wait_ready()
     job = own_client.submit_login("plain-zoe@example.com")
     with Redis.from_url(own_stack.settings["FITTRACK_REDIS_URL"]) as redis:
@@ -98,7 +96,6 @@ def test_a_bug_in_a_task_is_told_with_its_job_and_without_what_it_says(
 
 def test_a_worker_tells_no_more_than_the_setting_says(own_stack: Stack, own_client: Client) -> None:
     own_stack.settings["FITTRACK_LOG_LEVEL"] = "ERROR"
-    own_stack.migrate()
     own_stack.begin_api().wait_ready()
     worker = own_stack.begin_worker()
 

@@ -21,14 +21,12 @@ def stack(frail_stack: Stack) -> Stack:
 
 def test_what_garmin_gave_waits_for_a_database_that_is_away(
     own_redis: RedisServer,
-    postgres_server: PostgresServer,
     garmin: Simulator,
     tmp_path: Path,
     server_folder: Path,
 ) -> None:
     folder = server_folder / "own-postgres"
     folder.mkdir()
-    assert postgres_server.running
     with PostgresServer(folder) as first:
         assert isinstance(first, PostgresServer)
         settings = {

@@ -150,7 +150,7 @@ class Killer(threading.Thread):
 
 @pytest.fixture
 def crowded(own_settings: dict[str, str], garmin: Simulator, tmp_path: Path) -> Iterator[Stack]:
-    with Stack(tmp_path, own_settings, garmin.environment) as stack:
+    with Stack(tmp_path, own_settings, garmin.environment, migrated=True) as stack:
         yield stack.start(workers=2)
 
 

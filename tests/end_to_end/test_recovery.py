@@ -111,7 +111,6 @@ def test_a_warm_shutdown_finishes_running_jobs(
 
 
 def test_a_job_without_credentials_is_interrupted(own_stack: Stack, own_client: Client) -> None:
-    own_stack.migrate()
     own_stack.begin_api().wait_ready()
     client = own_client
     job = client.submit_login("plain-tom@example.com")
@@ -125,7 +124,6 @@ def test_a_job_without_credentials_is_interrupted(own_stack: Stack, own_client: 
 def test_a_message_without_a_job_is_dropped(
     own_stack: Stack, own_client: Client, garmin: Simulator
 ) -> None:
-    own_stack.migrate()
     own_stack.begin_api().wait_ready()
     client = own_client
     lost = client.submit_login("plain-uma@example.com")
@@ -142,7 +140,6 @@ def test_a_message_without_a_job_is_dropped(
 def test_a_message_that_a_dead_worker_took_along_is_sent_again(
     own_stack: Stack, own_client: Client, garmin: Simulator
 ) -> None:
-    own_stack.migrate()
     own_stack.begin_api().wait_ready()
     client = own_client
     job = client.submit_login("plain-wim@example.com")

@@ -146,7 +146,6 @@ def test_both_workers_are_killed_and_one_is_started_a_minute_later(
 ) -> None:
     """With jobs at every stage: two that wait for the profile, two codes, logins, and a queue."""
     client = own_client
-    own_stack.migrate()
     api = own_stack.begin_api()
     workers = [own_stack.begin_worker("-c", "3") for _ in range(2)]
     for process in (api, *workers):

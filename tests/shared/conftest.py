@@ -4,12 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from redis import Redis
 
 import shared
-from dev.processes import ROOT
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.jobs.challenges import ChallengeStore
@@ -35,19 +32,6 @@ def jobs(redis: Redis, keyring: Keyring) -> JobStore:
 @pytest.fixture
 def challenges(redis: Redis, keyring: Keyring) -> ChallengeStore:
     return ChallengeStore(redis, keyring, CHALLENGE_TTL, ATTEMPTS)
-
-
-@pytest.fixture
-def database_url(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A migrated database. Migrated in this process, which starts alembic only once."""
-    with monkeypatch.context() as environment:
-        environment.setenv("FITTRACK_DATABASE_URL", empty_database_url)
-        command.upgrade(alembic(), "head")
-    return empty_database_url
-
-
-def alembic() -> Config:
-    return Config(ROOT / "alembic.ini")
 
 
 @pytest.fixture

@@ -118,6 +118,53 @@ def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("REQUIRE_CLIENTKEY", "is not a setting, did you mean FITTRACK_REQUIRE_CLIENT_KEY?"),
+        ("LOGLEVEL", "is not a setting, did you mean FITTRACK_LOG_LEVEL?"),
+        ("REDIS_URL_FIEL", "is not a setting, did you mean FITTRACK_REDIS_URL_FILE?"),
+        ("COLOUR_OF_THE_LOGO", "is not a setting"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_closest_setting(
+    monkeypatch: pytest.MonkeyPatch, name: str, message: str
+) -> None:
+    monkeypatch.setenv(f"FITTRACK_{name}", "hidden")
+    assert fault() == f"FITTRACK_{name}: {message}"
+    with pytest.raises(ConfigurationError, match=f"FITTRACK_{name}: is not a setting"):
+        DatabaseSettings.from_environment()
+
+
+def test_unknown_names_and_wrong_values_are_named_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FITTRACK_MFA_ATEMPTS", "3")
+    monkeypatch.setenv("FITTRACK_JOB_TTL", "soon")
+    unknown, wrong = fault().split("; ")
+    assert unknown.startswith("FITTRACK_MFA_ATEMPTS: ")
+    assert wrong.startswith("FITTRACK_JOB_TTL: ")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "FITTRACK_SERVER",
+        "FITTRACK_CLIENT_KEY",
+        "FITTRACK_POLL_TOKEN",
+        "FITTRACK_IMAGE",
+        "FITTRACK_PULL_POLICY",
+        "FITTRACK_HEARTBEAT_FILE",
+        "FITTRACK_TEST_SERVERS",
+    ],
+)
+def test_names_of_the_client_compose_and_the_tests_are_no_mistakes(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "anything")
+    assert Settings.from_environment()
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("FITTRACK_JOB_TTL", "119"),

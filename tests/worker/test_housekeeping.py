@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from alembic import command
 from pydantic import SecretStr
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -20,7 +19,6 @@ from shared.database.engine import Database
 from shared.database.models import UserSession
 from shared.origin import UNKNOWN
 from shared.redis.connection import connect
-from tests.shared.conftest import alembic
 from tests.shared.samples import ANNA, garmin_tokens
 from worker.schedule import Housekeeping
 
@@ -28,10 +26,8 @@ DAYS, IDLE = 90, 3600
 
 
 @pytest.fixture
-def database(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    monkeypatch.setenv("FITTRACK_DATABASE_URL", empty_database_url)
-    command.upgrade(alembic(), "head")
-    database = Database(empty_database_url)
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
     yield database
     database.close()
 

@@ -334,8 +334,6 @@ def test_many_jobs_are_kept_by_one_thread(
 
 
 def test_a_job_waits_while_redis_is_away_and_then_goes_on(tmp_path: Path, keyring: Keyring) -> None:
-    if not RedisServer.installed():
-        pytest.skip("redis-server is not installed")
     timings = replace(HURRIED, lease=0.5)
     server = RedisServer(tmp_path)
     server.wait_ready()

@@ -1,5 +1,6 @@
 """A worker that can't work says why in one line and ends; one that can takes jobs."""
 
+import socket
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from shared.errors import ConfigurationError
 from shared.redis.connection import connect
 from shared.settings import Settings
 from shared.timings import PRODUCTION
-from tests.conftest import migrate
+from tests.databases import migrated_sqlite
 from tests.shared.samples import nothing_listens
 from worker.startup import build_runner, check_environment, open_database
 
@@ -40,10 +41,7 @@ def test_an_ordinary_environment_is_fine() -> None:
 
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("migrated")
-    url = f"sqlite:///{folder}/fittrack.db"
-    migrate(url, folder)
-    return url
+    return migrated_sqlite(tmp_path_factory.mktemp("migrated") / "fittrack.db")
 
 
 @pytest.fixture
@@ -121,6 +119,29 @@ def test_an_unreachable_database_ends_a_worker(good: dict[str, str]) -> None:
 
 def test_a_token_for_garth_ends_a_worker(good: dict[str, str]) -> None:
     assert "GARTH_TOKEN" in end_of_a_worker(good | {"GARTH_TOKEN": "x"})
+
+
+def test_an_unknown_setting_ends_a_worker(good: dict[str, str]) -> None:
+    line = end_of_a_worker(good | {"FITTRACK_JOBTTL": "300"})
+    assert "FITTRACK_JOBTTL: is not a setting, did you mean FITTRACK_JOB_TTL?" in line
+
+
+def test_flower_tells_in_one_line_that_its_port_is_in_use(good: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ended = subprocess.run(
+            [BIN / "celery", "-A", "worker.main", "flower", "--address=127.0.0.1"],
+            cwd=ROOT,
+            env=clean_environment(good | {"FLOWER_PORT": str(port)}),
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == [
+        f"fittrack-auth flower: port {port} is in use: choose another one with --port"
+    ]
 
 
 def test_a_worker_with_everything_right_gets_ready(

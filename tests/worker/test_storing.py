@@ -4,7 +4,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -21,7 +20,6 @@ from shared.jobs.store import JobStore, NewJob
 from shared.redis.connection import connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
-from tests.conftest import migrate
 from tests.worker.test_chain import ToldDriver
 from worker.chain import DriverChain
 from worker.lease import LeaseKeeper
@@ -63,10 +61,8 @@ def absent() -> Iterator[AbsentDatabase]:
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path}/test.db"
-    migrate(url, tmp_path)
-    return url
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
 
 
 @pytest.fixture

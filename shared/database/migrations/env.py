@@ -3,19 +3,45 @@
 import sys
 
 from alembic import context
-from sqlalchemy import create_engine
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import OperationalError
 
 from shared.database.models import Base
 from shared.errors import ConfigurationError
 from shared.settings import DatabaseSettings
+
+_CONNECT_SECONDS = 10
+
+_CAUSES = (
+    ("authentication failed", "the server refuses the user name or the password"),
+    ("no password supplied", "the server asks for a password, and there is none"),
+    ("pg_hba.conf", "the server does not allow this user to connect from here"),
+    ("does not exist", "the server has no such database or user"),
+    ("unable to open", "the file can't be opened or created"),
+)
+"""How a failure to connect reads, by what the library's message contains. The message itself is
+not shown: it may quote the URL."""
+
+
+def connect(engine: Engine) -> Connection:
+    """Connect, or exit with one line."""
+    try:
+        return engine.connect()
+    except OperationalError as error:
+        message = str(error.orig)
+        causes = (cause for text, cause in _CAUSES if text in message)
+        cause = next(causes, "the database does not answer")
+        sys.exit(f"alembic: FITTRACK_DATABASE_URL: {cause}")
+
 
 try:
     url = DatabaseSettings.from_environment().database_url.get_secret_value()
 except ConfigurationError as error:
     sys.exit(f"alembic: {error}")
 
-engine = create_engine(url, hide_parameters=True)
-with engine.connect() as connection:
+options = {} if url.startswith("sqlite") else {"connect_timeout": _CONNECT_SECONDS}
+engine = create_engine(url, hide_parameters=True, connect_args=options)
+with connect(engine) as connection:
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,

@@ -26,7 +26,7 @@ from shared.errors import AccountLockedError, MfaCodeInvalidError, ServiceUnavai
 from shared.jobs.states import CodeRequested, Failure, JobKind, Outcome, Success
 from shared.jobs.store import JobStore
 from shared.origin import Origin
-from tests.shared.conftest import alembic
+from tests.databases import alembic
 from tests.shared.samples import (
     ACCESS_TOKEN,
     ANNA,

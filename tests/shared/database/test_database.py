@@ -94,8 +94,6 @@ def test_a_database_that_does_not_answer_is_not_waited_for() -> None:
 
 
 def test_a_database_that_comes_back_is_used_again(tmp_path_factory: pytest.TempPathFactory) -> None:
-    if not PostgresServer.installed():
-        pytest.skip("PostgreSQL is not installed")
     folder = tmp_path_factory.mktemp("pg")
     with PostgresServer(folder) as server:
         assert isinstance(server, PostgresServer)

@@ -16,9 +16,8 @@ from shared.timings import PRODUCTION
 
 
 @pytest.fixture(scope="module")
-def server(server_folder: Path, postgres_server: PostgresServer) -> Iterator[PostgresServer]:
-    """One that a test may stop; asks for the shared one to be skipped where that is."""
-    assert postgres_server.running
+def server(server_folder: Path) -> Iterator[PostgresServer]:
+    """One that a test may stop."""
     folder = server_folder / "hung-postgres"
     folder.mkdir()
     with PostgresServer(folder) as server:

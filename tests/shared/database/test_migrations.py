@@ -1,18 +1,22 @@
 """Migrations run up and down on PostgreSQL and on SQLite, and make what the models say."""
 
 import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
+import psycopg
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import CheckConstraint, create_engine, inspect, text
+from sqlalchemy import URL, CheckConstraint, create_engine, inspect, text
 
 from dev.processes import ROOT, clean_environment
 from dev.stack import BIN
 from shared.database.engine import SCHEMA_REVISION, Database
 from shared.database.models import Base
-from tests.shared.conftest import alembic
+from tests.databases import alembic
 from tests.shared.samples import nothing_listens
 
 
@@ -92,11 +96,71 @@ def test_a_faulty_url_is_told_in_one_line(url: str | None) -> None:
     assert "db-password" not in ended.stdout + ended.stderr
 
 
-def test_an_unreachable_database_fails_without_its_password() -> None:
+@pytest.fixture
+def user_with_password(postgres_url: str) -> Iterator[URL]:
+    """A PostgreSQL user who has to give the password `db-password`."""
+    engine = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        rules = Path(connection.execute(text("SHOW hba_file")).scalar_one())
+        before = rules.read_bytes()
+        connection.execute(text("CREATE USER fit PASSWORD 'db-password'"))
+        rules.write_bytes(b"host all fit 127.0.0.1/32 scram-sha-256\n" + before)
+        connection.execute(text("SELECT pg_reload_conf()"))
+        yield engine.url.set(username="fit", password="db-password")
+        rules.write_bytes(before)
+        connection.execute(text("SELECT pg_reload_conf()"))
+        connection.execute(text("DROP USER fit"))
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("password", "database", "cause"),
+    [
+        ("wrong-password", "postgres", "the server refuses the user name or the password"),
+        ("db-password", "elsewhere", "the server has no such database or user"),
+    ],
+)
+def test_a_refused_connection_is_told_in_one_line(
+    user_with_password: URL, password: str, database: str, cause: str
+) -> None:
+    url = user_with_password.set(password=password, database=database)
+    wait_until_a_password_is_asked_for(user_with_password)
+    assert refusal(url.render_as_string(hide_password=False)) == cause
+
+
+def wait_until_a_password_is_asked_for(url: URL) -> None:
+    """PostgreSQL reads its rules again some time after it was told to."""
+    ends_at = time.monotonic() + 30
+    while time.monotonic() < ends_at:
+        try:
+            psycopg.connect(
+                host=url.host, port=url.port, user=url.username, dbname=url.database
+            ).close()
+        except psycopg.OperationalError:
+            return
+        time.sleep(0.05)
+    pytest.fail("PostgreSQL lets the user in without a password")
+
+
+def test_an_unreachable_database_is_told_in_one_line() -> None:
     url = f"postgresql+psycopg://fit:db-password@{nothing_listens()}/fit"
+    assert refusal(url) == "the database does not answer"
+
+
+def test_a_file_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
+    assert refusal(f"sqlite:///{tmp_path}/missing/fittrack.db") == (
+        "the file can't be opened or created"
+    )
+
+
+def refusal(url: str) -> str:
+    """The cause that alembic gives, in its only line."""
     ended = upgrade({"FITTRACK_DATABASE_URL": url})
-    assert ended.returncode != 0
-    assert "db-password" not in ended.stdout + ended.stderr
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    [line] = ended.stderr.splitlines()
+    assert "password@" not in line
+    return line.removeprefix("alembic: FITTRACK_DATABASE_URL: ")
 
 
 def upgrade(settings: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -250,7 +250,7 @@ def test_a_traceback_that_arrives_as_text_keeps_its_type_and_its_frames() -> Non
 def test_a_tasks_exception_that_nobody_fetched_is_told_without_its_text() -> None:
     async def forget() -> None:
         async def fail() -> None:
-            raise ValueError("canary-text")  # noqa: EM101
+            raise ValueError("canary-text")
 
         task = asyncio.create_task(fail())
         await asyncio.wait([task])
@@ -278,7 +278,7 @@ def test_a_line_that_does_not_fit_its_arguments_is_told_without_them(
 ) -> None:
     class Broken:
         def __str__(self) -> str:
-            raise LookupError("canary")  # noqa: EM101
+            raise LookupError("canary")
 
     with captured_logs() as written:
         log.error(Broken(), "canary")  # lost, and no complaint that would hold its arguments
