@@ -18,6 +18,7 @@ from api.routes import connections as links
 from api.routes import health, jobs, sessions, sign_in
 from api.services import Services
 from shared.errors import FitTrackError
+from shared.memory import release_unused
 
 THREADS = 100
 """Calls to Redis and the database that may wait at once, so that a hung one is told in time."""
@@ -34,6 +35,7 @@ def create_app(services: Services, cors_origins: Sequence[str] = ()) -> Starlett
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         current_default_thread_limiter().total_tokens = THREADS
         listening = asyncio.create_task(services.notifications.run())
+        release_unused()
         try:
             yield
         finally:

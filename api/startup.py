@@ -21,6 +21,7 @@ from shared.jobs.counters import JobCounters, QueueLengths
 from shared.jobs.queue import JobQueue
 from shared.jobs.store import JobStore
 from shared.logs.configuration import configure_logging
+from shared.memory import limit_arenas
 from shared.redis.connection import RedisHealth, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.rate_limits import (
@@ -79,6 +80,7 @@ def _limits(redis: Redis, settings: Settings) -> SubmissionLimits:
 
 def start(timings: Timings) -> WithoutServerHeader:
     """Build the application, or exit with one line that says what is wrong with the settings."""
+    limit_arenas()
     try:
         return WithoutServerHeader(build(timings))
     except ConfigurationError as error:
