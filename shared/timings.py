@@ -84,6 +84,9 @@ class Timings:
     garmin_answer: float = 20.0
     """For a connection to Garmin, and for one whole answer."""
 
+    garmin_retry: float = 0.5
+    """Pause before an OAuth2 exchange that failed is repeated; twice as long the second time."""
+
     library_delays: float = 1.0
     """Factor for the random delays that garminconnect puts before it posts a password."""
 

@@ -1,4 +1,4 @@
-"""The drivers in their order, and which of them Garmin lets in at the moment."""
+"""The drivers in their order, without those that Garmin refuses at the moment."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from shared.garmin.types import (
     SignedIn,
 )
 from shared.redis.driver_cooldowns import DriverCooldowns
-from worker.drivers.driver import GarminDriver
+from worker.drivers.driver import GarminDriver, Permit
 
 
 class DriverChain:
@@ -26,13 +26,13 @@ class DriverChain:
         self._drivers = {driver.name: driver for driver in drivers}
         self._cooldowns = cooldowns
 
-    def sign_in(self, credentials: Credentials) -> SignedIn | CodeRequired:
+    def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
         """Raise GarminRateLimitedError, with the shortest cooldown, if every driver is refused."""
         for name, driver in self._drivers.items():
             if self._cooldowns.remaining(name):
                 continue
             try:
-                result = driver.sign_in(credentials)
+                result = driver.sign_in(credentials, permit)
             except ClientRefusedError as refusal:
                 self._cooldowns.start(name, refusal.retry_after)
             else:
@@ -42,19 +42,19 @@ class DriverChain:
             retry_after=max(1, self._cooldowns.shortest_remaining(self._drivers))
         )
 
-    def finish(self, pending: PendingSignIn, code: str) -> SignedIn:
-        """With the driver that began it: a half-done session can't change libraries."""
+    def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
+        """Finish with the driver that began: a half-done session can't change libraries."""
         try:
-            return self._driver(pending.driver).finish(pending, code)
+            return self._driver(pending.driver).finish(pending, code, permit)
         except ClientRefusedError as refusal:
             self._cooldowns.start(pending.driver, refusal.retry_after)
             raise GarminRateLimitedError(self._cooldowns.remaining(pending.driver)) from None
 
-    def identify(self, tokens: GarminTokens) -> GarminIdentity:
-        return self._driver(tokens.driver).identify(tokens)
+    def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
+        return self._driver(tokens.driver).identify(tokens, permit)
 
     def _driver(self, name: str) -> GarminDriver:
-        """Raises InterruptedSignInError if the operator has taken the driver out meanwhile."""
+        """Raise InterruptedSignInError if the operator has removed the driver meanwhile."""
         if name not in self._drivers:
             raise InterruptedSignInError
         return self._drivers[name]

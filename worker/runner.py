@@ -153,17 +153,17 @@ class SignInRunner:
             if claim.runs > _MOST_RUNS:
                 raise errors.InterruptedSignInError
             begin = self._login if claim.kind is JobKind.LOGIN else self._complete_mfa
-            reached = begin(claim)
+            reached = begin(claim, lease)
         if isinstance(reached, Progress):
-            return self._store(claim, lease, self._identified(claim, reached))
+            return self._store(claim, lease, self._identified(claim, lease, reached))
         return reached
 
-    def _login(self, claim: Claim) -> Progress | CodeRequested:
+    def _login(self, claim: Claim, lease: Lease) -> Progress | CodeRequested:
         credentials = self.jobs.open_input(claim, Credentials)
         if credentials is None:
             raise errors.InterruptedSignInError
         self.jobs.advance(claim, JobStage.CONTACTING_GARMIN)
-        result = self.chain.sign_in(credentials)
+        result = self.chain.sign_in(credentials, lease)
         if isinstance(result, SignedIn):
             return self._keep(claim, result)
         # What Garmin gave is not given twice: with Redis away, the job waits until its deadline.
@@ -180,14 +180,14 @@ class SignInRunner:
             attempts_left=challenge.attempts_left,
         )
 
-    def _complete_mfa(self, claim: Claim) -> Progress | Failure:
+    def _complete_mfa(self, claim: Claim, lease: Lease) -> Progress | Failure:
         submission = self.jobs.open_input(claim, CodeSubmission)
         if submission is None:
             raise errors.InterruptedSignInError
         pending = self._reserved(claim, submission.challenge_id)
         self.jobs.advance(claim, JobStage.CHECKING_CODE)
         try:
-            result = self.chain.finish(pending, submission.code.get_secret_value())
+            result = self.chain.finish(pending, submission.code.get_secret_value(), lease)
         except errors.MfaCodeInvalidError as error:
             return self._refused_code(claim, submission.challenge_id, pending, error.state)
         except _CHALLENGE_IS_OVER:
@@ -241,12 +241,12 @@ class SignInRunner:
         )
         return progress
 
-    def _identified(self, claim: Claim, progress: Progress) -> Progress:
+    def _identified(self, claim: Claim, lease: Lease, progress: Progress) -> Progress:
         """With Garmin's profile, asked for again until the deadline."""
         if progress.identity is not None:
             return progress
         identity = _repeated(
-            lambda: self.chain.identify(progress.tokens),
+            lambda: self.chain.identify(progress.tokens, lease),
             errors.GarminUnavailableError,
             self.timings.longest_pause,
         )

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
-from shared.errors import ConfigurationError
+from shared.errors import ClientRefusedError, ConfigurationError
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.store import JobStore
 from shared.redis.connection import connect
@@ -18,6 +20,7 @@ from shared.timings import Timings
 from worker.chain import DriverChain
 from worker.drivers.driver import GarminDriver
 from worker.drivers.http import GarminAdapter
+from worker.drivers.lazy import LazyDriver
 from worker.lease import LeaseKeeper
 from worker.runner import SignInRunner
 from worker.schedule import Housekeeping
@@ -66,13 +69,16 @@ def build_housekeeping(settings: Settings, database: Database, timings: Timings)
     return Housekeeping(EventOutbox(redis), database, days, idle, timings)
 
 
-def _drivers(names: tuple[str, ...], timings: Timings) -> list[GarminDriver]:
+def _drivers(names: tuple[str, ...], timings: Timings) -> list[LazyDriver]:
+    """Build the drivers in their order. The first is loaded now, each other when it is needed."""
     adapter = GarminAdapter(timings)
-    return [_driver(name, adapter, timings) for name in names]
+    drivers = [LazyDriver(name, partial(_load, name, adapter, timings)) for name in names]
+    with suppress(ClientRefusedError):  # logged; it is tried again with the first sign-in
+        drivers[0].loaded()
+    return drivers
 
 
-def _driver(name: str, adapter: GarminAdapter, timings: Timings) -> GarminDriver:
-    # Imported only where used: each library costs tens of megabytes.
+def _load(name: str, adapter: GarminAdapter, timings: Timings) -> GarminDriver:
     if name == "garth":
         from worker.drivers.garth import GarthDriver
 

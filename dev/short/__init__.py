@@ -26,6 +26,7 @@ SHORT = Timings(
     longest_pause=1.0,
     garmin_connect=2.0,
     garmin_answer=5.0,
+    garmin_retry=0.05,
     library_delays=0.0,
     delivery_interval=0.2,
     delivery_retry=0.5,

@@ -5,21 +5,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import requests
 from redis import Redis
 
 import shared
 from dev.short import SHORT
 from dev.simulator import Simulator
 from shared.redis.connection import connect
-from tests.worker.ways import WAYS, Way
+from tests.worker.ways import WAYS, OtherProcess, Way
 from worker.drivers.http import GarminAdapter
 
 
 @pytest.fixture
 def redis(redis_url: str) -> Iterator[Redis]:
     with connect(redis_url, timeout=30) as client:
-        # fakeredis' server hangs up after an error reply, NOSCRIPT among them.
+        # fakeredis' server closes the connection after an error reply, such as NOSCRIPT.
         for script in Path(shared.__path__[0]).glob("*/lua/*.lua"):
             client.script_load(script.read_text(encoding="utf-8"))
         yield client
@@ -27,14 +26,14 @@ def redis(redis_url: str) -> Iterator[Redis]:
 
 @pytest.fixture
 def adapter() -> Iterator[GarminAdapter]:
-    adapter = GarminAdapter()
+    adapter = GarminAdapter(SHORT)
     yield adapter
     adapter.close()
 
 
 @pytest.fixture
 def reached_garmin(garmin: Simulator, monkeypatch: pytest.MonkeyPatch) -> Simulator:
-    """The simulated Garmin, which everything in this process takes for the real one."""
+    """Point this process at the simulated Garmin."""
     for name, value in garmin.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("worker.drivers.garth.sso.OAUTH_CONSUMER", {})
@@ -47,14 +46,14 @@ def way(
     reached_garmin: Simulator,
     adapter: GarminAdapter,
 ) -> Way:
-    """One way to sign in; a test with it runs for all of them."""
+    """Run the test for each way to sign in."""
     adapter.timings = replace(SHORT, garmin_answer=60.0)
     return Way(request.param, reached_garmin, adapter)
 
 
-@pytest.fixture
-def plain_session(adapter: GarminAdapter) -> Iterator[requests.Session]:
-    """What the adapter does, without a library around it."""
-    with requests.Session() as session:
-        session.mount("http://", adapter)
-        yield session
+@pytest.fixture(scope="session")
+def other_process(running_simulator: Simulator) -> Iterator[OtherProcess]:
+    """Takes over what this process began."""
+    process = OtherProcess(running_simulator.environment)
+    yield process
+    process.stop()

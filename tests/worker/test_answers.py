@@ -1,4 +1,4 @@
-"""What Garmin's answers mean, one line for each that is known."""
+"""What Garmin's answers mean, a row for each that is known."""
 
 import json
 import time
@@ -28,11 +28,11 @@ class Reply:
     headers: dict[str, Any] = field(default_factory=lambda: dict(JSON))
 
 
-def said(status: int, kind: str, message: str = "") -> Reply:
+def verdict(status: int, kind: str, message: str = "") -> Reply:
     return Reply(status, json.dumps({"responseStatus": {"type": kind, "message": message}}))
 
 
-def gateway(status: int, inner: object) -> Reply:
+def refused(status: int, inner: object) -> Reply:
     return Reply(status, json.dumps({"error": {"status-code": inner}}))
 
 
@@ -40,10 +40,10 @@ REFUSALS = [
     Reply(429, "{}"),
     Reply(429, "Too Many Requests", {}),
     Reply(427, "{}"),
-    gateway(200, "429"),
-    gateway(200, "427"),
-    gateway(200, 429),
-    gateway(429, "429"),
+    refused(200, "429"),
+    refused(200, "427"),
+    refused(200, 429),
+    refused(429, "429"),
     Reply(403, PAGE, HTML),
     Reply(403, "", {}),
     Reply(403, "{}"),
@@ -54,9 +54,9 @@ REFUSALS = [
 NOTHING = [
     Reply(500, PAGE, HTML),
     Reply(503, "{}"),
-    said(503, "INVALID_USERNAME_PASSWORD"),
-    said(500, "ACCOUNT_LOCKED"),
-    said(502, "MFA_CODE_INVALID", "codeEntryInvalid"),
+    verdict(503, "INVALID_USERNAME_PASSWORD"),
+    verdict(500, "ACCOUNT_LOCKED"),
+    verdict(502, "MFA_CODE_INVALID", "codeEntryInvalid"),
     Reply(200, ""),
     Reply(200, "garbage"),
     Reply(200, "[]"),
@@ -67,7 +67,7 @@ NOTHING = [
     Reply(200, '{"responseStatus": null}'),
     Reply(200, '{"error": "429"}'),
     Reply(404, "{}"),
-    gateway(200, "500"),
+    refused(200, "500"),
 ]
 
 
@@ -80,7 +80,7 @@ def test_a_refused_client_is_no_verdict_on_the_person(reply: Reply) -> None:
 
 
 @pytest.mark.parametrize("reply", NOTHING)
-def test_what_says_nothing_is_no_verdict(reply: Reply) -> None:
+def test_a_useless_answer_is_no_verdict(reply: Reply) -> None:
     answer = Answer.of(reply)
     assert answer.refusal() is None
     assert type(answer.sign_in_error()) is errors.GarminUnavailableError
@@ -100,7 +100,7 @@ def test_what_says_nothing_is_no_verdict(reply: Reply) -> None:
     ],
 )
 def test_a_verdict_on_a_password(status: int, kind: str, error: type[errors.SignInError]) -> None:
-    answer = Answer.of(said(status, kind))
+    answer = Answer.of(verdict(status, kind))
     assert answer.has_verdict
     assert answer.refusal() is None
     assert type(answer.sign_in_error()) is error
@@ -123,13 +123,13 @@ def test_a_verdict_on_a_password(status: int, kind: str, error: type[errors.Sign
 def test_a_verdict_on_a_code(
     status: int, kind: str, message: str, error: type[errors.SignInError]
 ) -> None:
-    assert type(Answer.of(said(status, kind, message)).code_error()) is error
+    assert type(Answer.of(verdict(status, kind, message)).code_error()) is error
 
 
 @pytest.mark.parametrize(
     "reply", [Reply(429, "{}"), Reply(503, "{}"), Reply(403, PAGE)], ids=["429", "503", "403"]
 )
-def test_how_long_garmin_asks_to_wait_is_kept(reply: Reply) -> None:
+def test_retry_after_is_kept(reply: Reply) -> None:
     reply.headers["retry-after"] = "77"
     answer = Answer.of(reply)
     assert answer.sign_in_error().retry_after == 77
@@ -182,7 +182,7 @@ def test_every_json_is_judged(status: int, body: object) -> None:
         (7, "email"),
     ],
 )
-def test_garmins_names_for_codes_are_ours(method: object, kind: str) -> None:
+def test_mfa_methods_are_translated(method: object, kind: str) -> None:
     assert mfa_type(method) == kind
 
 
@@ -199,7 +199,7 @@ def test_garmins_names_for_codes_are_ours(method: object, kind: str) -> None:
         ("email", "text", None),
     ],
 )
-def test_where_a_code_went_is_read_as_garmin_masked_it(
+def test_the_masked_destination_of_a_code_is_read(
     kind: str, info: object, destination: str | None
 ) -> None:
     answer = Answer.of(Reply(200, json.dumps({"customerMfaInfo": info})))
@@ -236,13 +236,13 @@ def test_retry_after_as_a_date() -> None:
     assert 3500 < found <= 3600
 
 
-def test_a_date_that_has_passed_is_a_moment() -> None:
+def test_a_past_retry_after_is_a_second() -> None:
     assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 1
 
 
 @given(st.text() | st.from_regex(r"[0-9]{1,5000}", fullmatch=True))
 @settings(deadline=None)
-def test_no_retry_after_makes_it_fail(value: str) -> None:
+def test_any_retry_after_can_be_parsed(value: str) -> None:
     found = parse_retry_after(value)
     assert found is None or found > 0
 
@@ -251,7 +251,7 @@ def test_no_retry_after_makes_it_fail(value: str) -> None:
     "value",
     ["9" * 5000, "Mon, 01 Jan 0001 00:00:00 -0000", "Fri, 31 Dec 9999 23:59:59 -2359", "1 2 3 4"],
 )
-def test_an_absurd_retry_after_does_not_make_it_fail(value: str) -> None:
+def test_an_absurd_retry_after_can_be_parsed(value: str) -> None:
     found = parse_retry_after(value)
     assert found is None or found > 0
 
@@ -277,7 +277,7 @@ NO_NAME = "9f8e7d6c-1111-4111-9111-abcdefabcdef"
         ({"displayName": "a\ud800b"}, "ab"),
     ],
 )
-def test_a_person_is_called_by_a_name_people_read(names: dict[str, object], expected: str) -> None:
+def test_the_display_name_is_a_readable_one(names: dict[str, object], expected: str) -> None:
     found = identity({"garminGUID": GUID} | names)
     assert found == GarminIdentity(guid=GUID, display_name=expected)
 
@@ -297,6 +297,6 @@ def test_a_person_is_called_by_a_name_people_read(names: dict[str, object], expe
         {"garminGUID": "g\ud800"},
     ],
 )
-def test_a_profile_that_does_not_say_who_is_no_profile(profile: object) -> None:
+def test_a_profile_needs_a_usable_guid(profile: object) -> None:
     with pytest.raises(errors.GarminUnavailableError):
         identity(profile)

@@ -1,4 +1,4 @@
-"""A cookie jar as JSON and back: every attribute, and so every rule about where cookies go."""
+"""A cookie jar survives the way through JSON with every attribute, host-only ones included."""
 
 import json
 from http.cookiejar import Cookie
@@ -60,13 +60,13 @@ def attributes(jar: RequestsCookieJar) -> list[dict[str, Any]]:
 
 @given(st.lists(cookies(), max_size=6))
 @settings(deadline=None)
-def test_every_attribute_comes_back(kept: list[Cookie]) -> None:
+def test_every_attribute_is_restored(kept: list[Cookie]) -> None:
     jar = RequestsCookieJar()
     for cookie in kept:
         jar.set_cookie(cookie)
     before = attributes(jar)
-    again = load_cookies(json.loads(json.dumps(dump_cookies(jar))))
-    assert attributes(again) == before
+    restored = load_cookies(json.loads(json.dumps(dump_cookies(jar))))
+    assert attributes(restored) == before
 
 
 def header(jar: RequestsCookieJar, url: str) -> str | None:
@@ -77,30 +77,30 @@ def header(jar: RequestsCookieJar, url: str) -> str | None:
 
 @given(st.lists(cookies(), max_size=6), URLS)
 @settings(deadline=None)
-def test_the_same_cookies_go_to_the_same_places(kept: list[Cookie], url: str) -> None:
+def test_restored_cookies_go_to_the_same_places(kept: list[Cookie], url: str) -> None:
     jar = RequestsCookieJar()
     for cookie in kept:
         cookie.version = cookie.version or 0  # http.cookiejar can keep one without, not send it
         jar.set_cookie(cookie)
-    again = load_cookies(json.loads(json.dumps(dump_cookies(jar))))
-    assert header(again, url) == header(jar, url)
+    restored = load_cookies(json.loads(json.dumps(dump_cookies(jar))))
+    assert header(restored, url) == header(jar, url)
 
 
-def test_a_cookie_of_one_host_stays_with_it() -> None:
+def test_a_host_only_cookie_stays_host_only() -> None:
     jar = RequestsCookieJar()
     host_only = create_cookie("SESSION", "one", domain="sso.garmin.com", secure=True)  # type: ignore[no-untyped-call]
     host_only.domain_specified = False
     jar.set_cookie(host_only)
     jar.set_cookie(create_cookie("__cf_bm", "two", domain=".garmin.com", secure=True))  # type: ignore[no-untyped-call]
-    again = load_cookies(json.loads(json.dumps(dump_cookies(jar))))
-    for found in (jar, again):
-        assert header(found, "https://connect.garmin.com/") == "__cf_bm=two"
-        assert set((header(found, "https://sso.garmin.com/") or "").split("; ")) == {
+    restored = load_cookies(json.loads(json.dumps(dump_cookies(jar))))
+    for each in (jar, restored):
+        assert header(each, "https://connect.garmin.com/") == "__cf_bm=two"
+        assert set((header(each, "https://sso.garmin.com/") or "").split("; ")) == {
             "SESSION=one",
             "__cf_bm=two",
         }
-        assert header(found, "http://sso.garmin.com/") is None
-        assert header(found, "https://sso.garmin.cn/") is None
+        assert header(each, "http://sso.garmin.com/") is None
+        assert header(each, "https://sso.garmin.cn/") is None
 
 
 def test_an_empty_jar_is_an_empty_list() -> None:

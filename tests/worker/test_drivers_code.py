@@ -1,4 +1,4 @@
-"""The code, for every driver: finished in another process, sent once, kept open where it may."""
+"""The code, for every driver: checked in another process, sent once, and asked for again."""
 
 import json
 from dataclasses import replace
@@ -15,7 +15,7 @@ from shared.errors import (
     SignInExpiredError,
 )
 from shared.timings import PRODUCTION
-from tests.worker.ways import GARTH, MOBILE, WIDGET, Way, finish_elsewhere, next_state
+from tests.worker.ways import GARTH, MOBILE, WIDGET, OtherProcess, Way, next_state
 
 CODE_PATHS = {
     GARTH: "/mobile/api/mfa/verifyCode",
@@ -28,26 +28,28 @@ only_widget = pytest.mark.parametrize("way", [WIDGET], indirect=True)
 
 
 @pytest.mark.parametrize("method", ["email", "sms", "app"])
-def test_a_process_that_has_never_seen_the_sign_in_finishes_it(way: Way, method: str) -> None:
+def test_another_process_finishes_the_sign_in(
+    way: Way, method: str, other_process: OtherProcess
+) -> None:
     username = f"{method}-bob@example.com"
     pending = way.pending(username)
-    tokens = finish_elsewhere(pending, way.garmin.code(username))
+    tokens = other_process.finish(pending, way.garmin.code(username))
     assert tokens.driver == way.driver_name
     assert way.who(tokens) == way.guid(username)
     assert way.posts(username) == way.code_checks(username) == 1
 
 
-def test_a_wrong_code_keeps_the_sign_in_open(way: Way) -> None:
+def test_a_wrong_code_keeps_the_sign_in_open(way: Way, other_process: OtherProcess) -> None:
     username = "email-carl@example.com"
     pending = way.pending(username)
     error = way.refused_code(pending, "000000x", MfaCodeInvalidError)
     assert way.code_checks(username) == 1
-    tokens = finish_elsewhere(next_state(pending, error), way.garmin.code(username))
+    tokens = other_process.finish(next_state(pending, error), way.garmin.code(username))
     assert way.who(tokens) == way.guid(username)
     assert way.code_checks(username) == 2
 
 
-def test_the_state_from_before_a_wrong_code_goes_on_working(way: Way) -> None:
+def test_the_state_before_a_wrong_code_still_works(way: Way) -> None:
     """A worker can die between the wrong code and the new state."""
     username = "email-carl@example.com"
     pending = way.pending(username)
@@ -55,7 +57,7 @@ def test_the_state_from_before_a_wrong_code_goes_on_working(way: Way) -> None:
     assert way.finish(pending, way.garmin.code(username))
 
 
-def test_several_wrong_codes_are_each_sent_once(way: Way) -> None:
+def test_each_wrong_code_is_sent_once(way: Way) -> None:
     username = "email-dora@example.com"
     pending = way.pending(username)
     for number in range(1, 4):
@@ -65,7 +67,7 @@ def test_several_wrong_codes_are_each_sent_once(way: Way) -> None:
     assert way.finish(pending, way.garmin.code(username))
 
 
-def test_a_rejected_code_leaves_a_state_of_the_same_kind(way: Way) -> None:
+def test_a_wrong_code_keeps_the_shape_of_the_state(way: Way) -> None:
     pending = way.pending("email-dora@example.com")
     error = way.refused_code(pending, "000000x", MfaCodeInvalidError)
     before = json.loads(pending.state.get_secret_value())
@@ -77,7 +79,7 @@ def test_a_rejected_code_leaves_a_state_of_the_same_kind(way: Way) -> None:
 @json_flows
 @pytest.mark.parametrize("status", [200, 400, 401, 403])
 @pytest.mark.parametrize("kind", ["MFA_CODE_INVALID", "INVALID_MFA_CODE", "SOMETHING_NEW"])
-def test_whatever_says_no_is_a_wrong_code(way: Way, status: int, kind: str) -> None:
+def test_any_rejection_is_a_wrong_code(way: Way, status: int, kind: str) -> None:
     way.configure(wrong_code={"status": status, "type": kind, "message": "codeEntryInvalid"})
     pending = way.pending("wrongcode-emil@example.com")
     way.refused_code(pending, "000000x", MfaCodeInvalidError)
@@ -93,7 +95,7 @@ def test_whatever_says_no_is_a_wrong_code(way: Way, status: int, kind: str) -> N
         ("codeexpired", SignInExpiredError),
     ],
 )
-def test_garmin_can_end_a_sign_in(
+def test_garmin_may_end_a_sign_in_after_a_code(
     way: Way, word: str, kind: type[AccountLockedError | MfaAttemptsExhaustedError]
 ) -> None:
     username = f"{word}-fay@example.com"
@@ -102,12 +104,12 @@ def test_garmin_can_end_a_sign_in(
 
 
 @only_widget
-def test_the_widget_tells_of_a_lock(way: Way) -> None:
+def test_the_widget_reports_a_locked_account(way: Way) -> None:
     way.refused_code(way.pending("codelocked-fay@example.com"), "000000x", AccountLockedError)
     assert way.code_checks("codelocked-fay@example.com") == 1
 
 
-def test_a_sign_in_that_garmin_has_forgotten_is_over(way: Way) -> None:
+def test_a_forgotten_sign_in_is_expired(way: Way) -> None:
     username = "email-gus@example.com"
     pending = way.pending(username)
     code = way.garmin.code(username)
@@ -116,7 +118,7 @@ def test_a_sign_in_that_garmin_has_forgotten_is_over(way: Way) -> None:
 
 
 @json_flows
-def test_a_code_that_is_too_old_ends_the_sign_in(way: Way) -> None:
+def test_an_expired_code_ends_the_sign_in(way: Way) -> None:
     username = "email-gus@example.com"
     pending = way.pending(username)
     assert way.garmin.expire_codes(username) == 1
@@ -124,7 +126,7 @@ def test_a_code_that_is_too_old_ends_the_sign_in(way: Way) -> None:
 
 
 @pytest.mark.parametrize("word", ["codelimited", "codelimitedbody", "codecloudflare"])
-def test_a_refused_client_says_nothing_of_the_code(way: Way, word: str) -> None:
+def test_a_refused_client_is_no_verdict_on_the_code(way: Way, word: str) -> None:
     username = f"{word}-hugo@example.com"
     error = way.refused_code(way.pending(username), "000000x", ClientRefusedError)
     assert error.retry_after is None
@@ -142,7 +144,7 @@ def test_no_answer_is_no_verdict(way: Way, word: str) -> None:
     way.refused_code(way.pending(username), "000000x", GarminUnavailableError)
 
 
-def test_a_right_code_whose_answer_got_lost_is_not_called_wrong(way: Way) -> None:
+def test_a_right_code_whose_answer_is_lost_is_not_called_wrong(way: Way) -> None:
     username = "codecut-after-ida@example.com"
     pending = way.pending(username)
     way.refused_code(pending, way.garmin.code(username), GarminUnavailableError)
@@ -151,10 +153,8 @@ def test_a_right_code_whose_answer_got_lost_is_not_called_wrong(way: Way) -> Non
 
 @json_flows
 @pytest.mark.parametrize("kind", ["status", "garbage"])
-def test_a_right_code_whose_answer_says_nothing_is_not_sent_to_another_endpoint(
-    way: Way, kind: str
-) -> None:
-    """It is used up by now: Garmin would call it wrong."""
+def test_a_right_code_with_a_useless_answer_is_not_sent_again(way: Way, kind: str) -> None:
+    """It is used up: Garmin would call it wrong."""
     username = "email-ida@example.com"
     pending = way.pending(username)
     path = "/mobile/api/mfa/verifyCode"
@@ -163,7 +163,7 @@ def test_a_right_code_whose_answer_says_nothing_is_not_sent_to_another_endpoint(
     assert way.code_checks(username) == 1
 
 
-def test_a_connection_that_is_cut_is_no_verdict(way: Way) -> None:
+def test_a_cut_connection_is_no_verdict(way: Way) -> None:
     username = "email-jan@example.com"
     pending = way.pending(username)
     way.adapter.close()  # the pool: a new connection is needed
@@ -173,7 +173,7 @@ def test_a_connection_that_is_cut_is_no_verdict(way: Way) -> None:
 
 
 @json_flows
-def test_an_answer_that_is_cut_is_no_verdict(way: Way) -> None:
+def test_a_cut_answer_is_no_verdict(way: Way) -> None:
     username = "email-jan@example.com"
     pending = way.pending(username)
     way.configure(faults=[{"kind": "cut_body", "path": CODE_PATHS[way.name]}])
@@ -182,9 +182,7 @@ def test_an_answer_that_is_cut_is_no_verdict(way: Way) -> None:
 
 
 @only_garth
-def test_a_connection_that_hangs_is_not_waited_for(
-    way: Way, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hanging_connection_is_given_up(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     username = "email-jan@example.com"
     pending = way.pending(username)
     way.adapter.close()
@@ -194,7 +192,7 @@ def test_a_connection_that_hangs_is_not_waited_for(
     assert way.code_checks(username) == 0
 
 
-def test_garmin_may_go_on_after_a_failure(way: Way) -> None:
+def test_a_code_works_after_a_failure_of_garmin(way: Way) -> None:
     username = "email-kim@example.com"
     pending = way.pending(username)
     way.configure(
@@ -224,7 +222,7 @@ def test_two_sign_ins_of_one_person_do_not_disturb_each_other(way: Way) -> None:
 
 @only_widget
 @pytest.mark.parametrize("title", ["Enter MFA code for login", "GARMIN Authentication Application"])
-def test_both_titles_of_the_widgets_code_page_are_known(way: Way, title: str) -> None:
+def test_the_widgets_code_page_has_two_titles(way: Way, title: str) -> None:
     way.configure(widget_mfa_title=title)
     username = "email-nia@example.com"
     pending = way.pending(username)
@@ -234,7 +232,7 @@ def test_both_titles_of_the_widgets_code_page_are_known(way: Way, title: str) ->
 
 
 @only_widget
-def test_the_widget_asks_for_the_code_where_garmin_did_not_send_it(way: Way) -> None:
+def test_the_widget_requests_a_code_that_was_not_sent(way: Way) -> None:
     way.configure(widget_sends_code=False)
     username = "sms-olga@example.com"
     pending = way.pending(username)

@@ -17,7 +17,7 @@ from shared.errors import (
 from shared.garmin.types import CodeRequired, GarminDomain, SignedIn
 from shared.timings import PRODUCTION
 from tests.logs import captured_logs, parsed
-from tests.worker.ways import GARTH, MOBILE, WIDGET, Way, driver
+from tests.worker.ways import ALWAYS, GARTH, MOBILE, WIDGET, Way, driver
 
 EXCHANGE = "/oauth-service/oauth/exchange/user/2.0"
 PREAUTHORIZED = "/oauth-service/oauth/preauthorized"
@@ -71,7 +71,7 @@ def test_garmin_asks_for_a_code(way: Way, method: str, kind: str, destination: s
     assert way.garmin.count("tickets_issued") == 0
 
 
-def test_a_half_done_sign_in_is_small_and_shows_nothing(way: Way) -> None:
+def test_an_unfinished_sign_in_is_small_and_holds_no_password(way: Way) -> None:
     pending = way.pending("email-bob@example.com")
     state = pending.state.get_secret_value()
     assert len(state) < 6000
@@ -84,7 +84,7 @@ def test_a_wrong_password_is_sent_once(way: Way) -> None:
     assert way.posts("wrongpassword-carl@example.com") == 1
 
 
-def test_a_password_that_is_another_one_is_wrong_too(way: Way) -> None:
+def test_a_wrong_password_may_hold_any_character(way: Way) -> None:
     username, password = "plain-carl@example.com", "another \u00e4 password & more="
     with pytest.raises(InvalidCredentialsError) as caught:
         way.sign_in(username, password)
@@ -92,7 +92,7 @@ def test_a_password_that_is_another_one_is_wrong_too(way: Way) -> None:
     assert way.posts(username) == 1
 
 
-def test_a_locked_account_is_asked_for_once(way: Way) -> None:
+def test_the_password_of_a_locked_account_is_sent_once(way: Way) -> None:
     way.refused_sign_in("locked-dora@example.com", AccountLockedError)
     assert way.posts("locked-dora@example.com") == 1
 
@@ -107,7 +107,7 @@ def test_a_lock_may_come_with_any_status(way: Way, status: int) -> None:
 
 @json_flows
 @pytest.mark.parametrize("status", [200, 401, 403])
-def test_a_captcha_is_left_to_the_person(way: Way, status: int) -> None:
+def test_a_captcha_ends_the_sign_in(way: Way, status: int) -> None:
     way.configure(captcha_status=status)
     way.refused_sign_in("captcha-emil@example.com", CaptchaRequiredError)
     assert way.posts("captcha-emil@example.com") == 1
@@ -116,7 +116,7 @@ def test_a_captcha_is_left_to_the_person(way: Way, status: int) -> None:
 @pytest.mark.parametrize(
     "word", ["limited", "limitedbody", "http427", "cloudflare"], ids=lambda word: str(word)
 )
-def test_a_refused_client_says_nothing_of_the_person(way: Way, word: str) -> None:
+def test_a_refused_client_is_no_verdict_on_the_person(way: Way, word: str) -> None:
     error = way.refused_sign_in(f"{word}-fay@example.com", ClientRefusedError)
     assert error.retry_after is None
     assert way.garmin.count("credentials_checked") == 0
@@ -129,12 +129,12 @@ def test_a_refusal_says_how_long(way: Way) -> None:
 
 
 @only_garth
-def test_an_account_with_codes_that_the_portal_refuses_is_a_refusal_for_garth(way: Way) -> None:
+def test_garth_is_refused_by_an_account_with_status_427(way: Way) -> None:
     way.refused_sign_in("mfa427-gus@example.com", ClientRefusedError)
 
 
 @only_mobile
-def test_an_account_with_codes_that_the_portal_refuses_gets_in_by_the_widget(way: Way) -> None:
+def test_an_account_with_status_427_signs_in_by_the_widget(way: Way) -> None:
     username = "mfa427-gus@example.com"
     tokens = way.finish(way.pending(username), way.garmin.code(username))
     assert way.who(tokens) == way.guid(username)
@@ -142,7 +142,7 @@ def test_an_account_with_codes_that_the_portal_refuses_gets_in_by_the_widget(way
 
 
 @only_mobile
-def test_a_refused_flow_is_followed_by_the_other(way: Way) -> None:
+def test_a_refused_flow_is_followed_by_the_next(way: Way) -> None:
     way.configure({"GCM_IOS_DARK": {"status": 429, "retry_after": 60}})
     tokens = way.tokens("plain-anna@example.com")
     assert way.who(tokens) == way.guid("plain-anna@example.com")
@@ -151,7 +151,7 @@ def test_a_refused_flow_is_followed_by_the_other(way: Way) -> None:
 
 @only_mobile
 @pytest.mark.parametrize("status", [429, 427, 403])
-def test_where_every_flow_is_refused_the_client_is(way: Way, status: int) -> None:
+def test_the_client_is_refused_when_every_flow_is(way: Way, status: int) -> None:
     refusal = {"status": status, "retry_after": 60}
     way.configure({"GCM_IOS_DARK": refusal, "widget": refusal})
     error = way.refused_sign_in("plain-anna@example.com", ClientRefusedError)
@@ -159,7 +159,7 @@ def test_where_every_flow_is_refused_the_client_is(way: Way, status: int) -> Non
 
 
 @pytest.mark.parametrize("status", [429, 427, 403])
-def test_a_page_that_is_refused_is_a_refusal(way: Way, status: int) -> None:
+def test_a_refused_page_is_a_refused_client(way: Way, status: int) -> None:
     refusal = {"status": status, "at": ["page"]}
     way.configure(dict.fromkeys(("GCM_ANDROID_DARK", "GCM_IOS_DARK", "widget"), refusal))
     way.refused_sign_in("plain-anna@example.com", ClientRefusedError)
@@ -169,21 +169,23 @@ def test_a_page_that_is_refused_is_a_refusal(way: Way, status: int) -> None:
 @pytest.mark.parametrize(
     ("word", "posts"), [("down", 1), ("garbage", 1), ("cut-before", 0), ("cut-after", 1)]
 )
-def test_an_answer_that_is_no_use_is_not_asked_for_again(way: Way, word: str, posts: int) -> None:
+def test_a_password_with_a_useless_answer_is_not_sent_again(
+    way: Way, word: str, posts: int
+) -> None:
     username = f"{word}-hugo@example.com"
     way.refused_sign_in(username, GarminUnavailableError)
     assert way.posts(username) == posts
 
 
 @only_garth
-def test_a_garmin_that_hangs_is_not_waited_for(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_answer_is_given_up(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     way.adapter.timings = replace(PRODUCTION, garmin_answer=1.0)
     way.refused_sign_in("hang-hugo@example.com", GarminUnavailableError)
     assert way.posts("hang-hugo@example.com") == 1
 
 
 @pytest.mark.parametrize("field", ["access_token", "refresh_token"])
-def test_tokens_without_a_field_are_none(way: Way, field: str) -> None:
+def test_incomplete_tokens_fail_the_sign_in(way: Way, field: str) -> None:
     path = TOKEN_PATHS[way.name]
     way.configure(faults=[{"kind": "without_field", "path": path, "field": field}])
     way.refused_sign_in("plain-ida@example.com", GarminUnavailableError)
@@ -191,7 +193,7 @@ def test_tokens_without_a_field_are_none(way: Way, field: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["garbage", "html", "cut", "status"])
-def test_tokens_that_do_not_arrive_are_none(way: Way, kind: str) -> None:
+def test_a_failed_token_exchange_fails_the_sign_in(way: Way, kind: str) -> None:
     way.configure(faults=[{"kind": kind, "path": TOKEN_PATHS[way.name]}])
     way.refused_sign_in("plain-ida@example.com", GarminUnavailableError)
     assert way.posts("plain-ida@example.com") == 1
@@ -199,7 +201,7 @@ def test_tokens_that_do_not_arrive_are_none(way: Way, kind: str) -> None:
 
 @only_garth
 @pytest.mark.parametrize("field", ["oauth_token", "oauth_token_secret"])
-def test_an_oauth1_token_without_a_field_is_none(way: Way, field: str) -> None:
+def test_an_incomplete_oauth1_token_fails_the_sign_in(way: Way, field: str) -> None:
     way.configure(faults=[{"kind": "without_field", "path": PREAUTHORIZED, "field": field}])
     way.refused_sign_in("plain-ida@example.com", GarminUnavailableError)
 
@@ -214,14 +216,14 @@ def test_an_exchange_that_failed_once_is_repeated(way: Way, kind: str, status: i
 
 
 @only_garth
-def test_a_ticket_that_is_refused_is_a_refused_client(way: Way) -> None:
+def test_a_refused_ticket_is_a_refused_client(way: Way) -> None:
     way.refused_sign_in("ticket401-plain-jan@example.com", ClientRefusedError)
     assert way.posts("ticket401-plain-jan@example.com") == 1
 
 
 @only_garth
 @pytest.mark.parametrize("status", [401, 403, 427, 429])
-def test_every_refusal_at_the_ticket_is_one(way: Way, status: int) -> None:
+def test_any_refusal_of_the_ticket_is_a_refused_client(way: Way, status: int) -> None:
     way.configure({"oauth1": {"status": status, "retry_after": 60}})
     error = way.refused_sign_in("plain-jan@example.com", ClientRefusedError)
     assert error.retry_after == 60
@@ -229,7 +231,7 @@ def test_every_refusal_at_the_ticket_is_one(way: Way, status: int) -> None:
 
 @only_garth
 @pytest.mark.parametrize("kind", ["cut", "status", "garbage"])
-def test_a_ticket_is_not_handed_in_twice(way: Way, kind: str) -> None:
+def test_a_ticket_is_redeemed_once(way: Way, kind: str) -> None:
     way.configure(faults=[{"kind": kind, "path": PREAUTHORIZED, "when": "after"}])
     way.refused_sign_in("plain-jan@example.com", GarminUnavailableError)
     assert way.garmin.count("oauth1_exchanges") == 1
@@ -237,21 +239,21 @@ def test_a_ticket_is_not_handed_in_twice(way: Way, kind: str) -> None:
 
 
 @only_garth
-def test_a_cookie_that_does_not_come_is_no_matter(way: Way) -> None:
+def test_a_missing_embed_cookie_does_not_matter(way: Way) -> None:
     way.configure(faults=[{"kind": "cut", "path": "/portal/sso/embed"}])
     assert way.who(way.tokens("plain-anna@example.com")) == way.guid("plain-anna@example.com")
 
 
 @only_garth
 @pytest.mark.parametrize("kind", ["cut", "status", "garbage", "html"])
-def test_without_garmins_oauth_consumer_no_password_is_sent(way: Way, kind: str) -> None:
+def test_no_password_is_sent_without_the_oauth_consumer(way: Way, kind: str) -> None:
     way.configure(faults=[{"kind": kind, "host": "thegarth.s3.amazonaws.com"}])
     way.refused_sign_in("plain-anna@example.com", GarminUnavailableError)
     assert way.garmin.count("credential_posts") == 0
 
 
 @only_garth
-def test_the_oauth_consumer_is_asked_for_again_where_it_failed(way: Way) -> None:
+def test_the_oauth_consumer_is_fetched_again_after_a_failure(way: Way) -> None:
     host = "thegarth.s3.amazonaws.com"
     way.configure(faults=[{"kind": "garbage", "host": host, "times": 3}])
     way.refused_sign_in("plain-anna@example.com", GarminUnavailableError)
@@ -259,17 +261,17 @@ def test_the_oauth_consumer_is_asked_for_again_where_it_failed(way: Way) -> None
 
 
 @garminconnects
-def test_a_sign_in_whose_tokens_are_only_a_cookie_is_none(way: Way) -> None:
+def test_a_cookie_instead_of_tokens_fails_the_sign_in(way: Way) -> None:
     way.refused_sign_in("direfused-plain-jan@example.com", GarminUnavailableError)
     assert way.posts("direfused-plain-jan@example.com") == 1
 
 
-def test_garmin_away_altogether_is_unavailable(way: Way) -> None:
+def test_an_unreachable_garmin_is_unavailable(way: Way) -> None:
     way.configure(faults=[{"kind": "cut_connect", "host": "*"}])
     way.refused_sign_in("plain-anna@example.com", GarminUnavailableError)
 
 
-def test_the_chinese_garmin_has_its_own_people(way: Way) -> None:
+def test_garmin_cn_has_its_own_accounts(way: Way) -> None:
     username = "plain-anna@example.com"
     tokens = way.tokens(username, GarminDomain.CN)
     assert tokens.domain == GarminDomain.CN
@@ -277,30 +279,30 @@ def test_the_chinese_garmin_has_its_own_people(way: Way) -> None:
 
 
 @json_flows
-def test_a_code_of_the_chinese_garmin_finishes_there(way: Way) -> None:
+def test_a_code_of_garmin_cn_finishes_there(way: Way) -> None:
     username = "email-anna@example.com"
-    asked = way.sign_in(username, domain=GarminDomain.CN)
-    assert isinstance(asked, CodeRequired)
-    tokens = way.finish(asked.pending, way.garmin.code(username))
+    result = way.sign_in(username, domain=GarminDomain.CN)
+    assert isinstance(result, CodeRequired)
+    tokens = way.finish(result.pending, way.garmin.code(username))
     assert tokens.domain == GarminDomain.CN
     assert way.who(tokens) == way.guid(username, "garmin.cn")
 
 
-def test_people_who_sign_in_at_once_stay_themselves(way: Way) -> None:
+def test_simultaneous_sign_ins_do_not_mix_people(way: Way) -> None:
     one = driver(way.driver_name, way.adapter)  # a worker has one for all its threads
 
     def sign_in(number: int) -> tuple[str, str]:
         username = f"{'email' if number % 2 else 'plain'}-{number}@example.com"
         result = way.sign_in(username)
         if isinstance(result, CodeRequired):
-            result = one.finish(result.pending, way.garmin.code(username))
+            result = one.finish(result.pending, way.garmin.code(username), ALWAYS)
         assert isinstance(result, SignedIn)
-        refreshed = one.refresh(result.tokens)
-        return one.identify(refreshed).guid, way.guid(username)
+        refreshed = one.refresh(result.tokens, ALWAYS)
+        return one.identify(refreshed, ALWAYS).guid, way.guid(username)
 
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(sign_in, range(32)))
-    assert [found for found, _ in answers] == [expected for _, expected in answers]
+    assert [actual for actual, _ in answers] == [expected for _, expected in answers]
 
 
 def test_both_libraries_at_once_do_not_mix_people(way: Way) -> None:
@@ -310,11 +312,11 @@ def test_both_libraries_at_once_do_not_mix_people(way: Way) -> None:
         username = f"plain-{number}@example.com"
         here = Way((GARTH, MOBILE)[number % 2], way.garmin, way.adapter)
         tokens = here.tokens(username)
-        return both[number % 2].identify(tokens).guid, way.guid(username)
+        return both[number % 2].identify(tokens, ALWAYS).guid, way.guid(username)
 
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(sign_in, range(32)))
-    assert [found for found, _ in answers] == [expected for _, expected in answers]
+    assert [actual for actual, _ in answers] == [expected for _, expected in answers]
 
 
 def test_no_log_line_holds_a_secret(way: Way) -> None:
@@ -325,7 +327,7 @@ def test_no_log_line_holds_a_secret(way: Way) -> None:
         with pytest.raises(SignInError):
             way.finish(pending, code)
         tokens = way.finish(pending, way.garmin.code(username))
-        way.driver.refresh(tokens)
+        way.refresh(tokens)
         way.refused_sign_in("wrongpassword-kim@example.com", InvalidCredentialsError)
     cookies = [part for part in pending.state.get_secret_value().split('"') if len(part) > 30]
     secrets = {code, *way.secrets, *cookies}

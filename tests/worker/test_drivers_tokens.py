@@ -1,4 +1,4 @@
-"""What tokens are good for, for every driver: saying who it is, and being renewed."""
+"""Tokens, for every driver: whose they are, and their renewal."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from shared.errors import (
     TokensRejectedError,
 )
 from shared.garmin.types import GarminTokens
-from tests.worker.ways import GARTH, MOBILE, Way
+from tests.worker.ways import ALWAYS, GARTH, MOBILE, Way
 
 EXCHANGE = "/oauth-service/oauth/exchange/user/2.0"
 DI_TOKEN = "/di-oauth2-service/oauth/token"
@@ -28,9 +28,9 @@ ANNA = "plain-anna@example.com"
 
 
 def refused[E: SignInError](way: Way, tokens: GarminTokens, kind: type[E], what: str) -> E:
-    """The error of `identify` or `refresh`, which shows nothing of the tokens."""
+    """Return the error of `identify` or `refresh`; check that it shows nothing of the tokens."""
     way.secrets |= {s for s in strings(json.loads(tokens.data.get_secret_value())) if len(s) > 20}
-    call = way.driver.identify if what == "identify" else way.driver.refresh
+    call = way.identify if what == "identify" else way.refresh
     with pytest.raises(kind) as caught:
         call(tokens)
     return way.checked(caught.value, kind)
@@ -52,26 +52,26 @@ def with_data(tokens: GarminTokens, data: dict[str, object]) -> GarminTokens:
 
 
 @each_library
-def test_tokens_say_who_it_is(way: Way) -> None:
-    identity = way.driver.identify(way.tokens(ANNA))
+def test_tokens_identify_their_owner(way: Way) -> None:
+    identity = way.identify(way.tokens(ANNA))
     assert (identity.guid, identity.display_name) == (way.guid(ANNA), "Plain Anna")
 
 
 @each_library
-def test_tokens_hold_nothing_but_themselves(way: Way) -> None:
+def test_tokens_hold_no_other_secret(way: Way) -> None:
     data = way.tokens(ANNA).data.get_secret_value()
     assert not [s for s in way.secrets if s in data]
 
 
 @each_library
-def test_tokens_survive_being_kept(way: Way) -> None:
+def test_stored_tokens_still_work(way: Way) -> None:
     tokens = way.tokens(ANNA)
     assert way.who(GarminTokens.from_revealed(tokens.reveal())) == way.guid(ANNA)
 
 
 @each_library
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_profile_that_fails_can_be_asked_for_again(way: Way, times: int) -> None:
+def test_a_failed_profile_can_be_read_again(way: Way, times: int) -> None:
     username = f"profile500x{times}-bob@example.com"
     tokens = way.tokens(username)
     for _ in range(times):
@@ -81,45 +81,45 @@ def test_a_profile_that_fails_can_be_asked_for_again(way: Way, times: int) -> No
 
 @each_library
 @pytest.mark.parametrize("kind", ["cut", "cut_body", "garbage", "html"])
-def test_a_profile_that_does_not_arrive_is_unavailable(way: Way, kind: str) -> None:
+def test_a_useless_profile_answer_is_unavailable(way: Way, kind: str) -> None:
     tokens = way.tokens(ANNA)
     way.configure(faults=[{"kind": kind, "path": PROFILE}])
     refused(way, tokens, GarminUnavailableError, "identify")
 
 
 @each_library
-def test_a_profile_that_does_not_say_who_is_unavailable(way: Way) -> None:
+def test_a_profile_without_a_guid_is_unavailable(way: Way) -> None:
     tokens = way.tokens(ANNA)
     way.configure(faults=[{"kind": "without_field", "path": PROFILE, "field": "garminGUID"}])
     refused(way, tokens, GarminUnavailableError, "identify")
 
 
 @each_library
-def test_a_profile_that_is_refused_for_now_says_how_long(way: Way) -> None:
+def test_a_rate_limited_profile_says_how_long(way: Way) -> None:
     tokens = way.tokens(ANNA)
     way.configure({"profile": {"status": 429, "retry_after": 60}})
     assert refused(way, tokens, GarminUnavailableError, "identify").retry_after == 60
 
 
 @each_library
-def test_tokens_that_garmin_no_longer_accepts_are_rejected(way: Way) -> None:
+def test_expired_tokens_are_rejected(way: Way) -> None:
     tokens = way.tokens(ANNA)
     way.garmin.expire_tokens(ANNA)
     refused(way, tokens, TokensRejectedError, "identify")
 
 
 @only_garminconnect
-def test_tokens_that_are_not_active_are_rejected(way: Way) -> None:
+def test_inactive_tokens_are_rejected(way: Way) -> None:
     tokens = way.tokens("inactive-plain-carl@example.com")
     refused(way, tokens, TokensRejectedError, "identify")
 
 
 @each_library
-def test_refreshed_tokens_are_new_and_the_same_persons(way: Way) -> None:
+def test_refreshed_tokens_are_new_and_belong_to_the_same_person(way: Way) -> None:
     old = way.tokens(ANNA)
     way.garmin.expire_tokens(ANNA)
     way.configure(access_ttl_s=90_000)
-    new = way.driver.refresh(old)
+    new = way.refresh(old)
     assert (new.driver, new.domain) == (old.driver, old.domain)
     assert way.who(new) == way.guid(ANNA)
     left = new.access_expires_at - datetime.now(UTC)
@@ -128,19 +128,19 @@ def test_refreshed_tokens_are_new_and_the_same_persons(way: Way) -> None:
 
 
 @only_garth
-def test_garth_keeps_its_long_lived_token_and_renews_the_other(way: Way) -> None:
+def test_garth_renews_its_oauth2_token_only(way: Way) -> None:
     old = way.tokens(ANNA)
-    new = way.driver.refresh(old)
+    new = way.refresh(old)
     assert data_of(new)["oauth1"] == data_of(old)["oauth1"]
     assert data_of(new)["oauth2"] != data_of(old)["oauth2"]
-    assert way.who(way.driver.refresh(old)) == way.guid(ANNA)
+    assert way.who(way.refresh(old)) == way.guid(ANNA)
 
 
 @only_garth
-def test_garth_renews_tokens_that_took_a_code(way: Way) -> None:
+def test_garth_renews_tokens_obtained_with_a_code(way: Way) -> None:
     username = "email-bob@example.com"
     old = way.finish(way.pending(username), way.garmin.code(username))
-    new = way.driver.refresh(old)
+    new = way.refresh(old)
     assert way.who(new) == way.guid(username)
     assert new.refresh_expires_at == old.refresh_expires_at
 
@@ -148,11 +148,11 @@ def test_garth_renews_tokens_that_took_a_code(way: Way) -> None:
 @only_garminconnect
 def test_garminconnects_refresh_token_works_once(way: Way) -> None:
     old = way.tokens(ANNA)
-    new = way.driver.refresh(old)
+    new = way.refresh(old)
     assert data_of(new)["di_refresh_token"] != data_of(old)["di_refresh_token"]
     assert data_of(new)["di_token"] != data_of(old)["di_token"]
     refused(way, old, TokensRejectedError, "refresh")
-    assert way.driver.refresh(new)
+    assert way.refresh(new)
 
 
 @only_garminconnect
@@ -165,7 +165,7 @@ def test_a_rotating_refresh_token_is_sent_once(way: Way) -> None:
 
 
 @each_library
-def test_tokens_that_were_taken_back_are_rejected(way: Way) -> None:
+def test_revoked_tokens_are_rejected(way: Way) -> None:
     tokens = way.tokens(ANNA)
     way.garmin.revoke_tokens(ANNA)
     refused(way, tokens, TokensRejectedError, "refresh")
@@ -174,7 +174,7 @@ def test_tokens_that_were_taken_back_are_rejected(way: Way) -> None:
 
 @each_library
 @pytest.mark.parametrize("status", [500, 503])
-def test_a_refresh_that_garmin_cannot_do_is_unavailable(way: Way, status: int) -> None:
+def test_a_refresh_answered_5xx_is_unavailable(way: Way, status: int) -> None:
     tokens = way.tokens(ANNA)
     way.configure(faults=[{"kind": "status", "status": status, "path": REFRESH_PATHS[way.name]}])
     refused(way, tokens, GarminUnavailableError, "refresh")
@@ -182,24 +182,24 @@ def test_a_refresh_that_garmin_cannot_do_is_unavailable(way: Way, status: int) -
 
 @each_library
 @pytest.mark.parametrize("kind", ["cut", "garbage", "html"])
-def test_a_refresh_without_a_usable_answer_is_unavailable(way: Way, kind: str) -> None:
+def test_a_refresh_with_a_useless_answer_is_unavailable(way: Way, kind: str) -> None:
     tokens = way.tokens(ANNA)
     way.configure(faults=[{"kind": kind, "path": REFRESH_PATHS[way.name]}])
     refused(way, tokens, GarminUnavailableError, "refresh")
 
 
 @each_library
-def test_a_refresh_that_is_refused_for_now_is_no_verdict_on_the_tokens(way: Way) -> None:
+def test_a_rate_limited_refresh_is_no_verdict_on_the_tokens(way: Way) -> None:
     tokens = way.tokens(ANNA)
     way.configure({flow: {"status": 429} for flow in ("oauth2", "di")})
     with pytest.raises(GarminRateLimitedError):
-        way.driver.refresh(tokens)
+        way.refresh(tokens)
     way.configure()
-    assert way.driver.refresh(tokens)
+    assert way.refresh(tokens)
 
 
 @each_library
-def test_refreshed_tokens_without_a_field_are_none(way: Way) -> None:
+def test_incomplete_tokens_fail_the_refresh(way: Way) -> None:
     tokens = way.tokens(ANNA)
     path = REFRESH_PATHS[way.name]
     way.configure(faults=[{"kind": "without_field", "path": path, "field": "access_token"}])
@@ -207,7 +207,7 @@ def test_refreshed_tokens_without_a_field_are_none(way: Way) -> None:
 
 
 @only_garth
-def test_nobody_elses_token_goes_along(way: Way) -> None:
+def test_no_other_persons_token_is_sent(way: Way) -> None:
     """garth's own default for headers is one dict that all clients write into."""
     anna, bob = way.tokens(ANNA), way.tokens("plain-bob@example.com")
     assert way.who(anna) == way.guid(ANNA)
@@ -221,12 +221,12 @@ def test_nobody_elses_token_goes_along(way: Way) -> None:
 
 @only_garminconnect
 @pytest.mark.parametrize("token", ["opaque", "a.b", "a.!!!.c", "a.e30.c", "a.bnVsbA.c"])
-def test_a_token_that_does_not_say_how_long_lasts_an_hour(
+def test_a_token_without_an_expiry_lasts_an_hour(
     way: Way, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokens = way.tokens(ANNA)
     from worker.drivers import garminconnect
 
-    client = garminconnect._loaded(with_data(tokens, data_of(tokens) | {"di_token": token}))
+    client = garminconnect._loaded(with_data(tokens, data_of(tokens) | {"di_token": token}), ALWAYS)
     left = garminconnect._tokens(client).access_expires_at - datetime.now(UTC)
     assert timedelta(minutes=59) < left <= timedelta(hours=1)

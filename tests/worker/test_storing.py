@@ -20,8 +20,9 @@ from shared.jobs.store import JobStore, NewJob
 from shared.redis.connection import connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
-from tests.worker.test_chain import ToldDriver
+from tests.worker.test_chain import ScriptedDriver
 from worker.chain import DriverChain
+from worker.drivers.driver import Permit
 from worker.lease import LeaseKeeper
 from worker.runner import SignInRunner, StoringDelayedError
 
@@ -66,8 +67,8 @@ def database_url(sqlite_url: str) -> str:
 
 
 @pytest.fixture
-def driver() -> ToldDriver:
-    return ToldDriver("garth")
+def driver() -> ScriptedDriver:
+    return ScriptedDriver("garth")
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def job(jobs: JobStore) -> NewJob:
 
 
 def runner(
-    redis: Redis, keyring: Keyring, jobs: JobStore, driver: ToldDriver, url: str
+    redis: Redis, keyring: Keyring, jobs: JobStore, driver: ScriptedDriver, url: str
 ) -> SignInRunner:
     return SignInRunner(
         jobs=jobs,
@@ -96,7 +97,7 @@ def runner(
 
 @pytest.fixture
 def without_database(
-    redis: Redis, keyring: Keyring, jobs: JobStore, driver: ToldDriver, absent: AbsentDatabase
+    redis: Redis, keyring: Keyring, jobs: JobStore, driver: ScriptedDriver, absent: AbsentDatabase
 ) -> SignInRunner:
     return runner(redis, keyring, jobs, driver, absent.url)
 
@@ -121,7 +122,7 @@ def test_a_later_run_stores_what_an_earlier_one_was_given(
     jobs: JobStore,
     redis: Redis,
     keyring: Keyring,
-    driver: ToldDriver,
+    driver: ScriptedDriver,
     database_url: str,
 ) -> None:
     token = job.poll_token.get_secret_value()
@@ -138,16 +139,16 @@ def test_a_later_run_stores_what_an_earlier_one_was_given(
 
 
 @dataclass
-class FillingDriver(ToldDriver):
+class FillingDriver(ScriptedDriver):
     """Redis has no memory left when Garmin answers, and for a second more."""
 
     redis: Redis | None = None
 
-    def sign_in(self, credentials: Credentials) -> SignedIn | CodeRequired:
+    def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
         assert self.redis is not None
         self.redis.config_set("maxmemory", "1")
         threading.Timer(1.0, self.redis.config_set, ("maxmemory", "0")).start()
-        return super().sign_in(credentials)
+        return super().sign_in(credentials, permit)
 
 
 @pytest.mark.parametrize(("asks", "result"), [(False, "succeeded"), (True, "mfa_required")])
@@ -157,7 +158,7 @@ def test_what_garmin_gave_is_kept_once_redis_has_memory_again(
     with connect(real_redis_url, timeout=30) as redis:  # without patience of its own
         jobs = JobStore(redis, keyring, 900)
         job = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS)
-        driver = FillingDriver("garth", asks=asks, redis=redis)
+        driver = FillingDriver("garth", needs_code=asks, redis=redis)
 
         assert runner(redis, keyring, jobs, driver, database_url).run(job.job_id) == result
 

@@ -1,8 +1,10 @@
-"""The ways to sign in that one contract holds for: each library, and garminconnect's HTML flow."""
+"""The ways to sign in, which all keep one contract: each library, and garminconnect's HTML flow."""
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from traceback import format_exception
 
@@ -11,16 +13,17 @@ from pydantic import SecretStr
 
 from dev.processes import ROOT
 from dev.simulator import PASSWORD, Simulator
-from shared.errors import MfaCodeInvalidError, SignInError
+from shared.errors import FitTrackError, MfaCodeInvalidError, SignInError
 from shared.garmin.types import (
     CodeRequired,
     Credentials,
     GarminDomain,
+    GarminIdentity,
     GarminTokens,
     PendingSignIn,
     SignedIn,
 )
-from worker.drivers.driver import GarminDriver
+from worker.drivers.driver import GarminDriver, Permit
 from worker.drivers.garminconnect import GarminConnectDriver
 from worker.drivers.garth import GarthDriver
 from worker.drivers.http import GarminAdapter
@@ -31,16 +34,33 @@ WIDGET = "garminconnect-widget"
 WAYS = (GARTH, MOBILE, WIDGET)
 
 _SENT_AWAY = {"GCM_IOS_DARK": {"status": 429, "at": ["page"]}}
-"""What makes garminconnect take its widget flow: not even the page of the first one opens."""
+"""Makes garminconnect use its widget flow: the page of the first one is refused."""
+
+
+@dataclass
+class FixedPermit:
+    """A job with so many seconds left, or one that may not go on."""
+
+    left: float | None = None
+    error: FitTrackError | None = None
+
+    def check(self) -> float | None:
+        if self.error:
+            raise self.error
+        return self.left
+
+
+ALWAYS = FixedPermit()
 
 
 @dataclass
 class Way:
-    """A driver against the simulated Garmin, and what it may never let out."""
+    """A driver against the simulated Garmin, and the secrets it must not show."""
 
     name: str
     garmin: Simulator
     adapter: GarminAdapter
+    permit: Permit = field(default_factory=FixedPermit)
     secrets: set[str] = field(default_factory=lambda: {PASSWORD, "ST-"})
 
     def __post_init__(self) -> None:
@@ -55,10 +75,7 @@ class Way:
         return driver(self.driver_name, self.adapter)
 
     def configure(self, refuse: dict[str, object] | None = None, **changes: object) -> None:
-        """Settings of the simulator, in the place of earlier faults and refusals.
-
-        This way goes on being the one that is taken.
-        """
+        """Set up the simulator; earlier faults and refusals end. The flow stays this one."""
         kept = _SENT_AWAY if self.name == WIDGET else {}
         self.garmin.configure(refuse={**kept, **(refuse or {})}, **{"faults": (), **changes})
 
@@ -69,27 +86,33 @@ class Way:
         credentials = Credentials(
             username=SecretStr(username), password=SecretStr(password), domain=domain
         )
-        return self.driver.sign_in(credentials)
+        return self.driver.sign_in(credentials, self.permit)
 
     def tokens(self, username: str, domain: GarminDomain = GarminDomain.COM) -> GarminTokens:
-        """Of an account that needs no code."""
+        """Sign in to an account that needs no code."""
         signed_in = self.sign_in(username, domain=domain)
         assert isinstance(signed_in, SignedIn)
         return signed_in.tokens
 
     def pending(self, username: str) -> PendingSignIn:
-        """Of an account that needs a code."""
-        asked = self.sign_in(username)
-        assert isinstance(asked, CodeRequired)
-        return asked.pending
+        """Begin a sign-in to an account that needs a code."""
+        result = self.sign_in(username)
+        assert isinstance(result, CodeRequired)
+        return result.pending
 
     def finish(self, pending: PendingSignIn, code: str) -> GarminTokens:
         self.secrets.add(code)
-        return self.driver.finish(pending, code).tokens
+        return self.driver.finish(pending, code, self.permit).tokens
+
+    def identify(self, tokens: GarminTokens) -> GarminIdentity:
+        return self.driver.identify(tokens, self.permit)
+
+    def refresh(self, tokens: GarminTokens) -> GarminTokens:
+        return self.driver.refresh(tokens, self.permit)
 
     def who(self, tokens: GarminTokens) -> str:
-        """The `garminGUID` of whose tokens these are."""
-        return self.driver.identify(tokens).guid
+        """Return the `garminGUID` of the tokens' owner."""
+        return self.identify(tokens).guid
 
     def guid(self, username: str, domain: str = "garmin.com") -> str:
         return str(self.garmin.account(username, domain)["profile"]["garminGUID"])
@@ -105,16 +128,16 @@ class Way:
         return self.checked(caught.value, kind)
 
     def checked[E: SignInError](self, error: SignInError, kind: type[E]) -> E:
-        """The error, which is exactly of this kind and tells nothing it may not."""
+        """Check that the error is exactly of this kind and shows no secret."""
         assert type(error) is kind
         assert error.__cause__ is None
         assert error.__suppress_context__ or error.__context__ is None
-        told = [str(error), repr(error), repr(error.args), *format_exception(error)]
-        assert not [s for s in self.secrets if any(s in text for text in told)]
+        texts = [str(error), repr(error), repr(error.args), *format_exception(error)]
+        assert not [s for s in self.secrets if any(s in text for text in texts)]
         return error
 
     def posts(self, username: str) -> int:
-        """How often Garmin was sent this person's password."""
+        """Return how often this person's password was sent to Garmin."""
         return self.garmin.count("credential_posts", username)
 
     def code_checks(self, username: str) -> int:
@@ -128,23 +151,33 @@ def driver(library: str, adapter: GarminAdapter) -> GarminDriver:
 
 
 def next_state(pending: PendingSignIn, error: MfaCodeInvalidError) -> PendingSignIn:
-    """What the service keeps after a wrong code."""
+    """Return what the service keeps after a wrong code."""
     if error.state is None:
         return pending
     return pending.model_copy(update={"state": SecretStr(error.state)})
 
 
-def finish_elsewhere(pending: PendingSignIn, code: str) -> GarminTokens:
-    """`finish` in a process that has never seen the sign-in."""
-    work = json.dumps({"pending": pending.reveal().decode(), "code": code})
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.worker.fresh_process"],
-        cwd=ROOT,
-        input=work,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return GarminTokens.from_revealed(ended.stdout.encode())
+class OtherProcess:
+    """Finishes sign-ins that it has not begun."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.worker.fresh_process"],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def finish(self, pending: PendingSignIn, code: str) -> GarminTokens:
+        assert self._process.stdin
+        assert self._process.stdout
+        work = json.dumps({"pending": pending.reveal().decode(), "code": code})
+        self._process.stdin.write(work + "\n")
+        self._process.stdin.flush()
+        return GarminTokens.from_revealed(self._process.stdout.readline().encode())
+
+    def stop(self) -> None:
+        self._process.communicate(timeout=60)
+        assert self._process.returncode == 0

@@ -1,4 +1,4 @@
-"""What Garmin's answers mean. Both drivers read them here.
+"""What Garmin's answers mean, for both drivers.
 
 Shapes: a JSON sign-in answer is `{"responseStatus": {"type", "message"}, …}`, refusals come as
 `{"error": {"status-code": "429"}}` or as HTML from Cloudflare.
@@ -18,12 +18,23 @@ from shared.garmin.types import GarminIdentity
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LONGEST_NUMBER = 12  # digits of a Retry-After in seconds; Python refuses to read 5000 of them
 _REFUSED_STATUSES = {427, 429}
-_PERSON: dict[str, type[errors.SignInError]] = {
+_PASSWORD_VERDICTS: Mapping[str, type[errors.SignInError]] = {
     "INVALID_USERNAME_PASSWORD": errors.InvalidCredentialsError,
     "ACCOUNT_LOCKED": errors.AccountLockedError,
     "CAPTCHA_REQUIRED": errors.CaptchaRequiredError,
     "NEED_CAPTCHA": errors.CaptchaRequiredError,
 }
+"""By the type of `responseStatus`."""
+
+_CODE_VERDICTS: Mapping[str, type[errors.SignInError]] = {
+    "lock": errors.AccountLockedError,
+    "limit": errors.MfaAttemptsExhaustedError,
+    "too_many": errors.MfaAttemptsExhaustedError,
+    "expire": errors.SignInExpiredError,
+    "session": errors.SignInExpiredError,
+}
+"""By words in `responseStatus`, in lower case. The first that is found counts."""
+
 _MFA_TYPES = {
     "phone": "sms",
     "phonenumber": "sms",
@@ -73,11 +84,11 @@ class Answer:
 
     @property
     def has_verdict(self) -> bool:
-        """Whether Garmin itself, not something before it, has judged what was sent."""
+        """Whether Garmin itself, not a proxy in front of it, has judged what was sent."""
         return bool(self.type) and self.status < 500
 
     def refusal(self) -> errors.ClientRefusedError | None:
-        """The client refused, with no verdict on the person: 429, 427, 403, Cloudflare's page."""
+        """Return an error if the client is refused: 429, 427, 403, Cloudflare's page."""
         error = (self.body or {}).get("error")
         inner = str(error.get("status-code")) if isinstance(error, Mapping) else ""
         page = self.is_html and self.body is None and self.status < 500
@@ -92,8 +103,8 @@ class Answer:
         refusal = self.refusal()
         if refusal:
             return refusal
-        if self.status < 500 and self.type in _PERSON:
-            return _PERSON[self.type]()
+        if self.status < 500 and self.type in _PASSWORD_VERDICTS:
+            return _PASSWORD_VERDICTS[self.type]()
         return errors.GarminUnavailableError(self.retry_after)
 
     def code_error(self) -> errors.SignInError:
@@ -103,31 +114,31 @@ class Answer:
             return refusal
         if not self.has_verdict:
             return errors.GarminUnavailableError(self.retry_after)
-        said = json.dumps((self.body or {}).get("responseStatus")).lower()
-        if "lock" in said:
-            return errors.AccountLockedError()
-        if "limit" in said or "too_many" in said:
-            return errors.MfaAttemptsExhaustedError()
-        if "expire" in said or "session" in said:
-            return errors.SignInExpiredError()
-        return errors.MfaCodeInvalidError()
+        words = json.dumps((self.body or {}).get("responseStatus")).lower()
+        verdict = first_match(_CODE_VERDICTS, words)
+        return verdict() if verdict else errors.MfaCodeInvalidError()
 
     def mfa_destination(self, mfa_type: str) -> str | None:
-        """Where the code went, masked by Garmin."""
+        """Where the code was sent, masked by Garmin."""
         info = (self.body or {}).get("customerMfaInfo")
         key = {"email": "email", "sms": "phoneNumber"}.get(mfa_type)
         value = info.get(key) if isinstance(info, Mapping) and key else None
         return value if isinstance(value, str) and value else None
 
 
+def first_match[T](table: Mapping[str, T], text: str) -> T | None:
+    """Return the value of the first key that stands in the text."""
+    return next((value for key, value in table.items() if key in text), None)
+
+
 def mfa_type(method: object) -> str:
-    """Garmin's name of an MFA method in our words: `email`, `sms`, `app`, else its own."""
+    """Translate Garmin's name of an MFA method: `email`, `sms`, `app`, else its own."""
     name = method.lower() if isinstance(method, str) and method else "email"
     return _MFA_TYPES.get(name, name)
 
 
 def parse_retry_after(value: object) -> int | None:
-    """Seconds of a Retry-After header, given as seconds or as an HTTP date."""
+    """Return the seconds of a Retry-After header, given as seconds or as an HTTP date."""
     if not isinstance(value, str):
         return None
     if value.strip().isdecimal():
@@ -140,20 +151,20 @@ def parse_retry_after(value: object) -> int | None:
 
 
 def identity(profile: object) -> GarminIdentity:
-    """The person in a `socialProfile`. Raises GarminUnavailableError if it does not say who."""
+    """Return the person in a `socialProfile`. Raise GarminUnavailableError if it names none."""
     fields = profile if isinstance(profile, Mapping) else {}
     guid = fields.get("garminGUID")
     if not isinstance(guid, str) or not 0 < len(guid) <= 64 or _storable(guid) != guid:
         raise errors.GarminUnavailableError
     names = [fields.get(key) for key in ("displayName", "fullName", "userName")]
-    said = [kept for name in names if isinstance(name, str) and (kept := _storable(name))]
-    # Garmin's displayName is a UUID for whoever never chose one.
-    readable = [name for name in said if not _UUID.fullmatch(name)]
-    return GarminIdentity(guid=guid, display_name=[*readable, *said, guid][0][:256])
+    given = [kept for name in names if isinstance(name, str) and (kept := _storable(name))]
+    # Garmin's displayName is a UUID for people who never chose one.
+    readable = [name for name in given if not _UUID.fullmatch(name)]
+    return GarminIdentity(guid=guid, display_name=[*readable, *given, guid][0][:256])
 
 
 def _storable(text: str) -> str:
-    """Without what JSON can spell and PostgreSQL or UTF-8 can't: NUL and half a surrogate pair."""
+    """Drop what JSON can hold but PostgreSQL or UTF-8 can't: NUL and lone surrogates."""
     return text.replace("\0", "").encode(errors="ignore").decode()
 
 

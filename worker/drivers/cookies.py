@@ -26,7 +26,7 @@ _ATTRIBUTES = (
 
 
 def dump_cookies(jar: RequestsCookieJar) -> list[dict[str, Any]]:
-    """Each cookie as a JSON object. Whoever holds them holds the half-done sign-in: seal them."""
+    """Return each cookie as a JSON object. They are the unfinished sign-in: encrypt them."""
     return [
         {name: getattr(cookie, name) for name in _ATTRIBUTES} | {"rest": cookie._rest}  # type: ignore[attr-defined]
         for cookie in jar
@@ -34,7 +34,7 @@ def dump_cookies(jar: RequestsCookieJar) -> list[dict[str, Any]]:
 
 
 def load_cookies(cookies: list[dict[str, Any]]) -> RequestsCookieJar:
-    """The jar that `dump_cookies` wrote."""
+    """Rebuild the jar that `dump_cookies` wrote."""
     jar = RequestsCookieJar()
     for cookie in cookies:
         jar.set_cookie(Cookie(**cookie))

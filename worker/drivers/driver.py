@@ -12,38 +12,48 @@ from shared.garmin.types import (
 )
 
 
+class Permit(Protocol):
+    """A job's right to go on. Drivers ask it before each request to Garmin."""
+
+    def check(self) -> float | None:
+        """Return the seconds left, or None without a deadline.
+
+        May wait until it is known whether the job can go on. Raises TimedOutError, JobLostError.
+        """
+
+
 class GarminDriver(Protocol):
     """One Garmin library. Safe to use from many threads.
 
     Raises only the errors of `shared/errors.py`; nothing of the library gets out, because its
-    messages hold URLs with tickets.
+    messages hold URLs with tickets. Every method also raises what its permit raises.
     """
 
     name: str
 
-    def sign_in(self, credentials: Credentials) -> SignedIn | CodeRequired:
-        """Sends the password to Garmin, once.
+    def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
+        """Post the password to Garmin, once.
 
         Raises ClientRefusedError when Garmin refuses this client without a verdict on the person,
         else InvalidCredentialsError, AccountLockedError, CaptchaRequiredError,
         GarminUnavailableError.
         """
 
-    def finish(self, pending: PendingSignIn, code: str) -> SignedIn:
-        """Goes on where any process's `sign_in` stopped.
+    def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
+        """Check the code and finish a sign-in that any process may have begun.
 
         Raises MfaCodeInvalidError, MfaAttemptsExhaustedError, SignInExpiredError,
         AccountLockedError, ClientRefusedError, GarminUnavailableError.
         """
 
-    def identify(self, tokens: GarminTokens) -> GarminIdentity:
-        """Asks Garmin whose tokens these are.
+    def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
+        """Ask Garmin whose tokens these are.
 
         Raises TokensRejectedError, GarminUnavailableError.
         """
 
-    def refresh(self, tokens: GarminTokens) -> GarminTokens:
-        """New tokens for the old ones, which may be dead afterwards.
+    def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
+        """Renew tokens; the old ones may be dead afterwards.
 
         Raises TokensRejectedError, GarminRateLimitedError, GarminUnavailableError.
         """

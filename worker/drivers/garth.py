@@ -1,9 +1,9 @@
-"""Signing in with garth 0.8: the mobile JSON flow, then OAuth1, then OAuth2.
+"""Sign in with garth 0.8: the mobile JSON flow, then OAuth1, then OAuth2.
 
-Its traps, and what is done here about each: the mutable default of `Client.request`'s headers
+garth's traps, and what is done about each: the mutable default of `Client.request`'s headers
 (fresh ones on every call), the module-global client (never used), the OAuth consumer fetched
 without a deadline (fetched here, before the password is sent), errors whose text holds the ticket
-(read from the response, raised `from None`), one adapter a client (one for the process).
+(read from the response, raised `from None`), an adapter for each client (one for the process).
 """
 
 import json
@@ -35,12 +35,13 @@ from shared.garmin.types import (
 )
 from worker.drivers.answers import Answer, identity, mfa_type
 from worker.drivers.cookies import dump_cookies, load_cookies
+from worker.drivers.driver import Permit
 from worker.drivers.http import GarminAdapter
 
 
 @contextmanager
 def _absent(module: str) -> Iterator[None]:
-    """As if the module were not installed."""
+    """Hide a module, as if it were not installed."""
     before = {name: sys.modules.pop(name) for name in (module,) if name in sys.modules}
     sys.modules[module] = None  # type: ignore[assignment]  # how the import system spells it
     try:
@@ -50,7 +51,7 @@ def _absent(module: str) -> Iterator[None]:
         sys.modules.update(before)
 
 
-# logfire is garth's telemetry: 12 MB, and a way out for what it sees. garth does without it.
+# logfire is garth's telemetry: 12 MB, and a leak of what it sees. garth works without it.
 with warnings.catch_warnings(), _absent("logfire"):
     warnings.simplefilter("ignore", DeprecationWarning)  # it says that garth is deprecated: known
     import garth
@@ -73,9 +74,9 @@ class GarthDriver:
         self._adapter = adapter
         self._consumer_lock = threading.Lock()
 
-    def sign_in(self, credentials: Credentials) -> SignedIn | CodeRequired:
-        self._fetch_consumer()
-        client = self._client(credentials.domain)
+    def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
+        self._fetch_consumer(permit)
+        client = self._client(credentials.domain, permit)
         with _translated(client, Answer.sign_in_error):
             result = sso.login(
                 credentials.username.get_secret_value(),
@@ -88,10 +89,10 @@ class GarthDriver:
                 return CodeRequired(pending=_pending(client, result[1]))
         return SignedIn(tokens=_tokens(*result))
 
-    def finish(self, pending: PendingSignIn, code: str) -> SignedIn:
-        self._fetch_consumer()
+    def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
+        self._fetch_consumer(permit)
         state = json.loads(pending.state.get_secret_value())
-        client = self._client(pending.domain)
+        client = self._client(pending.domain, permit)
         client.sess.cookies = load_cookies(state["cookies"])
         resumed = {k: state[k] for k in ("login_params", "mfa_method")} | {"client": client}
         try:
@@ -101,42 +102,46 @@ class GarthDriver:
             raise MfaCodeInvalidError(state=_state(client, state)) from None
         return SignedIn(tokens=_tokens(*tokens))
 
-    def identify(self, tokens: GarminTokens) -> GarminIdentity:
-        client = self._client(tokens.domain, _load(tokens))
+    def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
+        client = self._client(tokens.domain, permit, _load(tokens))
         with _translated(client, _profile_error):
             profile = client.connectapi("/userprofile-service/socialProfile")
         return identity(profile)
 
-    def refresh(self, tokens: GarminTokens) -> GarminTokens:
-        self._fetch_consumer()
+    def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
+        self._fetch_consumer(permit)
         oauth1, _ = _load(tokens)
-        client = self._client(tokens.domain)
+        client = self._client(tokens.domain, permit)
         with _translated(client, _profile_error):
             fresh = sso.exchange(oauth1, client)
         return _tokens(oauth1, fresh)
 
     def _client(
-        self, domain: GarminDomain, tokens: tuple[OAuth1Token, OAuth2Token] | None = None
+        self,
+        domain: GarminDomain,
+        permit: Permit,
+        tokens: tuple[OAuth1Token, OAuth2Token] | None = None,
     ) -> "_Client":
         client = _Client(domain=str(domain), telemetry_enabled=False)
         if tokens:
             client.configure(oauth1_token=tokens[0], oauth2_token=tokens[1])
-        client.sess.mount("https://", self._adapter)  # after configure, which mounts its own
+        # After configure, which mounts an adapter of its own.
+        client.sess.mount("https://", self._adapter.permitted(permit))
         return client
 
-    def _fetch_consumer(self) -> None:
-        """Garmin's OAuth consumer, once a process. Raises GarminUnavailableError."""
+    def _fetch_consumer(self, permit: Permit) -> None:
+        """Fetch Garmin's OAuth consumer, once a process. Raises GarminUnavailableError."""
         with self._consumer_lock:
             for _ in range(_CONSUMER_TRIES):
                 if sso.OAUTH_CONSUMER:
                     return
-                sso.OAUTH_CONSUMER = self._try_consumer()
+                sso.OAUTH_CONSUMER = self._try_consumer(permit)
             if not sso.OAUTH_CONSUMER:
                 raise GarminUnavailableError
 
-    def _try_consumer(self) -> dict[str, str]:
+    def _try_consumer(self, permit: Permit) -> dict[str, str]:
         with requests.Session() as session:
-            session.mount("https://", self._adapter)
+            session.mount("https://", self._adapter.permitted(permit))
             try:
                 consumer = session.get(sso.OAUTH_CONSUMER_URL).json()
                 return {k: consumer[k] for k in ("consumer_key", "consumer_secret")}
@@ -145,7 +150,7 @@ class GarthDriver:
 
 
 class _NoAnswer(GarthException):
-    """Garmin did not answer. A GarthException, so that garth's own best effort goes on."""
+    """Garmin did not answer. A GarthException, because garth ignores those where it can."""
 
 
 class _Client(garth.Client):
@@ -160,7 +165,7 @@ class _Client(garth.Client):
         headers: dict[str, str] | None = None,
         **kwargs: Any,  # noqa: ANN401 - the library's signature
     ) -> requests.Response:
-        """garth's, with headers that no other call sees and no redirect of what holds a secret."""
+        """Send with headers that no other call sees, and never redirect what holds a secret."""
         kwargs.setdefault("allow_redirects", method == "GET")
         fresh = dict(headers or {})
         try:
@@ -173,7 +178,7 @@ class _Client(garth.Client):
 
 @contextmanager
 def _translated(client: _Client, judge: Callable[[Answer], SignInError]) -> Iterator[None]:
-    """Turns whatever garth raises into ours. `judge` reads the answer that garth did not like."""
+    """Turn what garth raises into our errors. `judge` reads the answer that garth rejected."""
     try:
         yield
     except SignInError:
@@ -222,7 +227,7 @@ def _pending(client: _Client, result: dict[str, Any]) -> PendingSignIn:
 
 
 def _state(client: _Client, result: dict[str, Any]) -> str:
-    """What another process needs to go on: under a kilobyte of JSON."""
+    """Dump what another process needs to go on: under a kilobyte of JSON."""
     return json.dumps(
         {
             "cookies": dump_cookies(client.sess.cookies),
