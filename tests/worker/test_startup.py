@@ -9,6 +9,7 @@ import pytest
 from dev.processes import ROOT, Process, clean_environment, says
 from dev.stack import BIN, new_key
 from shared.errors import ConfigurationError
+from shared.jobs.kinds import KINDS
 from shared.jobs.states import JobKind
 from shared.redis.connection import connect
 from shared.settings import Settings
@@ -64,7 +65,9 @@ def test_only_the_drivers_that_are_set_are_built(
             monkeypatch.setenv(name, value)
         settings = Settings.from_environment()
         database = open_database(settings, PRODUCTION)
-        handler = build_runner(settings, database, PRODUCTION).handlers[JobKind.LOGIN]
+        handlers = build_runner(settings, database, PRODUCTION).handlers
+        assert set(handlers) == set(KINDS)
+        handler = handlers[JobKind.LOGIN]
         database.close()
         assert isinstance(handler, LoginHandler)
         assert tuple(handler.signing_in.chain._drivers) == names
