@@ -8,8 +8,8 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from shared.errors import ServiceUnavailableError
-from shared.jobs.counters import JobCounters, QueueLengths
-from shared.jobs.queue import QUEUES
+from shared.jobs.counters import JobCounters
+from shared.jobs.kinds import QUEUES
 from shared.redis.driver_cooldowns import DriverCooldowns
 
 
@@ -18,8 +18,7 @@ class Metrics:
 
     def __init__(
         self,
-        tallies: JobCounters,
-        queues: QueueLengths,
+        counters: JobCounters,
         cooldowns: DriverCooldowns,
         drivers: tuple[str, ...],
     ) -> None:
@@ -36,7 +35,7 @@ class Metrics:
             ["route"],
             registry=self._registry,
         )
-        self._registry.register(_ServiceCollector(tallies, queues, cooldowns, drivers))
+        self._registry.register(_ServiceCollector(counters, cooldowns, drivers))
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()
@@ -50,23 +49,20 @@ class Metrics:
 class _ServiceCollector(Collector):
     def __init__(
         self,
-        tallies: JobCounters,
-        queues: QueueLengths,
+        counters: JobCounters,
         cooldowns: DriverCooldowns,
         drivers: tuple[str, ...],
     ) -> None:
-        self._tallies = tallies
-        self._queues = queues
+        self._counters = counters
         self._cooldowns = cooldowns
         self._drivers = drivers
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("fittrack_redis_up", "1 if Redis answered just now.")
-        from_redis = _answered(self._jobs, self._driver_rests)
+        from_redis = _answered(self._jobs, self._queue_lengths, self._driver_rests)
         up.add_metric([], float(bool(from_redis)))
         yield up
         yield from from_redis
-        yield from _answered(self._queue_lengths)
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: registering must not ask Redis."""
@@ -76,7 +72,7 @@ class _ServiceCollector(Collector):
         family = CounterMetricFamily(
             "fittrack_jobs_ended", "Jobs by how they ended.", labels=["kind", "result"]
         )
-        for (kind, result), count in self._tallies.ended().items():
+        for (kind, result), count in self._counters.ended().items():
             family.add_metric([kind, result], count)
         return family
 
@@ -84,7 +80,7 @@ class _ServiceCollector(Collector):
         family = GaugeMetricFamily(
             "fittrack_queue_length", "Jobs that wait for a worker.", labels=["queue"]
         )
-        for queue, length in self._queues.read(QUEUES.values()).items():
+        for queue, length in self._counters.queued(QUEUES).items():
             family.add_metric([queue], length)
         return family
 
@@ -100,7 +96,7 @@ class _ServiceCollector(Collector):
 
 
 def _answered(*reads: Callable[[], Metric]) -> list[Metric]:
-    """All of them, or none: the broker can be away while Redis is there."""
+    """All of them, or none if Redis does not answer."""
     try:
         return [read() for read in reads]
     except ServiceUnavailableError:

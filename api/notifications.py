@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from shared.jobs.store import CHANNEL
+from shared.jobs.keys import CHANNEL
 from shared.timings import PRODUCTION, Timings
 
 

@@ -11,9 +11,10 @@ from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
+from shared.jobs.account_limit import AccountLimit
 from shared.jobs.challenges import ChallengeStore
-from shared.jobs.queue import JobQueue
 from shared.jobs.store import JobStore
+from shared.jobs.submission import Submitter
 from shared.redis.connection import RedisHealth
 from shared.redis.driver_cooldowns import DriverCooldowns
 
@@ -25,8 +26,9 @@ class Services:
     keyring: Keyring
     jobs: JobStore
     challenges: ChallengeStore
-    queue: JobQueue
+    submitter: Submitter
     limits: SubmissionLimits
+    account_limit: AccountLimit
     cooldowns: DriverCooldowns
     drivers: tuple[str, ...]
     events: EventOutbox

@@ -16,10 +16,12 @@ from shared.audit.outbox import EventOutbox
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.errors import ConfigurationError
+from shared.jobs.account_limit import AccountLimit
 from shared.jobs.challenges import ChallengeStore
-from shared.jobs.counters import JobCounters, QueueLengths
+from shared.jobs.counters import JobCounters
 from shared.jobs.queue import JobQueue
 from shared.jobs.store import JobStore
+from shared.jobs.submission import Submitter
 from shared.logs.configuration import configure_logging
 from shared.memory import limit_arenas
 from shared.redis.connection import RedisHealth, connect
@@ -27,7 +29,6 @@ from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
     CODE_PER_IP,
-    LOGIN_PER_ACCOUNT,
     LOGIN_PER_IP,
     RateLimit,
 )
@@ -42,17 +43,19 @@ def build(timings: Timings) -> Starlette:
     keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
     url = settings.redis_url.get_secret_value()
     redis = connect(url, timeout=timings.redis_answer_api)
-    broker = connect(settings.queue_url, timeout=timings.redis_answer_api)
     cooldowns = DriverCooldowns(redis)
     database = Database(settings.database_url.get_secret_value(), timings)
+    jobs = JobStore(redis, keyring, settings.job_ttl, timings)
+    queue = JobQueue(settings.queue_url, timings.redis_answer_api, THREADS, timings)
     services = Services(
         keyring=keyring,
-        jobs=JobStore(redis, keyring, settings.job_ttl, timings),
+        jobs=jobs,
         challenges=ChallengeStore(
             redis, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
         ),
-        queue=JobQueue(settings.queue_url, timings.redis_answer_api, THREADS, timings),
+        submitter=Submitter(jobs, queue),
         limits=_limits(redis, settings),
+        account_limit=AccountLimit(redis, settings.limit_login_per_account, settings.mfa_attempts),
         cooldowns=cooldowns,
         drivers=settings.garmin_drivers,
         events=EventOutbox(redis),
@@ -60,9 +63,7 @@ def build(timings: Timings) -> Starlette:
         database=database,
         redis=RedisHealth(redis),
         notifications=JobNotifications(url, timings),
-        metrics=Metrics(
-            JobCounters(redis), QueueLengths(broker), cooldowns, settings.garmin_drivers
-        ),
+        metrics=Metrics(JobCounters(redis), cooldowns, settings.garmin_drivers),
         session_idle=settings.session_idle_ttl,
         require_client_key=settings.require_client_key,
     )
@@ -72,7 +73,6 @@ def build(timings: Timings) -> Starlette:
 def _limits(redis: Redis, settings: Settings) -> SubmissionLimits:
     return SubmissionLimits(
         login_per_ip=RateLimit(redis, LOGIN_PER_IP, settings.limit_login_per_ip),
-        login_per_account=RateLimit(redis, LOGIN_PER_ACCOUNT, settings.limit_login_per_account),
         code_per_ip=RateLimit(redis, CODE_PER_IP, settings.limit_code_per_ip),
         code_per_challenge=RateLimit(redis, CODE_PER_CHALLENGE, settings.limit_code_per_challenge),
     )

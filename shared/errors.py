@@ -6,7 +6,9 @@ a ticket.
 """
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
+
+from pydantic import SecretStr
 
 
 class JobErrorCode(StrEnum):
@@ -137,7 +139,10 @@ class ChallengeBusyError(FitTrackError):
 
 
 class SignInError(FitTrackError):
-    """A sign-in at Garmin did not go through. `retry_after` is in seconds, or None."""
+    """A sign-in at Garmin failed. `retry_after` is in seconds, or None.
+
+    `challenge_id` and `attempts_left` are there when another code may be tried.
+    """
 
     code: ClassVar[JobErrorCode] = JobErrorCode.INTERNAL_ERROR
     message = "Something went wrong here: the operator's log has the job id."
@@ -145,6 +150,13 @@ class SignInError(FitTrackError):
     def __init__(self, retry_after: int | None = None) -> None:
         super().__init__(type(self).__name__)
         self.retry_after = retry_after
+        self.challenge_id: SecretStr | None = None
+        self.attempts_left: int | None = None
+
+    def with_challenge(self, challenge_id: SecretStr, attempts_left: int) -> Self:
+        """Say that another code may be tried for this challenge."""
+        self.challenge_id, self.attempts_left = challenge_id, attempts_left
+        return self
 
 
 class InvalidCredentialsError(SignInError):

@@ -37,7 +37,10 @@ class Timings:
     """How long a worker that died while redelivering keeps the others from it."""
 
     lost_message: float = 30.0
-    """When to send a message again that no worker holds: later than the broker redelivers it."""
+    """When to look whether a job without a worker still has its message, and how often then.
+
+    Longer than a message needs from a worker that took it to the claim of its job.
+    """
 
     retry_delay: float = 5.0
     """When a worker tries a job again that another one holds, or that could not be stored."""
@@ -93,6 +96,12 @@ class Timings:
     delivery_interval: float = 1.0
     delivery_retry: float = 5.0
     """Pause between two deliveries of audit events to the database, and after a failed one."""
+
+    sweep_interval: float = 5.0
+    """How often each worker looks for jobs whose message is lost."""
+
+    heartbeat_interval: float = 5.0
+    """How often a worker touches its heartbeat file; its health check waits for 30 seconds."""
 
     retention_interval: float = 3600.0
     """How often events and ended sessions past their retention are deleted."""

@@ -1,7 +1,7 @@
 """The right to go on with a job: while its lease is ours, and until its deadline.
 
-One thread a process renews all leases. Whatever talks to Garmin asks `checkpoint()` before each
-request, so that a worker that lost its job, or can't know, sends nothing more.
+One thread a process renews all leases. A lease is the permit that drivers ask before each request
+to Garmin, so that a worker that lost its job, or can't know, sends nothing more.
 """
 
 import logging
@@ -9,33 +9,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import Context, ContextVar, copy_context
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 
 from shared.errors import JobLostError, ServiceUnavailableError, TimedOutError
-from shared.jobs.store import Claim, JobStore
+from shared.jobs.claims import Claim, JobClaims
 from shared.logs.locations import where
 from shared.timings import PRODUCTION, Timings
 
 _log = logging.getLogger(__name__)
 
-_current: ContextVar["Lease | None"] = ContextVar("lease", default=None)
-
-
-def checkpoint() -> float | None:
-    """Seconds left for the job that this thread runs; None if it runs none.
-
-    Waits while Redis is away and the lease can't be confirmed. Raises TimedOutError or
-    JobLostError when the job may not go on.
-    """
-    lease = _current.get()
-    return None if lease is None else lease.check()
-
 
 @dataclass(eq=False)
 class Lease:
     claim: Claim
-    on_timeout: Callable[[], None]
+    on_timeout: Callable[["Lease"], None]
     deadline: float | None
     """When the job must have ended, on the monotonic clock; None once only storing is left."""
     confirmed_until: float
@@ -47,6 +35,10 @@ class Lease:
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def check(self) -> float | None:
+        """Return the seconds left, or None without a deadline.
+
+        Waits while the lease can't be confirmed. Raises TimedOutError and JobLostError.
+        """
         with self._changed:
             while True:
                 if self.lost:
@@ -61,7 +53,7 @@ class Lease:
                 self._changed.wait(min(renewal, left or renewal))
 
     def drop_deadline(self) -> None:
-        """Garmin's part is done: what is left waits for our own database."""
+        """Go on for as long as it takes: what is left waits for our own database."""
         with self._changed:
             self.deadline = None
 
@@ -84,28 +76,28 @@ class Lease:
 
 
 class LeaseKeeper:
-    """Renews the leases of all jobs this process runs, and ends those whose deadline has passed."""
+    """Renews the leases of all jobs that this process runs, and ends those past their deadline."""
 
-    def __init__(self, jobs: JobStore, timings: Timings = PRODUCTION) -> None:
-        self._jobs = jobs
+    def __init__(self, claims: JobClaims, timings: Timings = PRODUCTION) -> None:
+        self._claims = claims
         self._timings = timings
         self._leases: set[Lease] = set()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def hold(self, claim: Claim, seconds: float, on_timeout: Callable[[], None]) -> Iterator[Lease]:
-        """Keeps the claim while the block runs. `on_timeout` is called if it takes longer."""
+    def hold(
+        self, claim: Claim, seconds: float, on_timeout: Callable[["Lease"], None]
+    ) -> Iterator[Lease]:
+        """Renew the claim while the block runs; call `on_timeout` after `seconds`, beside it."""
         now = time.monotonic()
         lease = Lease(claim, on_timeout, now + seconds, now + self._timings.lease, self._timings)
         with self._lock:
             self._leases.add(lease)
             self._start()
-        token = _current.set(lease)
         try:
             yield lease
         finally:
-            _current.reset(token)
             with self._lock:
                 self._leases.discard(lease)
 
@@ -128,9 +120,9 @@ class LeaseKeeper:
     def _tend(self, lease: Lease) -> None:
         try:
             if lease.overdue():
-                lease.on_timeout()
+                lease.on_timeout(lease)
             asked_at = time.monotonic()
-            if self._jobs.renew(lease.claim):
+            if self._claims.renew(lease.claim):
                 lease.confirm(asked_at)
             else:
                 lease.lose()

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import sys
 from types import TracebackType
 
@@ -16,7 +17,7 @@ from shared.memory import limit_arenas, release_unused
 from shared.settings import Settings
 from shared.timings import Timings
 from worker import broker, task
-from worker.runner import SignInRunner
+from worker.runner import JobRunner
 
 
 class _Program:
@@ -27,17 +28,17 @@ class _Program:
         self._settings = Settings.from_environment()
         Keyring.parse(self._settings.encryption_keys.get_secret_value())
         configure_logging(self._settings.log_level, self._settings.log_format)
-        self._runner: SignInRunner | None = None
+        self._runner: JobRunner | None = None
+        broker.install(self._timings)
+        self._app = celery_app(self._settings.queue_url, self._timings)
 
     def app(self) -> Celery:
-        broker.install(self._timings)
-        app = celery_app(self._settings.queue_url, self._timings)
-        task.register(app, self._run_job, self._timings.retry_delay)
+        task.register(self._app, self._run_job, self._timings.retry_delay)
         # Signals keep weak references, and nothing else holds this object.
         setup_logging.connect(self._set_up_logging, weak=False)
         worker_init.connect(self._prepare, weak=False)
         worker_ready.connect(_release_unused, weak=False)
-        return app
+        return self._app
 
     def _run_job(self, job_id: str) -> str:
         assert self._runner is not None, "jobs come only after worker_init"  # noqa: S101 - as it says
@@ -51,13 +52,16 @@ class _Program:
         configure_logging(level, self._settings.log_format)
 
     def _prepare(self, **_: object) -> None:
-        from worker.startup import build_housekeeping, build_runner, open_database
+        from worker.startup import build_heartbeat, build_runner, build_schedule, open_database
 
         settings, timings = self._settings, self._timings
         try:
             database = open_database(settings, timings)
             self._runner = build_runner(settings, database, timings)
-            build_housekeeping(settings, database, timings).start()
+            heartbeat = build_heartbeat(settings, timings)
+            heartbeat.install(self._app)
+            for periodic in (heartbeat.periodic(), *build_schedule(settings, database, timings)):
+                periodic.start()
         except ConfigurationError as error:
             sys.exit(f"fittrack-auth worker: {error}")
 
@@ -73,6 +77,8 @@ def start(timings: Timings) -> Celery:
         app = _Program(timings).app()
     except ConfigurationError as error:
         sys.exit(f"fittrack-auth worker: {error}")
+    # In Flower's list of tasks, a sign-in that Garmin refused is a finished task too.
+    os.environ.setdefault("FLOWER_TASKS_COLUMNS", "name,uuid,state,result,received,runtime,worker")
     _explain_port_in_use()
     return app
 

@@ -1,8 +1,10 @@
-"""What a worker does beside its jobs: brings events to the database, and drops what is old."""
+"""Periodic work of a worker, beside its jobs. Any number of workers may do the same at once."""
 
 import logging
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -13,14 +15,43 @@ from shared.audit.log import EventLog
 from shared.audit.outbox import EventOutbox
 from shared.database.engine import Database
 from shared.errors import ServiceUnavailableError
+from shared.jobs.lost_messages import LostMessages
 from shared.logs.locations import where
-from shared.timings import PRODUCTION, Timings
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Periodic:
+    """Something to do every `interval` seconds; `retry` seconds later if a server is away."""
+
+    name: str
+    action: Callable[[], object]
+    interval: float
+    retry: float
+
+    def start(self) -> None:
+        """Do it from now on, in a thread of its own: one server that is away stops no other."""
+        threading.Thread(target=self._run, name=self.name, daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(self.run_once())
+
+    def run_once(self) -> float:
+        """Do it; return the pause that follows."""
+        try:
+            self.action()
+        except ServiceUnavailableError:
+            return self.retry
+        except Exception as error:  # the next round may succeed
+            _log.error("%s: bug: %s", self.name, where(error))  # noqa: TRY400, RUF100
+            return self.retry
+        return self.interval
+
+
 class Housekeeping:
-    """One thread a process. Any number of workers may do the same at once."""
+    """What the database needs done. Every method raises ServiceUnavailableError."""
 
     def __init__(
         self,
@@ -28,25 +59,20 @@ class Housekeeping:
         database: Database,
         event_days: int,
         session_idle: int,
-        timings: Timings = PRODUCTION,
     ) -> None:
         self._outbox = outbox
         self._database = database
-        self._kept = timedelta(days=event_days)
+        self._retention = timedelta(days=event_days)
         self._session_idle = session_idle
-        self._timings = timings
 
-    def start(self) -> None:
-        threading.Thread(target=self._run, name="housekeeping", daemon=True).start()
-
-    def bring_events(self) -> None:
-        """All that wait, to the database. Raises ServiceUnavailableError."""
+    def deliver_events(self) -> None:
+        """Move all audit events in the outbox to the database."""
         while deliver(self._outbox, self._database):
             pass
 
-    def drop_old(self) -> None:
-        """Events, and sessions that are over, as old as that. Raises ServiceUnavailableError."""
-        oldest = datetime.now(UTC) - self._kept
+    def delete_old(self) -> None:
+        """Delete events and ended sessions past their retention."""
+        oldest = datetime.now(UTC) - self._retention
 
         def work(session: Session) -> None:
             EventLog(session).delete_older_than(oldest)
@@ -54,19 +80,8 @@ class Housekeeping:
 
         self._database.run(work)
 
-    def _run(self) -> None:
-        dropped_at: float | None = None
-        while True:
-            pause = self._timings.delivery_interval
-            try:
-                every = self._timings.retention_interval
-                if dropped_at is None or time.monotonic() - dropped_at > every:
-                    self.drop_old()
-                    dropped_at = time.monotonic()
-                self.bring_events()
-            except ServiceUnavailableError:
-                pause = self._timings.delivery_retry
-            except Exception as error:  # the next round may go well: events wait in Redis
-                _log.error("housekeeping: bug: %s", where(error))  # noqa: TRY400, RUF100
-                pause = self._timings.delivery_retry
-            time.sleep(pause)
+
+def sweep(lost_messages: LostMessages) -> None:
+    """Send the messages again that died with a worker. Raises ServiceUnavailableError."""
+    for job_id in lost_messages.resend():
+        _log.warning("the message of job %s was lost: sent again", job_id)

@@ -10,20 +10,28 @@ from shared.audit.outbox import EventOutbox
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.errors import ClientRefusedError, ConfigurationError
+from shared.jobs.account_limit import AccountLimit
 from shared.jobs.challenges import ChallengeStore
-from shared.jobs.store import JobStore
-from shared.redis.connection import connect
+from shared.jobs.claims import JobClaims
+from shared.jobs.lost_messages import LostMessages
+from shared.jobs.queue import JobQueue, QueuedMessages
+from shared.jobs.states import JobKind
+from shared.redis.connection import RedisHealth, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
-from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
 from shared.settings import Settings
 from shared.timings import Timings
 from worker.chain import DriverChain
 from worker.drivers.driver import GarminDriver
 from worker.drivers.http import GarminAdapter
 from worker.drivers.lazy import LazyDriver
+from worker.handlers.login import LoginHandler
+from worker.handlers.mfa_completion import MfaCompletionHandler
+from worker.handlers.signing_in import SigningIn
+from worker.health import heartbeat_file
+from worker.heartbeat import Heartbeat
 from worker.lease import LeaseKeeper
-from worker.runner import SignInRunner
-from worker.schedule import Housekeeping
+from worker.runner import JobRunner
+from worker.schedule import Housekeeping, Periodic, sweep
 
 _GARTH_TRAPS = {"GARTH_HOME", "GARTH_TOKEN", "GARTH_TELEMETRY_ENABLED"}
 
@@ -41,32 +49,54 @@ def open_database(settings: Settings, timings: Timings) -> Database:
     return Database.migrated(settings.database_url.get_secret_value(), timings)
 
 
-def build_runner(settings: Settings, database: Database, timings: Timings) -> SignInRunner:
-    """Checks everything, then builds. Raises ConfigurationError with one line."""
+def build_runner(settings: Settings, database: Database, timings: Timings) -> JobRunner:
+    """Check everything, then build. Raises ConfigurationError with one line."""
     check_environment(os.environ)
-    keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
+    keyring, ttl = Keyring.parse(settings.encryption_keys.get_secret_value()), settings.job_ttl
     url = settings.redis_url.get_secret_value()
     patient = connect(
         url, timeout=timings.redis_answer_worker, patience=timings.redis_patience_worker
     )
     prompt = connect(url, timeout=timings.redis_answer_worker)
-    return SignInRunner(
-        jobs=JobStore(patient, keyring, settings.job_ttl, timings),
-        challenges=ChallengeStore(
-            patient, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
-        ),
+    challenges = ChallengeStore(
+        patient, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
+    )
+    signing_in = SigningIn(
         chain=DriverChain(_drivers(settings.garmin_drivers, timings), DriverCooldowns(patient)),
         accounts=Accounts(database, keyring, settings.session_ttl),
-        failures=RateLimit(patient, LOGIN_PER_ACCOUNT, settings.limit_login_per_account),
-        keeper=LeaseKeeper(JobStore(prompt, keyring, settings.job_ttl, timings), timings),
+        limit=AccountLimit(patient, settings.limit_login_per_account, settings.mfa_attempts),
+    )
+    return JobRunner(
+        claims=JobClaims(patient, keyring, ttl, timings),
+        keeper=LeaseKeeper(JobClaims(prompt, keyring, ttl, timings), timings),
+        handlers={
+            JobKind.LOGIN: LoginHandler(signing_in, challenges),
+            JobKind.MFA_COMPLETION: MfaCompletionHandler(signing_in, challenges),
+        },
         timings=timings,
     )
 
 
-def build_housekeeping(settings: Settings, database: Database, timings: Timings) -> Housekeeping:
+def build_schedule(settings: Settings, database: Database, timings: Timings) -> list[Periodic]:
+    """Return what a worker does beside its jobs."""
     redis = connect(settings.redis_url.get_secret_value(), timeout=timings.redis_answer_worker)
-    days, idle = settings.event_days, settings.session_idle_ttl
-    return Housekeeping(EventOutbox(redis), database, days, idle, timings)
+    broker = connect(settings.queue_url, timeout=timings.redis_answer_worker)
+    queue = JobQueue(settings.queue_url, timings.redis_answer_worker, threads=1, timings=timings)
+    lost_messages = LostMessages(redis, QueuedMessages(broker), queue, timings)
+    work = Housekeeping(
+        EventOutbox(redis), database, settings.event_days, settings.session_idle_ttl
+    )
+    retry = timings.delivery_retry
+    return [
+        Periodic("event delivery", work.deliver_events, timings.delivery_interval, retry),
+        Periodic("retention", work.delete_old, timings.retention_interval, retry),
+        Periodic("sweep", lambda: sweep(lost_messages), timings.sweep_interval, retry),
+    ]
+
+
+def build_heartbeat(settings: Settings, timings: Timings) -> Heartbeat:
+    broker = connect(settings.queue_url, timeout=timings.redis_answer_worker)
+    return Heartbeat(heartbeat_file(), RedisHealth(broker), timings.heartbeat_interval)
 
 
 def _drivers(names: tuple[str, ...], timings: Timings) -> list[LazyDriver]:

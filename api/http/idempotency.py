@@ -12,8 +12,8 @@ from api.contract.models import FieldFault
 from api.http.problems import invalid
 from shared.crypto.keyring import Keyring
 from shared.crypto.secret import Sealable
+from shared.jobs.repeats import Repeatable
 from shared.jobs.states import JobKind
-from shared.jobs.store import Repeatable
 from shared.origin import Origin
 
 HEADER = "Idempotency-Key"

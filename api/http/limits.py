@@ -13,7 +13,6 @@ from shared.redis.rate_limits import RateLimit, Standing
 @dataclass(frozen=True)
 class SubmissionLimits:
     login_per_ip: RateLimit
-    login_per_account: RateLimit
     code_per_ip: RateLimit
     code_per_challenge: RateLimit
 

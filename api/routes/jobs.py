@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from contextlib import suppress
 from datetime import UTC, datetime
 
 from starlette.concurrency import run_in_threadpool
@@ -20,7 +19,7 @@ from api.contract.models import (
 )
 from api.http.bodies import bearer_token, wait_seconds
 from api.services import Services, services
-from shared.errors import JobNotFoundError, ServiceUnavailableError
+from shared.errors import JobNotFoundError
 from shared.jobs.states import CodeRequested, Failure, Success
 from shared.jobs.store import JobView
 from shared.logs.context import bind_job
@@ -48,8 +47,6 @@ async def get_job(request: Request) -> Response:
 
 async def _changed_view(found: Services, job_id: str, token: str, wait: int) -> JobView:
     first = await run_in_threadpool(found.jobs.view, job_id, token)
-    if not first.status.ended:
-        await run_in_threadpool(_send_if_forgotten, found, first)
     if wait == 0 or first.status.ended:
         return first
     loop = asyncio.get_running_loop()
@@ -65,12 +62,6 @@ async def _changed_view(found: Services, job_id: str, token: str, wait: int) -> 
                     await changed.wait()
             except TimeoutError:
                 return await run_in_threadpool(found.jobs.view, job_id, token)
-
-
-def _send_if_forgotten(found: Services, view: JobView) -> None:
-    if found.jobs.is_forgotten(view.job_id):
-        with suppress(ServiceUnavailableError):  # the next poll but a few tries again
-            found.queue.put(view.kind, view.job_id)
 
 
 def job_response(view: JobView) -> JobResponse:

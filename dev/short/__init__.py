@@ -11,7 +11,7 @@ SHORT = Timings(
     visibility_timeout=5,
     redelivery_interval=1,
     redelivery_lock=3,
-    lost_message=8.0,
+    lost_message=4.0,
     retry_delay=1.0,
     unsent_job=4.0,
     challenge_reservation=30,
@@ -29,5 +29,7 @@ SHORT = Timings(
     garmin_retry=0.05,
     library_delays=0.0,
     delivery_interval=0.2,
+    sweep_interval=0.5,
+    heartbeat_interval=0.5,
     delivery_retry=0.5,
 )

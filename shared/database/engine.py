@@ -1,8 +1,6 @@
 """The database: an engine with deadlines, transactions, and whether it is migrated."""
 
-import random
 import sqlite3
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +8,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from shared.database.postgres import DeadlineConnection, connection_class
 from shared.errors import ConfigurationError, ServiceUnavailableError
@@ -39,21 +38,27 @@ class Database:
         return database
 
     def run[T](self, work: Callable[[Session], T]) -> T:
-        """Runs `work` in one transaction and commits it.
+        """Run `work` in one transaction and commit it.
 
-        A conflict (deadlock, serialization failure, two inserting the same row at once) runs the
-        whole of it again, a few times: `work` must do nothing but talk to the session. Raises
+        After a conflict (deadlock, serialization failure, two inserting the same row at once) it is
+        run again, a few times: `work` must do nothing but use the session. Raises
         ServiceUnavailableError when the database is away or conflicts don't end.
         """
-        for attempt in range(1, _TRANSACTION_TRIES + 1):
-            try:
-                with Session(self._engine, expire_on_commit=False) as session, session.begin():
-                    return work(session)
-            except (DBAPIError, PoolTimeoutError) as error:
-                if not _is_conflict(error) or attempt == _TRANSACTION_TRIES:
-                    raise _translated(error) from None
-            time.sleep(random.uniform(0, 0.05 * attempt))  # noqa: S311 - a pause, not a secret
-        raise AssertionError
+        retrying = Retrying(
+            retry=retry_if_exception(_is_conflict),
+            wait=wait_random_exponential(multiplier=0.05, max=0.25),
+            stop=stop_after_attempt(_TRANSACTION_TRIES),
+            reraise=True,
+        )
+        try:
+            result: T = retrying(lambda: self._run_once(work))
+            return result
+        except (DBAPIError, PoolTimeoutError) as error:
+            raise _translated(error) from None
+
+    def _run_once[T](self, work: Callable[[Session], T]) -> T:
+        with Session(self._engine, expire_on_commit=False) as session, session.begin():
+            return work(session)
 
     def ping(self) -> None:
         """Raises ServiceUnavailableError if the database does not answer."""
@@ -128,7 +133,7 @@ def _begin_sqlite(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _is_conflict(error: Exception) -> bool:
+def _is_conflict(error: BaseException) -> bool:
     cause = getattr(error, "orig", None)
     if isinstance(cause, sqlite3.Error):
         return cause.sqlite_errorname in _RETRIED_NAMES

@@ -9,6 +9,8 @@ never ran ends by itself.
 import math
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,13 +20,31 @@ from redis import Redis
 
 from shared.crypto.keyring import Keyring, Purpose
 from shared.crypto.tokens import new_token, token_hash
-from shared.errors import ChallengeBusyError, ChallengeNotFoundError, SealBrokenError
+from shared.errors import (
+    AccountLockedError,
+    ChallengeBusyError,
+    ChallengeNotFoundError,
+    FitTrackError,
+    InterruptedSignInError,
+    MfaAttemptsExhaustedError,
+    MfaCodeInvalidError,
+    SealBrokenError,
+    ServiceUnavailableError,
+    SignInError,
+    SignInExpiredError,
+)
 from shared.garmin.types import PendingSignIn
 from shared.origin import UNKNOWN, Origin
-from shared.redis.connection import redis_errors_translated, script
+from shared.redis.connection import LuaScript, redis_errors_translated
 from shared.timings import PRODUCTION, Timings
 
 _TYPICAL_CHECK_SECONDS = 5
+_SIGN_IN_IS_OVER = (
+    MfaAttemptsExhaustedError,
+    AccountLockedError,
+    SignInExpiredError,
+    InterruptedSignInError,
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +56,7 @@ class NewChallenge:
 
 @dataclass(frozen=True)
 class OpenChallenge:
-    """A challenge reserved for one job. `origin` is who asked for the sign-in."""
+    """A challenge reserved for one job. `origin` is where the sign-in came from."""
 
     pending: PendingSignIn
     attempts_left: int
@@ -62,10 +82,10 @@ class ChallengeStore:
         self._ttl = ttl
         self.attempts = attempts
         self._reservation_ms = timings.challenge_reservation * 1000
-        self._begin = script(redis, __package__, "challenge_begin")
-        self._release = script(redis, __package__, "challenge_release")
-        self._reject = script(redis, __package__, "challenge_reject")
-        self._finish = script(redis, __package__, "challenge_finish")
+        self._reserve = LuaScript(redis, __package__, "challenge_reserve")
+        self._release = LuaScript(redis, __package__, "challenge_release")
+        self._reject = LuaScript(redis, __package__, "challenge_reject")
+        self._finish = LuaScript(redis, __package__, "challenge_finish")
 
     @redis_errors_translated
     def create(self, pending: PendingSignIn, origin: Origin = UNKNOWN) -> NewChallenge:
@@ -88,16 +108,20 @@ class ChallengeStore:
     def reserve(
         self, challenge_id: SecretStr, job_id: str, client_id: uuid.UUID | None = None
     ) -> OpenChallenge:
-        """Reserves the challenge for a job; again, for the job that has it already.
+        """Reserve the challenge for a job; again, for the job that has it already.
 
         Raises ChallengeNotFoundError, also if it is another client's or what is kept does not
         open, and ChallengeBusyError.
         """
         name = token_hash(challenge_id.get_secret_value())
         now = int(time.time() * 1000)
-        until = now + self._reservation_ms
-        client = str(client_id or "")
-        answer = self._begin(keys=[_key(name)], args=[job_id, now, until, client])
+        answer = self._reserve(
+            _key(name),
+            job_id=job_id,
+            client=str(client_id or ""),
+            now=now,
+            reserve_until=now + self._reservation_ms,
+        )
         if answer[0] == b"missing":
             raise ChallengeNotFoundError
         if answer[0] == b"busy":
@@ -108,35 +132,90 @@ class ChallengeStore:
         try:
             revealed = self._keyring.open(sealed, Purpose.CHALLENGE, name)
         except SealBrokenError:  # its key was dropped, or it is another challenge's
-            self._finish(keys=[_key(name)], args=[job_id])
+            self._finish(_key(name), job_id=job_id)
             raise ChallengeNotFoundError from None
         return OpenChallenge(PendingSignIn.from_revealed(revealed), attempts_left, origin)
 
     @redis_errors_translated
     def release(self, challenge_id: SecretStr, job_id: str) -> int | None:
-        """No verdict on the code: the next one may be tried. The attempts left, None if gone."""
+        """End the reservation with no verdict on the code.
+
+        Return the attempts left, None if the challenge is gone.
+        """
         name = token_hash(challenge_id.get_secret_value())
-        left = int(self._release(keys=[_key(name)], args=[job_id]))
+        left = int(self._release(_key(name), job_id=job_id))
         return left if left > 0 else None
 
     @redis_errors_translated
     def reject(
         self, challenge_id: SecretStr, job_id: str, pending: PendingSignIn | None = None
     ) -> int:
-        """Counts a wrong code, once a job, and keeps `pending` as the state to go on with.
+        """Count a wrong code, once a job, and keep `pending` as the state to go on with.
 
-        The attempts left; 0 when that was the last one, and the challenge is gone.
+        Return the attempts left; 0 when that was the last one, and the challenge is gone.
         """
         name = token_hash(challenge_id.get_secret_value())
-        sealed = b"" if pending is None else self._seal(name, pending)
-        left = int(self._reject(keys=[_key(name)], args=[job_id, sealed]))
+        sealed = None if pending is None else self._seal(name, pending)
+        left = int(self._reject(_key(name), job_id=job_id, pending=sealed))
         return max(left, 0)
 
     @redis_errors_translated
     def finish(self, challenge_id: SecretStr, job_id: str) -> None:
-        """Deletes the challenge, if it is still the job's."""
+        """Delete the challenge, if it is still the job's."""
         name = token_hash(challenge_id.get_secret_value())
-        self._finish(keys=[_key(name)], args=[job_id])
+        self._finish(_key(name), job_id=job_id)
+
+    @contextmanager
+    def reserved_for_submission(
+        self, challenge_id: SecretStr, job_id: str, client_id: uuid.UUID | None
+    ) -> Iterator[OpenChallenge]:
+        """Reserve the challenge for a job that is submitted; give it back if that fails.
+
+        Raises what `reserve` raises.
+        """
+        challenge = self.reserve(challenge_id, job_id, client_id)
+        try:
+            yield challenge
+        except FitTrackError:
+            with suppress(ServiceUnavailableError):
+                self.release(challenge_id, job_id)
+            raise
+
+    @contextmanager
+    def reserved_for_check(
+        self, challenge_id: SecretStr, job_id: str, client_id: uuid.UUID | None
+    ) -> Iterator[OpenChallenge]:
+        """Reserve the challenge while a job checks a code; settle it by how the block ends.
+
+        It is deleted after success and after what ends the sign-in at Garmin. A wrong code is
+        counted. After any other SignInError it is given back, and the error says so. Whatever else
+        goes wrong leaves it reserved for the job's next run. Raises what `reserve` raises, and
+        MfaAttemptsExhaustedError after the last wrong code.
+        """
+        challenge = self.reserve(challenge_id, job_id, client_id)
+        try:
+            yield challenge
+        except MfaCodeInvalidError as error:
+            pending = challenge.pending
+            if error.state is not None:
+                pending = pending.model_copy(update={"state": SecretStr(error.state)})
+            attempts_left = self.reject(challenge_id, job_id, pending)
+            if attempts_left == 0:
+                raise MfaAttemptsExhaustedError from None
+            raise error.with_challenge(challenge_id, attempts_left) from None
+        except _SIGN_IN_IS_OVER:
+            self.finish(challenge_id, job_id)
+            raise
+        except SignInError as error:
+            self.give_back(challenge_id, job_id, error)
+            raise
+        self.finish(challenge_id, job_id)
+
+    def give_back(self, challenge_id: SecretStr, job_id: str, error: SignInError) -> None:
+        """Release the challenge, and say in the error that it takes another code, if it does."""
+        attempts_left = self.release(challenge_id, job_id)
+        if attempts_left is not None:
+            error.with_challenge(challenge_id, attempts_left)
 
     def _seal(self, name: str, pending: PendingSignIn) -> bytes:
         return self._keyring.seal(pending.reveal(), Purpose.CHALLENGE, name)

@@ -1,4 +1,4 @@
-"""What operators watch: how jobs ended, how long the queues are, which drivers rest.
+"""What operators watch: how jobs ended, and how many wait for a worker.
 
 `fittrack:jobs-ended` (hash: `<kind>:<result>` → how many) is written where a job ends, by whichever
 worker ended it, and read by every API process: the figures are the service's, not a process's.
@@ -9,14 +9,15 @@ from typing import cast
 
 from redis import Redis
 
+from shared.jobs.keys import now_ms, queued_key
 from shared.redis.connection import redis_errors_translated
 
 KEY = "fittrack:jobs-ended"
-SECONDS = 90 * 86_400
+TTL = 90 * 86_400
 
 
 class JobCounters:
-    """Raises ServiceUnavailableError when Redis does not answer."""
+    """Every method raises ServiceUnavailableError when Redis does not answer."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -24,17 +25,12 @@ class JobCounters:
     @redis_errors_translated
     def ended(self) -> dict[tuple[str, str], int]:
         """How many jobs of each kind ended how: `("login", "invalid_credentials")` → 3."""
-        found = cast("dict[bytes, bytes]", self._redis.hgetall(KEY))
-        pairs = ((name.decode().partition(":"), count) for name, count in found.items())
+        counts = cast("dict[bytes, bytes]", self._redis.hgetall(KEY))
+        pairs = ((name.decode().partition(":"), count) for name, count in counts.items())
         return {(kind, result): int(count) for (kind, _, result), count in pairs}
 
-
-class QueueLengths:
-    """Messages that wait in Celery's queues, which are Redis lists."""
-
-    def __init__(self, broker: Redis) -> None:
-        self._broker = broker
-
     @redis_errors_translated
-    def read(self, queues: Iterable[str]) -> dict[str, int]:
-        return {queue: self._broker.llen(queue) for queue in queues}
+    def queued(self, queues: Iterable[str]) -> dict[str, int]:
+        """How many jobs no worker has taken yet, by queue. Messages are not counted."""
+        now = now_ms()
+        return {queue: self._redis.zcount(queued_key(queue), now, "+inf") for queue in queues}

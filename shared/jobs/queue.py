@@ -1,26 +1,27 @@
-"""Celery as both sides see it: its configuration, and the API's way to enqueue a job.
+"""Celery as both sides see it: its configuration, the way to enqueue a job, what is enqueued.
 
 A message holds the job id and nothing else.
 """
 
-from typing import Any
+import json
+from collections.abc import Iterator
+from typing import Any, cast
 
 import kombu
 from celery import Celery
 from celery.exceptions import CeleryError
 from kombu.exceptions import KombuError
+from redis import Redis
 from redis.exceptions import RedisError
 
 from shared.errors import ServiceUnavailableError
+from shared.jobs.kinds import KINDS, QUEUES
 from shared.jobs.states import JobKind
+from shared.redis.connection import redis_errors_translated
 from shared.timings import PRODUCTION, Timings
 
-TASKS: dict[JobKind, str] = {
-    JobKind.LOGIN: "garmin.login",
-    JobKind.MFA_COMPLETION: "garmin.complete_mfa",
-}
-_SERVED_IN_ORDER = (JobKind.MFA_COMPLETION, JobKind.LOGIN)
-QUEUES: dict[JobKind, str] = {JobKind.LOGIN: "login", JobKind.MFA_COMPLETION: "mfa"}
+_UNACKED = "unacked"
+_PAGE = 1000
 
 
 def _transport(timings: Timings) -> dict[str, Any]:
@@ -29,7 +30,8 @@ def _transport(timings: Timings) -> dict[str, Any]:
         "unacked_restore_interval": timings.redelivery_interval,
         "unacked_restore_throttle": 1,
         "unacked_mutex_expire": timings.redelivery_lock,
-        # Queues are asked in their order: people with a code in hand first.
+        "unacked_key": _UNACKED,
+        # Queues are served in their order.
         "queue_order_strategy": "priority",
         "health_check_interval": 10,
     }
@@ -61,7 +63,7 @@ class JobQueue:
     def __init__(
         self, broker_url: str, timeout: float, threads: int = 10, timings: Timings = PRODUCTION
     ) -> None:
-        self._app = Celery("fittrack")
+        self._app = Celery("fittrack", set_as_current=False)
         self._app.conf.update(
             _configuration(broker_url),
             broker_connection_timeout=timeout,
@@ -79,22 +81,56 @@ class JobQueue:
         )
 
     def put(self, kind: JobKind, job_id: str) -> None:
-        """Enqueues one job. Raises ServiceUnavailableError, within the timeout, if that fails."""
+        """Enqueue one job. Raises ServiceUnavailableError, within the timeout, if that fails."""
+        row = KINDS[kind]
         try:
             self._app.send_task(
-                TASKS[kind], args=[job_id], task_id=job_id, queue=QUEUES[kind], retry=False
+                row.task, args=[job_id], task_id=job_id, queue=row.queue, retry=False
             )
         except (CeleryError, KombuError, RedisError, OSError):
-            message = "broker"
-            raise ServiceUnavailableError(message) from None
+            raise ServiceUnavailableError("broker") from None
+
+
+class QueuedMessages:
+    """The messages that the broker has: those that wait, and those that workers have in hand."""
+
+    def __init__(self, broker: Redis) -> None:
+        self._broker = broker
+
+    @redis_errors_translated
+    def job_ids(self) -> set[str]:
+        """Return the jobs that have a message. Raises ServiceUnavailableError.
+
+        A message that is moved meanwhile may be missed.
+        """
+        waiting = [_job_id(message) for queue in QUEUES for message in self._pages(queue)]
+        in_hand = cast("list[bytes]", self._broker.hvals(_UNACKED))
+        return {job_id for job_id in (*waiting, *map(_job_id, in_hand)) if job_id is not None}
+
+    def _pages(self, queue: str) -> Iterator[bytes]:
+        """Newest first, as messages come in at the start of the list and go out at its end."""
+        start = 0
+        while page := cast("list[bytes]", self._broker.lrange(queue, start, start + _PAGE - 1)):
+            yield from page
+            start += _PAGE
+
+
+def _job_id(stored: bytes) -> str | None:
+    """Read a waiting message, or the list that kombu keeps for one in hand; None if neither."""
+    try:
+        message = json.loads(stored)
+        headers = (message[0] if isinstance(message, list) else message)["headers"]
+        return str(headers["id"])
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def _configuration(broker_url: str) -> dict[str, Any]:
     return {
         "broker_url": broker_url,
-        "task_queues": [_queue(QUEUES[kind]) for kind in _SERVED_IN_ORDER],
-        "task_routes": {TASKS[kind]: {"queue": QUEUES[kind]} for kind in JobKind},
-        "task_default_queue": QUEUES[JobKind.LOGIN],
+        "task_queues": [_queue(name) for name in QUEUES],
+        "task_routes": {row.task: {"queue": row.queue} for row in KINDS.values()},
+        "task_default_queue": QUEUES[-1],
         "task_serializer": "json",
         "accept_content": ["json"],
         "event_serializer": "json",

@@ -3,8 +3,6 @@
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import SecretStr
-
 from shared.crypto.secret import Sealable, Secret
 from shared.errors import JobErrorCode as JobErrorCode
 from shared.errors import SignInError
@@ -82,18 +80,13 @@ class Failure(Sealable):
     attempts_left: int | None = None
 
     @classmethod
-    def of(
-        cls,
-        error: SignInError,
-        challenge_id: SecretStr | None = None,
-        attempts_left: int | None = None,
-    ) -> "Failure":
+    def of(cls, error: SignInError) -> "Failure":
         return cls(
             code=error.code,
             message=error.message,
             retry_after=error.retry_after,
-            challenge_id=challenge_id,
-            attempts_left=attempts_left,
+            challenge_id=error.challenge_id,
+            attempts_left=error.attempts_left,
         )
 
 

@@ -1,8 +1,10 @@
 """Connections to Redis, and its failures in our words."""
 
+import json
 from collections.abc import Callable
 from functools import wraps
 from importlib.resources import files
+from typing import Any
 
 from redis import Redis
 from redis.backoff import ConstantBackoff, NoBackoff
@@ -50,10 +52,24 @@ class RedisHealth:
         _ping(self._redis)
 
 
-def script(redis: Redis, package: str, name: str) -> Script:
-    """Register the Lua script `lua/<name>.lua` of a package; Redis runs it as one step."""
-    source = files(package).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
-    return redis.register_script(source)
+class LuaScript:
+    """The Lua script `lua/<name>.lua` of a package; Redis runs it as one step."""
+
+    def __init__(self, redis: Redis, package: str | None, name: str) -> None:
+        source = files(package or "").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+        self._script: Script = redis.register_script(source)
+
+    def __call__(self, *keys: str, **arguments: object) -> Any:  # noqa: ANN401 - as Redis answers
+        """Run it with `KEYS`, and with the arguments as one JSON object in `ARGV[1]`.
+
+        Leaves out arguments that are None: the script sees nil. Sealed values may be bytes.
+        """
+        given = {name: value for name, value in arguments.items() if value is not None}
+        return self._script(keys=keys, args=[json.dumps(given, default=_text)])
+
+
+def _text(value: bytes) -> str:
+    return value.decode("ascii")
 
 
 def redis_errors_translated[**P, R](function: Callable[P, R]) -> Callable[P, R]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from redis import Redis
 
-from shared.redis.connection import redis_errors_translated, script
+from shared.redis.connection import LuaScript, redis_errors_translated
 
 _FIRST_REST_MS = 3_600_000
 _LONGEST_REST_MS = 86_400_000
@@ -20,7 +20,7 @@ class DriverCooldowns:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._refused = script(redis, __package__, "driver_refused")
+        self._refused = LuaScript(redis, __package__, "driver_refused")
 
     @redis_errors_translated
     def start(self, driver: str, retry_after: int | None) -> None:
@@ -28,9 +28,13 @@ class DriverCooldowns:
 
         Without it: an hour, then twice as long each time, up to a day.
         """
-        wait = (retry_after or 0) * 1000
-        keys = [_rest(driver), _level(driver)]
-        self._refused(keys=keys, args=[wait, _FIRST_REST_MS, _LONGEST_REST_MS])
+        self._refused(
+            _rest(driver),
+            _level(driver),
+            wait=(retry_after or 0) * 1000,
+            first=_FIRST_REST_MS,
+            longest=_LONGEST_REST_MS,
+        )
 
     @redis_errors_translated
     def reset(self, driver: str) -> None:

@@ -31,10 +31,11 @@ from shared.garmin.types import (
     PendingSignIn,
 )
 from shared.jobs.challenges import ChallengeStore, NewChallenge
-from shared.jobs.store import Claim, JobStore
+from shared.jobs.claims import Claim
 from shared.origin import UNKNOWN, Origin
 from shared.redis.connection import connect
 from tests.databases import migrated_sqlite
+from tests.shared.jobs.both_sides import Jobs
 
 LOGIN = "/api/garmin/login"
 CODE = "/api/garmin/login/mfa-complete"
@@ -86,7 +87,7 @@ class Service:
         self.keyring = keyring = Keyring.parse(settings["FITTRACK_ENCRYPTION_KEYS"])
         # Patient, so that a test can stop and start Redis.
         self.redis: Redis = connect(settings["FITTRACK_REDIS_URL"], timeout=5, patience=10)
-        self.jobs = JobStore(self.redis, keyring, 900)
+        self.jobs = Jobs(self.redis, keyring, 900)
         self.challenges = ChallengeStore(self.redis, keyring, ttl=600, attempts=3)
         self.database = Database(settings["FITTRACK_DATABASE_URL"])
         self.accounts = Accounts(self.database, keyring, session_ttl=3600)
@@ -157,10 +158,11 @@ class Service:
     def kept(self) -> set[str]:
         """The names of everything that this service keeps in Redis for a person.
 
-        Limits and the audit log count also what came to nothing.
+        Limits and the audit log count also what came to nothing; indexes hold job ids alone.
         """
         names = {key.decode() for key in self.redis.scan_iter("fittrack:*")}
-        return {n for n in names if not n.startswith(("fittrack:limit:", "fittrack:events"))}
+        others = ("fittrack:limit:", "fittrack:events", "fittrack:jobs:")
+        return {name for name in names if not name.startswith(others)}
 
     def count_reads(self) -> None:
         """From now on, for `until_read`."""

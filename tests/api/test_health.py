@@ -104,13 +104,15 @@ def test_invented_methods_are_one_figure(service: Service) -> None:
 def test_ended_jobs_and_waiting_ones_are_measured(service: Service) -> None:
     for code in (JobErrorCode.TIMED_OUT, JobErrorCode.TIMED_OUT, JobErrorCode.ACCOUNT_LOCKED):
         service.jobs.end(service.claim(service.submit()), Failure(code=code))
+    for _ in range(2):
+        service.submit()
     found = measured(service)
     assert found["fittrack_redis_up"] == {(): 1}
     assert found["fittrack_jobs_ended_total"] == {
         (("kind", "login"), ("result", "timed_out")): 2,
         (("kind", "login"), ("result", "account_locked")): 1,
     }
-    assert found["fittrack_queue_length"] == {(("queue", "login"),): 3, (("queue", "mfa"),): 0}
+    assert found["fittrack_queue_length"] == {(("queue", "login"),): 2, (("queue", "mfa"),): 0}
 
 
 def test_a_resting_driver_is_measured(service: Service) -> None:

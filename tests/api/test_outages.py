@@ -235,7 +235,7 @@ def test_without_the_broker_redis_is_still_measured(setup: Setup, outage: Outage
         reply = setup.service.client.get("/metrics")
     assert "fittrack_redis_up 1.0" in reply.text
     assert "fittrack_driver_rest_seconds" in reply.text
-    assert "fittrack_queue_length" not in reply.text
+    assert "fittrack_queue_length" in reply.text
 
 
 def test_once_the_broker_is_back_sign_ins_are_taken(setup: Setup, outage: Outage) -> None:

@@ -145,7 +145,7 @@ def test_a_failed_job(service: Service, code: JobErrorCode, retry_after: int | N
 
 
 def test_a_wrong_code_tells_how_many_more_may_be_tried(service: Service) -> None:
-    failure = Failure.of(MfaCodeInvalidError(), SecretStr("challenge"), attempts_left=2)
+    failure = Failure.of(MfaCodeInvalidError().with_challenge(SecretStr("challenge"), 2))
     job = code_job(service)
     service.jobs.end(service.claim(job), failure)
     assert service.poll(job).json() == {

@@ -1,4 +1,4 @@
-"""A simulated Garmin, and the environment that makes libraries use it."""
+"""A simulated Garmin that the process's environment points at."""
 
 from collections.abc import Iterator
 
@@ -9,13 +9,13 @@ from dev.simulator import Simulator
 from tests.dev.libraries import garth
 from tests.dev.wire import Wire, wire
 
-UNSET = ("GARTH_HOME", "GARTH_TOKEN", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
+IN_THE_WAY = ("GARTH_HOME", "GARTH_TOKEN", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
 
 
 @pytest.fixture
 def garmin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    """A simulator that the environment points to; garminconnect does not sleep."""
-    for name in UNSET:
+    """The libraries reach it through the environment; garminconnect does not sleep."""
+    for name in IN_THE_WAY:
         monkeypatch.delenv(name, raising=False)
     for flow in ("MOBILE", "WIDGET", "LOGIN"):
         for bound in ("MIN", "MAX"):
@@ -28,6 +28,7 @@ def garmin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def client(garmin: Simulator) -> Iterator[Wire]:
+def browser(garmin: Simulator) -> Iterator[Wire]:
+    """One client of the simulated Garmin, without a library."""
     with wire(garmin) as client:
         yield client

@@ -1,4 +1,4 @@
-"""garth and garminconnect clients whose connections are closed after use."""
+"""The two Garmin libraries as tests use them: one client at a time, its connections closed."""
 
 import warnings
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def garth_client(domain: str = "garmin.com") -> Iterator[garth.http.Client]:
 
 @contextmanager
 def garminconnect_client(strategy: str) -> Iterator[garminconnect.client.Client]:
-    """Yield a client that signs in by this strategy only."""
+    """A client that signs in by this strategy alone."""
     client = garminconnect.client.Client()
     client.skip_strategies = STRATEGIES - {strategy}
     sessions = (client.cs, client._api_session)

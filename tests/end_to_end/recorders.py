@@ -1,6 +1,7 @@
 """Records what the running service leaves behind, place by place."""
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -179,9 +180,21 @@ class Flower:
             pages += [f"/task/{task_id}", f"/api/task/info/{task_id}"]
         for page in pages:
             self._note(self.client.get(page))
+        self._note(self._table())
+
+    def columns(self) -> list[str]:
+        """The columns that the list of tasks shows."""
+        page = self.client.get("/tasks").raise_for_status().text
+        return re.findall(r'<th data-column="([a-z]+)">', page)
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """The list of tasks, by task id."""
+        return {row["uuid"]: row for row in self._table().raise_for_status().json()["data"]}
+
+    def _table(self) -> httpx.Response:
         table: dict[str, str | int] = {"draw": 1, "start": 0, "length": 10_000, "search[value]": ""}
         table |= {"order[0][column]": 0, "order[0][dir]": "asc", "columns[0][data]": "name"}
-        self._note(self.client.get("/tasks/datatable", params=table))
+        return self.client.get("/tasks/datatable", params=table)
 
     def _state(self, job_id: str) -> str:
         reply = self.client.get(f"/api/task/info/{job_id}")

@@ -8,6 +8,7 @@ from redis import Redis
 from dev.simulator import Simulator
 from dev.stack import Stack
 from tests.end_to_end.client import Client, Json
+from tests.end_to_end.database import locked
 
 
 def test_a_code_is_finished_by_a_worker_that_never_saw_the_login(
@@ -137,19 +138,49 @@ def test_a_message_without_a_job_is_dropped(
     assert garmin.count("credential_posts") == 1
 
 
-def test_a_message_that_a_dead_worker_took_along_is_sent_again(
+def test_a_message_that_a_dead_worker_took_along_is_sent_again_though_nobody_polls(
     own_stack: Stack, own_client: Client, garmin: Simulator
 ) -> None:
     own_stack.begin_api().wait_ready()
-    client = own_client
-    job = client.submit_login("plain-wim@example.com")
+    job = own_client.submit_login("plain-wim@example.com")
     with Redis.from_url(own_stack.settings["FITTRACK_REDIS_URL"]) as redis:
         assert redis.delete("login") == 1
-        redis.hincrby(f"fittrack:job:{job['job_id']}", "sent_at", -60_000)
-    own_stack.begin_worker().wait_ready()
+        redis.zincrby("fittrack:jobs:open", -60_000, job["job_id"])
+        own_stack.begin_worker().wait_ready()
+        own_stack.begin_worker().wait_ready()  # two look for it
 
-    assert client.wait(job)["status"] == "succeeded"
+        wait_for_status(redis, job, b"succeeded")
+    assert own_client.poll(job).json()["status"] == "succeeded"
     assert garmin.count("credential_posts") == 1
+    sent_again = [w.output().count("was lost: sent again") for w in own_stack.workers]
+    assert sum(sent_again) == 1
+
+
+def test_a_job_that_waits_for_the_database_outlives_its_message(
+    own_stack: Stack, own_client: Client, garmin: Simulator
+) -> None:
+    own_stack.start(workers=1)
+    with Redis.from_url(own_stack.settings["FITTRACK_REDIS_URL"]) as redis:
+        with locked(own_stack.settings["FITTRACK_DATABASE_URL"], "users"):
+            job = own_client.submit_login("plain-xena@example.com")
+            own_client.wait_for_stage(job, "storing")
+            own_stack.workers[0].kill()
+            redis.delete("login", "unacked", "unacked_index")
+        lease = f"fittrack:job:{job['job_id']}:lease"
+        redis.delete(lease)  # as if it had run out
+        redis.zincrby("fittrack:jobs:open", -60_000, job["job_id"])
+        own_stack.begin_worker().wait_ready()
+
+        wait_for_status(redis, job, b"succeeded")
+    assert garmin.count("credential_posts") == 1
+
+
+def wait_for_status(redis: Redis, job: Json, status: bytes) -> None:
+    """Without polling: nobody may be there who does."""
+    ends_at = time.monotonic() + 120
+    while redis.hget(f"fittrack:job:{job['job_id']}", "status") != status:
+        assert time.monotonic() < ends_at
+        time.sleep(0.2)
 
 
 def contacting(client: Client, job: Json) -> None:

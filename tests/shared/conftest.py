@@ -10,8 +10,8 @@ import shared
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.jobs.challenges import ChallengeStore
-from shared.jobs.store import JobStore
 from shared.redis.connection import connect
+from tests.shared.jobs.both_sides import Jobs
 from tests.shared.samples import ATTEMPTS, CHALLENGE_TTL, JOB_TTL
 
 
@@ -25,8 +25,8 @@ def redis(redis_url: str) -> Iterator[Redis]:
 
 
 @pytest.fixture
-def jobs(redis: Redis, keyring: Keyring) -> JobStore:
-    return JobStore(redis, keyring, JOB_TTL)
+def jobs(redis: Redis, keyring: Keyring) -> Jobs:
+    return Jobs(redis, keyring, JOB_TTL)
 
 
 @pytest.fixture

@@ -73,6 +73,9 @@ def everything_in(redis: Redis) -> bytes:
         if redis.type(key) == b"hash":
             fields: Any = redis.hgetall(key)
             found += [part for pair in fields.items() for part in pair]
+        elif redis.type(key) == b"zset":
+            members: Any = redis.zrange(key, 0, -1)
+            found += members
         elif redis.type(key) == b"stream":
             entries: Any = redis.xrange(key)
             found += [part for _, fields in entries for part in fields.values()]

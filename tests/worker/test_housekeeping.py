@@ -65,7 +65,7 @@ def days_ago(days: float) -> datetime:
         ({"last_seen_at": days_ago(DAYS + 1)}, False),
     ],
 )
-def test_sessions_that_have_long_been_over_are_dropped(
+def test_ended_sessions_past_their_retention_are_deleted(
     housekeeping: Housekeeping,
     database: Database,
     keyring: Keyring,
@@ -76,16 +76,16 @@ def test_sessions_that_have_long_been_over_are_dropped(
     accounts.store(ANNA, garmin_tokens(), uuid.uuid4(), SecretStr(new_token()))
     if over:
         database.run(lambda s: s.execute(update(UserSession).values(**over)))
-    housekeeping.drop_old()
+    housekeeping.delete_old()
     assert count(database) == int(kept)
 
 
-def test_all_events_that_wait_are_brought_to_the_database(
+def test_all_events_in_the_outbox_are_moved_to_the_database(
     housekeeping: Housekeeping, database: Database, outbox: EventOutbox
 ) -> None:
     events = [Event.of(EventKind.RATE_LIMITED, UNKNOWN, "login-ip") for _ in range(250)]
     for event in events:
         outbox.add(event)
-    housekeeping.bring_events()
+    housekeeping.deliver_events()
     found = database.run(lambda s: EventLog(s).newest(EventFilter(), 1000))
     assert {event.id for event in found} == {event.id for event in events}

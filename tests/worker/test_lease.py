@@ -16,20 +16,22 @@ from dev.servers import RedisServer
 from shared.crypto.keyring import Keyring
 from shared.errors import GarminUnavailableError, JobLostError, SealBrokenError, TimedOutError
 from shared.garmin.types import Credentials
+from shared.jobs.claims import Claim
+from shared.jobs.repeats import NewJob
 from shared.jobs.states import Failure, JobKind, JobStatus
-from shared.jobs.store import Claim, JobStore, NewJob
 from shared.logs.context import job_context
 from shared.redis.connection import connect
 from shared.timings import PRODUCTION
 from tests.logs import captured_logs, parsed
-from worker.lease import Lease, LeaseKeeper, checkpoint
+from tests.shared.jobs.both_sides import Jobs
+from worker.lease import Lease, LeaseKeeper
 
 CREDENTIALS = Credentials(username=SecretStr("anna@example.com"), password=SecretStr("secret"))
 CLAIM = Claim("1", "first", JobKind.LOGIN, 1, None, None)
 TIMED_OUT = Failure.of(TimedOutError())
 
 
-def nothing() -> None:
+def nothing(_: Lease) -> None:
     """What to do about a deadline that is not the point."""
 
 
@@ -167,20 +169,20 @@ HURRIED = replace(PRODUCTION, lease_renewal=0.02, lease_renewal_retry=0.02)
 
 
 @pytest.fixture
-def jobs(redis: Redis, keyring: Keyring) -> JobStore:
-    return JobStore(redis, keyring, 900)
+def jobs(redis: Redis, keyring: Keyring) -> Jobs:
+    return Jobs(redis, keyring, 900)
 
 
 @pytest.fixture
-def keeper(jobs: JobStore) -> LeaseKeeper:
+def keeper(jobs: Jobs) -> LeaseKeeper:
     return LeaseKeeper(jobs, HURRIED)
 
 
-def new_job(jobs: JobStore) -> NewJob:
+def new_job(jobs: Jobs) -> NewJob:
     return jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS)
 
 
-def claimed(jobs: JobStore, owner: str = "first") -> Claim:
+def claimed(jobs: Jobs, owner: str = "first") -> Claim:
     return jobs.claim(new_job(jobs).job_id, owner)
 
 
@@ -195,33 +197,17 @@ def eventually(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def test_outside_a_job_there_is_nothing_to_check() -> None:
-    assert checkpoint() is None
-
-
-def test_a_job_is_this_threads_alone(keeper: LeaseKeeper, jobs: JobStore) -> None:
-    with keeper.hold(claimed(jobs), 60, nothing):
-        left = checkpoint()
-        assert left is not None
-        assert 0 < left <= 60
-        with ThreadPoolExecutor() as pool:
-            assert pool.submit(checkpoint).result() is None
-    assert checkpoint() is None
-
-
-def test_a_held_job_is_renewed(keeper: LeaseKeeper, jobs: JobStore, redis: Redis) -> None:
+def test_a_held_job_is_renewed(keeper: LeaseKeeper, jobs: Jobs, redis: Redis) -> None:
     claim = claimed(jobs)
-    with keeper.hold(claim, 60, nothing):
+    with keeper.hold(claim, 60, nothing) as held:
         redis.delete(key_of(claim))
         eventually(lambda: redis.get(key_of(claim)) == b"first")
         redis.pexpire(key_of(claim), 3000)
         eventually(lambda: redis.pttl(key_of(claim)) > 10_000)
-        assert checkpoint()
+        assert held.check()
 
 
-def test_a_job_that_is_over_is_not_renewed(
-    keeper: LeaseKeeper, jobs: JobStore, redis: Redis
-) -> None:
+def test_a_job_that_is_over_is_not_renewed(keeper: LeaseKeeper, jobs: Jobs, redis: Redis) -> None:
     over, other = claimed(jobs), claimed(jobs)
     with keeper.hold(other, 60, nothing):
         with keeper.hold(over, 60, nothing):
@@ -234,7 +220,7 @@ def test_a_job_that_is_over_is_not_renewed(
 
 
 def test_a_job_another_worker_took_over_is_lost(
-    keeper: LeaseKeeper, jobs: JobStore, redis: Redis
+    keeper: LeaseKeeper, jobs: Jobs, redis: Redis
 ) -> None:
     claim = claimed(jobs)
     with keeper.hold(claim, 60, nothing) as held:
@@ -242,24 +228,24 @@ def test_a_job_another_worker_took_over_is_lost(
         redis.set(key_of(claim), "second", px=60_000)
         eventually(lambda: held.lost)
         with pytest.raises(JobLostError):
-            checkpoint()
+            held.check()
     assert redis.get(key_of(claim)) == b"second"
 
 
-def test_a_job_that_expired_is_lost(keeper: LeaseKeeper, jobs: JobStore, redis: Redis) -> None:
+def test_a_job_that_expired_is_lost(keeper: LeaseKeeper, jobs: Jobs, redis: Redis) -> None:
     claim = claimed(jobs)
     with keeper.hold(claim, 60, nothing) as held:
         redis.delete(f"fittrack:job:{claim.job_id}")
         eventually(lambda: held.lost)
 
 
-def test_a_job_that_takes_too_long_is_ended(keeper: LeaseKeeper, jobs: JobStore) -> None:
+def test_a_job_that_takes_too_long_is_ended(keeper: LeaseKeeper, jobs: Jobs) -> None:
     job = new_job(jobs)
     claim = jobs.claim(job.job_id, "first")
-    with keeper.hold(claim, 0.05, lambda: nothing_more(jobs.end(claim, TIMED_OUT))) as held:
+    with keeper.hold(claim, 0.05, lambda _: nothing_more(jobs.end(claim, TIMED_OUT))) as held:
         eventually(lambda: held.lost)  # there is nothing left to renew
         with pytest.raises((TimedOutError, JobLostError)):
-            checkpoint()
+            held.check()
         with pytest.raises(JobLostError):
             jobs.end(claim, Failure.of(GarminUnavailableError()))
     view = jobs.view(job.job_id, job.poll_token.get_secret_value())
@@ -270,18 +256,18 @@ def nothing_more(_: object) -> None:
     """What ended is of no interest."""
 
 
-def test_a_deadline_that_was_dropped_does_not_come(keeper: LeaseKeeper, jobs: JobStore) -> None:
+def test_a_deadline_that_was_dropped_does_not_come(keeper: LeaseKeeper, jobs: Jobs) -> None:
     with keeper.hold(claimed(jobs), 3600, nothing) as held:
-        assert checkpoint() is not None
+        assert held.check() is not None
         held.drop_deadline()
-        assert checkpoint() is None
+        assert held.check() is None
 
 
 @pytest.mark.parametrize("error", [SealBrokenError("bug"), RuntimeError("bug"), JobLostError()])
 def test_one_job_that_fails_does_not_stop_the_others(
-    keeper: LeaseKeeper, jobs: JobStore, redis: Redis, error: Exception
+    keeper: LeaseKeeper, jobs: Jobs, redis: Redis, error: Exception
 ) -> None:
-    def fail() -> None:
+    def fail(_: Lease) -> None:
         raise error
 
     failing, other = claimed(jobs), claimed(jobs)
@@ -292,9 +278,9 @@ def test_one_job_that_fails_does_not_stop_the_others(
 
 
 def test_what_the_thread_logs_has_the_ids_of_the_job_that_it_is_about(
-    keeper: LeaseKeeper, jobs: JobStore
+    keeper: LeaseKeeper, jobs: Jobs
 ) -> None:
-    def fail() -> None:
+    def fail(_: Lease) -> None:
         raise RuntimeError
 
     with captured_logs("INFO") as written:
@@ -310,18 +296,16 @@ def test_what_the_thread_logs_has_the_ids_of_the_job_that_it_is_about(
     assert ids == [("request-1", "job-1"), ("request-2", "job-2")]
 
 
-def test_many_jobs_are_kept_by_one_thread(
-    keeper: LeaseKeeper, jobs: JobStore, redis: Redis
-) -> None:
+def test_many_jobs_are_kept_by_one_thread(keeper: LeaseKeeper, jobs: Jobs, redis: Redis) -> None:
     started = threading.active_count()
     release = threading.Event()
     holding = threading.Barrier(9)
 
     def work(number: int) -> float | None:
-        with keeper.hold(claimed(jobs, f"owner-{number}"), 600, nothing):
+        with keeper.hold(claimed(jobs, f"owner-{number}"), 600, nothing) as held:
             holding.wait(timeout=60)
             release.wait(timeout=120)
-            return checkpoint()
+            return held.check()
 
     with ThreadPoolExecutor(8) as pool:
         results = [pool.submit(work, number) for number in range(8)]
@@ -338,7 +322,7 @@ def test_a_job_waits_while_redis_is_away_and_then_goes_on(tmp_path: Path, keyrin
     server = RedisServer(tmp_path)
     server.wait_ready()
     with connect(server.url, timeout=5) as redis:
-        jobs = JobStore(redis, keyring, 900)
+        jobs = Jobs(redis, keyring, 900)
         claim = claimed(jobs)
         with LeaseKeeper(jobs, timings).hold(claim, 600, nothing) as held:
             eventually(lambda: held.check())

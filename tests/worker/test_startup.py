@@ -9,11 +9,14 @@ import pytest
 from dev.processes import ROOT, Process, clean_environment, says
 from dev.stack import BIN, new_key
 from shared.errors import ConfigurationError
+from shared.jobs.kinds import KINDS
+from shared.jobs.states import JobKind
 from shared.redis.connection import connect
 from shared.settings import Settings
 from shared.timings import PRODUCTION
 from tests.databases import migrated_sqlite
 from tests.shared.samples import nothing_listens
+from worker.handlers.login import LoginHandler
 from worker.startup import build_runner, check_environment, open_database
 
 PASSWORD = "database-password"
@@ -62,9 +65,12 @@ def test_only_the_drivers_that_are_set_are_built(
             monkeypatch.setenv(name, value)
         settings = Settings.from_environment()
         database = open_database(settings, PRODUCTION)
-        runner = build_runner(settings, database, PRODUCTION)
+        handlers = build_runner(settings, database, PRODUCTION).handlers
+        assert set(handlers) == set(KINDS)
+        handler = handlers[JobKind.LOGIN]
         database.close()
-        assert tuple(runner.chain._drivers) == names
+        assert isinstance(handler, LoginHandler)
+        assert tuple(handler.signing_in.chain._drivers) == names
 
 
 def end_of_a_worker(settings: dict[str, str]) -> str:

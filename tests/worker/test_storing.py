@@ -14,17 +14,21 @@ from shared.accounts.accounts import Accounts
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.garmin.types import CodeRequired, Credentials, SignedIn
+from shared.jobs.account_limit import AccountLimit
 from shared.jobs.challenges import ChallengeStore
+from shared.jobs.repeats import NewJob
 from shared.jobs.states import JobKind, JobStage, JobStatus, Success
-from shared.jobs.store import JobStore, NewJob
 from shared.redis.connection import connect
 from shared.redis.driver_cooldowns import DriverCooldowns
-from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
+from tests.shared.jobs.both_sides import Jobs
 from tests.worker.test_chain import ScriptedDriver
 from worker.chain import DriverChain
 from worker.drivers.driver import Permit
+from worker.handlers.login import LoginHandler
+from worker.handlers.signing_in import SigningIn
 from worker.lease import LeaseKeeper
-from worker.runner import SignInRunner, StoringDelayedError
+from worker.run import PostponedError
+from worker.runner import JobRunner
 
 CREDENTIALS = Credentials(username=SecretStr("anna@example.com"), password=SecretStr("secret"))
 
@@ -72,61 +76,65 @@ def driver() -> ScriptedDriver:
 
 
 @pytest.fixture
-def jobs(redis: Redis, keyring: Keyring) -> JobStore:
-    return JobStore(redis, keyring, 900)
+def jobs(redis: Redis, keyring: Keyring) -> Jobs:
+    return Jobs(redis, keyring, 900)
 
 
 @pytest.fixture
-def job(jobs: JobStore) -> NewJob:
+def job(jobs: Jobs) -> NewJob:
     return jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS)
 
 
 def runner(
-    redis: Redis, keyring: Keyring, jobs: JobStore, driver: ScriptedDriver, url: str
-) -> SignInRunner:
-    return SignInRunner(
-        jobs=jobs,
-        challenges=ChallengeStore(redis, keyring, 600, 3),
+    redis: Redis, keyring: Keyring, jobs: Jobs, driver: ScriptedDriver, url: str
+) -> JobRunner:
+    signing_in = SigningIn(
         chain=DriverChain([driver], DriverCooldowns(redis)),
         accounts=Accounts(Database(url), keyring, 3600),
-        failures=RateLimit(redis, LOGIN_PER_ACCOUNT, "5/hour"),
+        limit=AccountLimit(redis, "5/hour", mfa_attempts=3),
+    )
+    return JobRunner(
+        claims=jobs,
         keeper=LeaseKeeper(jobs),
+        handlers={
+            JobKind.LOGIN: LoginHandler(signing_in, ChallengeStore(redis, keyring, 600, 3)),
+        },
         timings=SHORT,
     )
 
 
 @pytest.fixture
 def without_database(
-    redis: Redis, keyring: Keyring, jobs: JobStore, driver: ScriptedDriver, absent: AbsentDatabase
-) -> SignInRunner:
+    redis: Redis, keyring: Keyring, jobs: Jobs, driver: ScriptedDriver, absent: AbsentDatabase
+) -> JobRunner:
     return runner(redis, keyring, jobs, driver, absent.url)
 
 
 def test_the_first_run_waits_for_the_database_and_later_ones_only_ask(
-    without_database: SignInRunner, job: NewJob, absent: AbsentDatabase
+    without_database: JobRunner, job: NewJob, absent: AbsentDatabase
 ) -> None:
     """So that many sign-ins that wait do not hold all threads of a worker."""
-    with pytest.raises(StoringDelayedError):
+    with pytest.raises(PostponedError):
         without_database.run(job.job_id)
     assert absent.callers > 1
     for _ in range(3):
         before = absent.callers
-        with pytest.raises(StoringDelayedError):
+        with pytest.raises(PostponedError):
             without_database.run(job.job_id)
         assert absent.callers == before + 1
 
 
 def test_a_later_run_stores_what_an_earlier_one_was_given(
-    without_database: SignInRunner,
+    without_database: JobRunner,
     job: NewJob,
-    jobs: JobStore,
+    jobs: Jobs,
     redis: Redis,
     keyring: Keyring,
     driver: ScriptedDriver,
     database_url: str,
 ) -> None:
     token = job.poll_token.get_secret_value()
-    with pytest.raises(StoringDelayedError):
+    with pytest.raises(PostponedError):
         without_database.run(job.job_id)
     view = jobs.view(job.job_id, token)
     assert (view.status, view.stage) == (JobStatus.RUNNING, JobStage.STORING)
@@ -156,7 +164,7 @@ def test_what_garmin_gave_is_kept_once_redis_has_memory_again(
     real_redis_url: str, keyring: Keyring, database_url: str, asks: bool, result: str
 ) -> None:
     with connect(real_redis_url, timeout=30) as redis:  # without patience of its own
-        jobs = JobStore(redis, keyring, 900)
+        jobs = Jobs(redis, keyring, 900)
         job = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS)
         driver = FillingDriver("garth", needs_code=asks, redis=redis)
 

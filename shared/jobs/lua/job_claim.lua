@@ -1,24 +1,31 @@
--- Takes a job for one worker, if nobody holds it.
--- KEYS: job, lease, input. ARGV: owner, lease in ms, channel, job id.
+-- Claim a job for one worker, if nobody holds it.
+-- KEYS: job, lease, input, open jobs.
+-- ARGV: JSON with job_id, owner, channel; lease, due and open_ttl (ms).
 -- Returns {'gone'} | {'ended'} | {'busy'} | {'claimed', kind, runs, input or '', progress or '',
---       origin, hash of the poll token}.
-local status = redis.call('HGET', KEYS[1], 'status')
-if not status then
-    return {'gone'}
-end
+--   origin, hash of the poll token}.
+local args = cjson.decode(ARGV[1])
+local job, lease, input, open = unpack(KEYS)
+local status = redis.call('HGET', job, 'status')
 if status ~= 'queued' and status ~= 'running' then
-    return {'ended'}
+    redis.call('ZREM', open, args.job_id)
+    return {status and 'ended' or 'gone'}
 end
-local holder = redis.call('GET', KEYS[2])
-if holder and holder ~= ARGV[1] then
+local holder = redis.call('GET', lease)
+if holder and holder ~= args.owner then
     return {'busy'}
 end
-redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+redis.call('SET', lease, args.owner, 'PX', args.lease)
 if not holder then
-    redis.call('HINCRBY', KEYS[1], 'runs', 1)
+    redis.call('HINCRBY', job, 'runs', 1)
 end
-redis.call('HSET', KEYS[1], 'status', 'running', 'owner', ARGV[1])
-redis.call('PUBLISH', ARGV[3], ARGV[4])
-local job = redis.call('HMGET', KEYS[1], 'kind', 'runs', 'progress', 'origin', 'poll_hash')
-local input = redis.call('GET', KEYS[3]) or ''
-return {'claimed', job[1], job[2], input, job[3] or '', job[4] or '{}', job[5] or ''}
+redis.call('HSET', job, 'status', 'running', 'owner', args.owner)
+redis.call('ZADD', open, args.due, args.job_id)
+redis.call('PEXPIRE', open, args.open_ttl)
+local queued = redis.call('HGET', job, 'queued')
+if queued then
+    redis.call('ZREM', queued, args.job_id)
+end
+redis.call('PUBLISH', args.channel, args.job_id)
+local state = redis.call('HMGET', job, 'kind', 'runs', 'progress', 'origin', 'poll_hash')
+local sealed = redis.call('GET', input) or ''
+return {'claimed', state[1], state[2], sealed, state[3] or '', state[4] or '{}', state[5] or ''}

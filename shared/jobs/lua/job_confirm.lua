@@ -1,7 +1,15 @@
--- Says that a job's message was sent, so that nobody takes the job back. KEYS: job.
--- Returns 1, or 0 if it was taken back already.
-if redis.call('EXISTS', KEYS[1]) == 0 then
+-- Note that a job's message was sent: nobody takes the job back, and the message is looked after.
+-- KEYS: job, open jobs. ARGV: JSON with job_id, due and open_ttl (ms).
+-- Returns 1, or 0 if the job was taken back already.
+local args = cjson.decode(ARGV[1])
+local job, open = KEYS[1], KEYS[2]
+local status = redis.call('HGET', job, 'status')
+if not status then
     return 0
 end
-redis.call('HSET', KEYS[1], 'sent', 1)
+redis.call('HSET', job, 'sent', 1)
+if status == 'queued' then
+    redis.call('ZADD', open, args.due, args.job_id)
+    redis.call('PEXPIRE', open, args.open_ttl)
+end
 return 1

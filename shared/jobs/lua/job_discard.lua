@@ -1,14 +1,20 @@
--- Takes back a job that no worker has seen and whose message nobody knows to be sent.
--- KEYS: job, input. ARGV: job id. Returns 1, or 0 if it stays.
-local job = redis.call('HMGET', KEYS[1], 'status', 'sent', 'account', 'idempotency')
-if job[1] and (job[1] ~= 'queued' or job[2]) then
+-- Take back a job that no worker has seen and whose message nobody knows to be sent.
+-- KEYS: job, input. ARGV: JSON with job_id. Returns 1, or 0 if it stays.
+local args = cjson.decode(ARGV[1])
+local job, input = KEYS[1], KEYS[2]
+local state = redis.call('HMGET', job, 'status', 'sent', 'account', 'idempotency', 'queued')
+local status, sent, account, record, queued = unpack(state)
+if status and (status ~= 'queued' or sent) then
     return 0
 end
-if job[3] and redis.call('GET', job[3]) == ARGV[1] then
-    redis.call('DEL', job[3])
+if account and redis.call('GET', account) == args.job_id then
+    redis.call('DEL', account)
 end
-if job[4] and redis.call('HGET', job[4], 'job') == ARGV[1] then
-    redis.call('DEL', job[4])
+if record and redis.call('HGET', record, 'job') == args.job_id then
+    redis.call('DEL', record)
 end
-redis.call('DEL', KEYS[1], KEYS[2])
+if queued then
+    redis.call('ZREM', queued, args.job_id)
+end
+redis.call('DEL', job, input)
 return 1

@@ -1,5 +1,9 @@
--- Gives a lease back, if it is still the caller's. KEYS: lease. ARGV: owner.
-if redis.call('GET', KEYS[1]) == ARGV[1] then
-    return redis.call('DEL', KEYS[1])
+-- Give a lease back, if it is still the caller's. Its message comes back, or is sent again.
+-- KEYS: lease, open jobs. ARGV: JSON with job_id, owner, due (ms). Returns 1 or 0.
+local args = cjson.decode(ARGV[1])
+local lease, open = KEYS[1], KEYS[2]
+if redis.call('GET', lease) ~= args.owner then
+    return 0
 end
-return 0
+redis.call('ZADD', open, 'XX', args.due, args.job_id)
+return redis.call('DEL', lease)

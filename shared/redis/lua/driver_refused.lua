@@ -1,16 +1,17 @@
--- Lets a driver rest, once, however many workers report the same refusal.
--- KEYS: rest, level. ARGV: Garmin's own wait in ms or '0', first wait in ms, longest wait in ms.
-local left = redis.call('PTTL', KEYS[1])
+-- Let a driver cool down, once, however many workers report the same refusal.
+-- KEYS: cooldown, level. ARGV: JSON with wait (ms that Garmin asked for, 0: none), first, longest.
+local args = cjson.decode(ARGV[1])
+local cooldown, level_key = KEYS[1], KEYS[2]
+local left = redis.call('PTTL', cooldown)
 if left > 0 then
     return left
 end
-local longest = tonumber(ARGV[3])
-local level = redis.call('INCR', KEYS[2])
-redis.call('PEXPIRE', KEYS[2], longest * 2)
-local wait = tonumber(ARGV[1])
+local level = redis.call('INCR', level_key)
+redis.call('PEXPIRE', level_key, args.longest * 2)
+local wait = args.wait
 if wait <= 0 then
-    wait = tonumber(ARGV[2]) * 2 ^ math.min(level - 1, 10)
+    wait = args.first * 2 ^ math.min(level - 1, 10)
 end
-wait = math.floor(math.min(wait, longest))
-redis.call('SET', KEYS[1], level, 'PX', wait)
+wait = math.floor(math.min(wait, args.longest))
+redis.call('SET', cooldown, level, 'PX', wait)
 return wait

@@ -24,9 +24,9 @@ from shared.crypto.tokens import new_token
 from shared.database.engine import Database
 from shared.errors import AccountLockedError, MfaCodeInvalidError, ServiceUnavailableError
 from shared.jobs.states import CodeRequested, Failure, JobKind, Outcome, Success
-from shared.jobs.store import JobStore
 from shared.origin import Origin
 from tests.databases import alembic
+from tests.shared.jobs.both_sides import Jobs
 from tests.shared.samples import (
     ACCESS_TOKEN,
     ANNA,
@@ -276,18 +276,21 @@ def test_an_outcome_in_garmin_s_words_is_made_fit_to_be_stored(log: Log) -> None
     ("outcome", "kind", "word"), OUTCOMES, ids=["success", "code", "wrong-code", "locked"]
 )
 def test_a_job_tells_of_its_begin_and_its_end(
-    jobs: JobStore,
+    jobs: Jobs,
     outbox: EventOutbox,
     sqlite_log: Log,
     outcome: Outcome,
     kind: EventKind,
     word: str,
 ) -> None:
-    job = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS, ORIGIN)
+    job_kind, requested = JobKind.LOGIN, EventKind.SIGN_IN_REQUESTED
+    if kind is EventKind.CODE_WRONG:
+        job_kind, requested = JobKind.MFA_COMPLETION, EventKind.CODE_SUBMITTED
+    job = jobs.create(jobs.new_id(), job_kind, CREDENTIALS, ORIGIN)
     jobs.end(jobs.claim(job.job_id, "w"), outcome)
     deliver(outbox, sqlite_log.database)
     begin, end = sqlite_log.read()
-    assert (begin.kind, begin.outcome) == (EventKind.SIGN_IN_REQUESTED, "ok")
+    assert (begin.kind, begin.outcome) == (requested, "ok")
     assert (end.kind, end.outcome) == (kind, word)
     for told in (begin, end):
         assert told.job_id == job.job_id
@@ -295,13 +298,13 @@ def test_a_job_tells_of_its_begin_and_its_end(
         assert (told.address, told.request_id) == ("192.0.2.7", "request-1")
 
 
-def test_a_code_s_job_tells_so(jobs: JobStore, outbox: EventOutbox, sqlite_log: Log) -> None:
+def test_a_code_s_job_tells_so(jobs: Jobs, outbox: EventOutbox, sqlite_log: Log) -> None:
     jobs.create(jobs.new_id(), JobKind.MFA_COMPLETION, SUBMISSION, ORIGIN)
     deliver(outbox, sqlite_log.database)
     assert [e.kind for e in sqlite_log.read()] == [EventKind.CODE_SUBMITTED]
 
 
-def test_no_event_holds_a_secret(jobs: JobStore, redis: Redis) -> None:
+def test_no_event_holds_a_secret(jobs: Jobs, redis: Redis) -> None:
     for outcome, _, _ in OUTCOMES:
         job = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS, Origin())
         jobs.end(jobs.claim(job.job_id, "w"), outcome)

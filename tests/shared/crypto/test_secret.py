@@ -21,8 +21,8 @@ from shared.garmin.types import (
     PendingSignIn,
     SignedIn,
 )
+from shared.jobs.repeats import NewJob
 from shared.jobs.states import CodeRequested, Failure, Success
-from shared.jobs.store import NewJob
 from tests.shared.samples import (
     ACCESS_TOKEN,
     CHALLENGE_ID,
@@ -56,7 +56,7 @@ MODELS: list[Sealable] = [
         expires_at=TOKENS.access_expires_at,
         attempts_left=3,
     ),
-    Failure.of(MfaCodeInvalidError(), challenge_id=SecretStr(CHALLENGE_ID), attempts_left=2),
+    Failure.of(MfaCodeInvalidError().with_challenge(SecretStr(CHALLENGE_ID), 2)),
 ]
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda m: type(m).__name__)
 

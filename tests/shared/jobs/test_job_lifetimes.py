@@ -9,9 +9,11 @@ from redis import Redis
 from shared.crypto.keyring import Keyring
 from shared.errors import JobNotFoundError, TimedOutError
 from shared.garmin.types import GarminTokens
+from shared.jobs.claims import Claim
+from shared.jobs.repeats import NewJob
 from shared.jobs.states import Failure, JobKind, JobStage, JobStatus
-from shared.jobs.store import Claim, JobStore, NewJob
 from shared.timings import PRODUCTION
+from tests.shared.jobs.both_sides import Jobs
 from tests.shared.samples import CREDENTIALS, JOB_TTL, garmin_tokens
 
 ENDED = Failure.of(TimedOutError())
@@ -20,11 +22,11 @@ SLACK = 60
 """What may have passed meanwhile, in seconds."""
 
 
-def new_job(jobs: JobStore) -> NewJob:
+def new_job(jobs: Jobs) -> NewJob:
     return jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS)
 
 
-def holding_tokens(jobs: JobStore) -> tuple[NewJob, Claim]:
+def holding_tokens(jobs: Jobs) -> tuple[NewJob, Claim]:
     """A job for which Garmin has given tokens, and which could not store them yet."""
     job = new_job(jobs)
     claim = jobs.claim(job.job_id, "first")
@@ -42,12 +44,12 @@ def pass_time(redis: Redis, job: NewJob, seconds: int) -> None:
         redis.pexpire(key, max(0, redis.pttl(key) - seconds * 1000))
 
 
-def test_tokens_wait_a_day_for_a_database(jobs: JobStore, redis: Redis) -> None:
+def test_tokens_wait_a_day_for_a_database(jobs: Jobs, redis: Redis) -> None:
     job, _ = holding_tokens(jobs)
     assert DAY - SLACK < seconds_left(redis, job) <= DAY == PRODUCTION.progress_ttl
 
 
-def test_a_job_that_holds_tokens_outlives_the_usual_time(jobs: JobStore, redis: Redis) -> None:
+def test_a_job_that_holds_tokens_outlives_the_usual_time(jobs: Jobs, redis: Redis) -> None:
     job, claim = holding_tokens(jobs)
     jobs.release(claim)
     pass_time(redis, job, DAY - SLACK)
@@ -60,12 +62,12 @@ def test_a_job_that_holds_tokens_outlives_the_usual_time(jobs: JobStore, redis: 
         jobs.claim(job.job_id, "third")
 
 
-def test_the_password_does_not_wait_as_long(jobs: JobStore, redis: Redis) -> None:
+def test_the_password_does_not_wait_as_long(jobs: Jobs, redis: Redis) -> None:
     job, _ = holding_tokens(jobs)
     assert 0 < seconds_left(redis, job, ":input") <= JOB_TTL
 
 
-def test_a_job_without_tokens_lives_the_usual_time(jobs: JobStore, redis: Redis) -> None:
+def test_a_job_without_tokens_lives_the_usual_time(jobs: Jobs, redis: Redis) -> None:
     job = new_job(jobs)
     claim = jobs.claim(job.job_id, "first")
     jobs.advance(claim, JobStage.CONTACTING_GARMIN)
@@ -77,7 +79,7 @@ def test_a_job_without_tokens_lives_the_usual_time(jobs: JobStore, redis: Redis)
 
 @pytest.mark.parametrize("waited", [0, JOB_TTL * 2, DAY - JOB_TTL // 2])
 def test_an_outcome_that_was_long_in_coming_can_be_polled_for_the_usual_time(
-    jobs: JobStore, redis: Redis, waited: int
+    jobs: Jobs, redis: Redis, waited: int
 ) -> None:
     job, claim = holding_tokens(jobs)
     pass_time(redis, job, waited)
@@ -87,7 +89,7 @@ def test_an_outcome_that_was_long_in_coming_can_be_polled_for_the_usual_time(
 
 
 def test_a_longer_usual_time_is_kept(redis: Redis, keyring: Keyring) -> None:
-    jobs = JobStore(redis, keyring, DAY * 2)
+    jobs = Jobs(redis, keyring, DAY * 2)
     job, claim = holding_tokens(jobs)
     assert seconds_left(redis, job) > DAY * 2 - SLACK
     jobs.end(claim, ENDED)

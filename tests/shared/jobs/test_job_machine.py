@@ -17,8 +17,9 @@ from redis import Redis
 from shared.crypto.keyring import Keyring
 from shared.errors import JobLostError, JobNotFoundError
 from shared.garmin.types import GarminTokens
+from shared.jobs.claims import Claim, JobBusyError
 from shared.jobs.states import TRANSITIONS, JobKind, JobStage, JobStatus, Outcome
-from shared.jobs.store import Claim, JobBusyError, JobStore
+from tests.shared.jobs.both_sides import Jobs
 from tests.shared.jobs.test_jobs import OUTCOMES
 from tests.shared.samples import (
     CREDENTIALS,
@@ -42,7 +43,7 @@ STATUSES = {
 class JobMachine(RuleBasedStateMachine):
     """One job, its submitter and three workers. What `__init__` sets beside them is the model."""
 
-    def __init__(self, jobs: JobStore, redis: Redis) -> None:
+    def __init__(self, jobs: Jobs, redis: Redis) -> None:
         super().__init__()
         self.jobs, self.redis = jobs, redis
         redis.flushall()
@@ -156,7 +157,7 @@ class JobMachine(RuleBasedStateMachine):
 
 
 def test_every_order_of_steps_is_as_the_model_says(redis: Redis, keyring: Keyring) -> None:
-    jobs = JobStore(redis, keyring, JOB_TTL)
+    jobs = Jobs(redis, keyring, JOB_TTL)
     run_state_machine_as_test(
         lambda: JobMachine(jobs, redis),  # type: ignore[arg-type] # it takes a factory too
         settings=settings(

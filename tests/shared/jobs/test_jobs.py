@@ -22,7 +22,10 @@ from shared.errors import (
     ServiceUnavailableError,
 )
 from shared.garmin.types import CodeSubmission, Credentials, GarminTokens
+from shared.jobs.claims import Claim, JobBusyError
 from shared.jobs.counters import JobCounters
+from shared.jobs.keys import CHANNEL
+from shared.jobs.repeats import NewJob
 from shared.jobs.states import (
     CodeRequested,
     Failure,
@@ -32,9 +35,9 @@ from shared.jobs.states import (
     Outcome,
     Success,
 )
-from shared.jobs.store import CHANNEL, Claim, JobBusyError, JobStore, NewJob
 from shared.redis.connection import connect
 from shared.timings import PRODUCTION
+from tests.shared.jobs.both_sides import Jobs
 from tests.shared.samples import (
     ACCESS_TOKEN,
     CHALLENGE_ID,
@@ -65,19 +68,17 @@ CODE_ASKED = CodeRequested(
     expires_at=SOON,
     attempts_left=3,
 )
-WRONG_CODE = Failure.of(
-    MfaCodeInvalidError(), challenge_id=SecretStr(CHALLENGE_ID), attempts_left=2
-)
+WRONG_CODE = Failure.of(MfaCodeInvalidError().with_challenge(SecretStr(CHALLENGE_ID), 2))
 REFUSED = Failure.of(GarminRateLimitedError(77))
 OUTCOMES: list[Outcome] = [SUCCESS, CODE_ASKED, WRONG_CODE, REFUSED]
 each_outcome = pytest.mark.parametrize("outcome", OUTCOMES, ids=["success", "code", "wrong", "no"])
 
 
-def new_login(jobs: JobStore) -> NewJob:
+def new_login(jobs: Jobs) -> NewJob:
     return jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS)
 
 
-def claimed(jobs: JobStore, owner: str = "first") -> Claim:
+def claimed(jobs: Jobs, owner: str = "first") -> Claim:
     return jobs.claim(new_login(jobs).job_id, owner)
 
 
@@ -90,7 +91,7 @@ def seconds_left(redis: Redis, job_id: str, part: str = "") -> float:
     return redis.pttl(f"fittrack:job:{job_id}{part}") / 1000
 
 
-def test_a_new_job_waits_for_a_worker(jobs: JobStore) -> None:
+def test_a_new_job_waits_for_a_worker(jobs: Jobs) -> None:
     job = new_login(jobs)
     assert job.expires_in == JOB_TTL
     view = jobs.view(job.job_id, job.poll_token.get_secret_value())
@@ -99,7 +100,7 @@ def test_a_new_job_waits_for_a_worker(jobs: JobStore) -> None:
     assert view.outcome is None
 
 
-def test_a_wrong_poll_token_is_answered_as_an_unknown_job(jobs: JobStore) -> None:
+def test_a_wrong_poll_token_is_answered_as_an_unknown_job(jobs: Jobs) -> None:
     mine, other = new_login(jobs), new_login(jobs)
     answers = []
     for job_id, token in [
@@ -115,13 +116,13 @@ def test_a_wrong_poll_token_is_answered_as_an_unknown_job(jobs: JobStore) -> Non
     assert len(set(answers)) == 1
 
 
-def test_poll_tokens_are_long_and_all_different(jobs: JobStore) -> None:
+def test_poll_tokens_are_long_and_all_different(jobs: Jobs) -> None:
     tokens = {new_login(jobs).poll_token.get_secret_value() for _ in range(20)}
     assert len(tokens) == 20
     assert all(len(token) == 43 for token in tokens)
 
 
-def test_a_worker_gets_what_the_submitter_gave(jobs: JobStore) -> None:
+def test_a_worker_gets_what_the_submitter_gave(jobs: Jobs) -> None:
     login = claimed(jobs)
     assert jobs.open_input(login, Credentials) == CREDENTIALS
     assert (login.kind, login.runs, login.progress) == (JobKind.LOGIN, 1, None)
@@ -132,7 +133,7 @@ def test_a_worker_gets_what_the_submitter_gave(jobs: JobStore) -> None:
     assert code.kind is JobKind.MFA_COMPLETION
 
 
-def test_a_claimed_job_runs(jobs: JobStore) -> None:
+def test_a_claimed_job_runs(jobs: Jobs) -> None:
     job = new_login(jobs)
     claim = jobs.claim(job.job_id, "first")
     assert jobs.view(job.job_id, job.poll_token.get_secret_value()).status is JobStatus.RUNNING
@@ -141,20 +142,20 @@ def test_a_claimed_job_runs(jobs: JobStore) -> None:
     assert (view.status, view.stage) == (JobStatus.RUNNING, JobStage.CONTACTING_GARMIN)
 
 
-def test_a_claimed_job_is_busy_for_everyone_else(jobs: JobStore) -> None:
+def test_a_claimed_job_is_busy_for_everyone_else(jobs: Jobs) -> None:
     claim = claimed(jobs)
     with pytest.raises(JobBusyError):
         jobs.claim(claim.job_id, "second")
     jobs.advance(claim, JobStage.CONTACTING_GARMIN)
 
 
-def test_who_holds_a_job_may_claim_it_again_in_the_same_run(jobs: JobStore) -> None:
+def test_who_holds_a_job_may_claim_it_again_in_the_same_run(jobs: Jobs) -> None:
     claim = claimed(jobs)
     assert jobs.claim(claim.job_id, "first").runs == 1
 
 
 @each_outcome
-def test_an_ended_job_cannot_be_claimed(jobs: JobStore, outcome: Outcome) -> None:
+def test_an_ended_job_cannot_be_claimed(jobs: Jobs, outcome: Outcome) -> None:
     claim = claimed(jobs)
     jobs.end(claim, outcome)
     for owner in ("first", "second"):
@@ -162,13 +163,13 @@ def test_an_ended_job_cannot_be_claimed(jobs: JobStore, outcome: Outcome) -> Non
             jobs.claim(claim.job_id, owner)
 
 
-def test_an_unknown_job_cannot_be_claimed(jobs: JobStore, redis: Redis) -> None:
+def test_an_unknown_job_cannot_be_claimed(jobs: Jobs, redis: Redis) -> None:
     with pytest.raises(JobNotFoundError):
         jobs.claim(jobs.new_id(), "first")
     assert everything_in(redis) == b""
 
 
-def test_a_discarded_job_is_unknown(jobs: JobStore, redis: Redis) -> None:
+def test_a_discarded_job_is_unknown(jobs: Jobs, redis: Redis) -> None:
     job = new_login(jobs)
     assert jobs.discard(job.job_id)
     assert list(redis.scan_iter()) == [b"fittrack:events"]  # that it was asked for
@@ -176,7 +177,7 @@ def test_a_discarded_job_is_unknown(jobs: JobStore, redis: Redis) -> None:
         jobs.view(job.job_id, job.poll_token.get_secret_value())
 
 
-def test_a_job_that_a_worker_has_seen_is_not_discarded(jobs: JobStore) -> None:
+def test_a_job_that_a_worker_has_seen_is_not_discarded(jobs: Jobs) -> None:
     job = new_login(jobs)
     claim = jobs.claim(job.job_id, "first")
     assert not jobs.discard(job.job_id)
@@ -185,7 +186,7 @@ def test_a_job_that_a_worker_has_seen_is_not_discarded(jobs: JobStore) -> None:
     assert jobs.view(job.job_id, job.poll_token.get_secret_value()).outcome == SUCCESS
 
 
-def test_of_a_worker_and_who_discards_one_gets_the_job(jobs: JobStore) -> None:
+def test_of_a_worker_and_who_discards_one_gets_the_job(jobs: Jobs) -> None:
     for _ in range(10):
         job_id = new_login(jobs).job_id
 
@@ -196,7 +197,7 @@ def test_of_a_worker_and_who_discards_one_gets_the_job(jobs: JobStore) -> None:
         assert discarded is not isinstance(claimed, Claim)
 
 
-def test_a_job_that_expired_is_lost(jobs: JobStore, redis: Redis) -> None:
+def test_a_job_that_expired_is_lost(jobs: Jobs, redis: Redis) -> None:
     claim = claimed(jobs)
     redis.delete(f"fittrack:job:{claim.job_id}")
     for move in moves(jobs, claim):
@@ -206,7 +207,7 @@ def test_a_job_that_expired_is_lost(jobs: JobStore, redis: Redis) -> None:
     assert b"status" not in everything_in(redis)
 
 
-def moves(jobs: JobStore, claim: Claim) -> list[Callable[[], object]]:
+def moves(jobs: Jobs, claim: Claim) -> list[Callable[[], object]]:
     return [
         lambda: jobs.advance(claim, JobStage.CHECKING_CODE),
         lambda: jobs.keep_progress(claim, JobStage.STORING, garmin_tokens()),
@@ -214,7 +215,7 @@ def moves(jobs: JobStore, claim: Claim) -> list[Callable[[], object]]:
     ]
 
 
-def test_a_second_worker_takes_over_when_the_lease_ran_out(jobs: JobStore, redis: Redis) -> None:
+def test_a_second_worker_takes_over_when_the_lease_ran_out(jobs: Jobs, redis: Redis) -> None:
     job = new_login(jobs)
     first = jobs.claim(job.job_id, "first")
     lose_lease(redis, job.job_id)
@@ -234,7 +235,7 @@ def test_a_second_worker_takes_over_when_the_lease_ran_out(jobs: JobStore, redis
 
 
 def test_a_lease_that_ran_out_is_taken_up_again_if_nobody_was_faster(
-    jobs: JobStore, redis: Redis
+    jobs: Jobs, redis: Redis
 ) -> None:
     claim = claimed(jobs)
     lose_lease(redis, claim.job_id)
@@ -244,26 +245,26 @@ def test_a_lease_that_ran_out_is_taken_up_again_if_nobody_was_faster(
     jobs.end(claim, SUCCESS)
 
 
-def test_renewing_gives_the_whole_lease_again(jobs: JobStore, redis: Redis) -> None:
+def test_renewing_gives_the_whole_lease_again(jobs: Jobs, redis: Redis) -> None:
     claim = claimed(jobs)
     redis.pexpire(f"fittrack:job:{claim.job_id}:lease", 60)
     assert jobs.renew(claim)
     assert 1 < seconds_left(redis, claim.job_id, ":lease") <= PRODUCTION.lease
 
 
-def test_a_lease_ends_by_itself(jobs: JobStore, redis: Redis) -> None:
+def test_a_lease_ends_by_itself(jobs: Jobs, redis: Redis) -> None:
     claim = claimed(jobs)
     assert 0 < seconds_left(redis, claim.job_id, ":lease") <= PRODUCTION.lease
 
 
-def test_an_ended_jobs_lease_is_not_renewed(jobs: JobStore, redis: Redis) -> None:
+def test_an_ended_jobs_lease_is_not_renewed(jobs: Jobs, redis: Redis) -> None:
     claim = claimed(jobs)
     jobs.end(claim, SUCCESS)
     assert not jobs.renew(claim)
     assert not redis.exists(f"fittrack:job:{claim.job_id}:lease")
 
 
-def test_a_released_job_is_there_for_the_next_worker(jobs: JobStore) -> None:
+def test_a_released_job_is_there_for_the_next_worker(jobs: Jobs) -> None:
     claim = claimed(jobs)
     jobs.keep_progress(claim, JobStage.STORING, garmin_tokens())
     jobs.release(claim)
@@ -272,7 +273,7 @@ def test_a_released_job_is_there_for_the_next_worker(jobs: JobStore) -> None:
     assert jobs.open_progress(second, GarminTokens) is not None
 
 
-def test_only_the_holder_releases(jobs: JobStore, redis: Redis) -> None:
+def test_only_the_holder_releases(jobs: Jobs, redis: Redis) -> None:
     claim = claimed(jobs)
     stranger = Claim(claim.job_id, "stranger", claim.kind, 1, None, None)
     jobs.release(stranger)
@@ -282,7 +283,7 @@ def test_only_the_holder_releases(jobs: JobStore, redis: Redis) -> None:
             move()
 
 
-def test_progress_waits_for_the_next_run(jobs: JobStore, redis: Redis) -> None:
+def test_progress_waits_for_the_next_run(jobs: Jobs, redis: Redis) -> None:
     job = new_login(jobs)
     tokens = garmin_tokens()
     first = jobs.claim(job.job_id, "first")
@@ -296,13 +297,13 @@ def test_progress_waits_for_the_next_run(jobs: JobStore, redis: Redis) -> None:
     assert jobs.open_progress(jobs.claim(job.job_id, "second"), GarminTokens) == tokens
 
 
-def test_input_that_is_gone_reads_as_none(jobs: JobStore, redis: Redis) -> None:
+def test_input_that_is_gone_reads_as_none(jobs: Jobs, redis: Redis) -> None:
     job = new_login(jobs)
     redis.delete(f"fittrack:job:{job.job_id}:input")
     assert jobs.open_input(jobs.claim(job.job_id, "first"), Credentials) is None
 
 
-def test_advancing_does_not_prolong_a_job(jobs: JobStore, redis: Redis) -> None:
+def test_advancing_does_not_prolong_a_job(jobs: Jobs, redis: Redis) -> None:
     claim = claimed(jobs)
     redis.expire(f"fittrack:job:{claim.job_id}", 60)
     jobs.advance(claim, JobStage.CONTACTING_GARMIN)
@@ -310,7 +311,7 @@ def test_advancing_does_not_prolong_a_job(jobs: JobStore, redis: Redis) -> None:
 
 
 @each_outcome
-def test_an_ended_job_tells_its_outcome(jobs: JobStore, outcome: Outcome) -> None:
+def test_an_ended_job_tells_its_outcome(jobs: Jobs, outcome: Outcome) -> None:
     job = new_login(jobs)
     jobs.end(jobs.claim(job.job_id, "first"), outcome)
     view = jobs.view(job.job_id, job.poll_token.get_secret_value())
@@ -321,7 +322,7 @@ def test_an_ended_job_tells_its_outcome(jobs: JobStore, outcome: Outcome) -> Non
 
 @each_outcome
 def test_ending_a_job_deletes_what_was_sealed_for_its_worker(
-    jobs: JobStore, redis: Redis, outcome: Outcome
+    jobs: Jobs, redis: Redis, outcome: Outcome
 ) -> None:
     claim = claimed(jobs)
     jobs.keep_progress(claim, JobStage.STORING, garmin_tokens())
@@ -340,13 +341,11 @@ def test_ending_a_job_deletes_what_was_sealed_for_its_worker(
         (REFUSED, "garmin_rate_limited"),
     ],
 )
-def test_ending_a_job_tells_in_a_word_how(jobs: JobStore, outcome: Outcome, word: str) -> None:
+def test_ending_a_job_tells_in_a_word_how(jobs: Jobs, outcome: Outcome, word: str) -> None:
     assert jobs.end(claimed(jobs), outcome) == word
 
 
-def test_an_outcome_can_be_polled_for_a_while_however_old_the_job(
-    jobs: JobStore, redis: Redis
-) -> None:
+def test_an_outcome_can_be_polled_for_a_while_however_old_the_job(jobs: Jobs, redis: Redis) -> None:
     old, young = claimed(jobs), claimed(jobs)
     redis.expire(f"fittrack:job:{old.job_id}", 3)
     for claim in (old, young):
@@ -356,7 +355,7 @@ def test_an_outcome_can_be_polled_for_a_while_however_old_the_job(
 
 
 @each_outcome
-def test_a_job_ends_once(jobs: JobStore, outcome: Outcome) -> None:
+def test_a_job_ends_once(jobs: Jobs, outcome: Outcome) -> None:
     job = new_login(jobs)
     claim = jobs.claim(job.job_id, "first")
     jobs.end(claim, outcome)
@@ -366,7 +365,7 @@ def test_a_job_ends_once(jobs: JobStore, outcome: Outcome) -> None:
     assert jobs.view(job.job_id, job.poll_token.get_secret_value()).outcome == outcome
 
 
-def test_an_outcome_moved_to_another_job_does_not_open(jobs: JobStore, redis: Redis) -> None:
+def test_an_outcome_moved_to_another_job_does_not_open(jobs: Jobs, redis: Redis) -> None:
     mine, other = new_login(jobs), new_login(jobs)
     for job, outcome in ((mine, SUCCESS), (other, REFUSED)):
         jobs.end(jobs.claim(job.job_id, "first"), outcome)
@@ -379,7 +378,7 @@ def test_an_outcome_moved_to_another_job_does_not_open(jobs: JobStore, redis: Re
 
 
 def test_who_writes_another_poll_token_into_a_job_can_not_poll_its_outcome(
-    jobs: JobStore, redis: Redis
+    jobs: Jobs, redis: Redis
 ) -> None:
     before, after = new_login(jobs), new_login(jobs)
 
@@ -396,7 +395,7 @@ def test_who_writes_another_poll_token_into_a_job_can_not_poll_its_outcome(
     assert jobs.view(after.job_id, "mine").outcome == Failure.of(InternalJobError())
 
 
-def test_input_moved_to_another_job_does_not_open(jobs: JobStore, redis: Redis) -> None:
+def test_input_moved_to_another_job_does_not_open(jobs: Jobs, redis: Redis) -> None:
     mine, other = new_login(jobs), new_login(jobs)
     redis.rename(f"fittrack:job:{mine.job_id}:input", f"fittrack:job:{other.job_id}:input")
     claim = jobs.claim(other.job_id, "first")
@@ -404,9 +403,9 @@ def test_input_moved_to_another_job_does_not_open(jobs: JobStore, redis: Redis) 
         jobs.open_input(claim, Credentials)
 
 
-def test_without_the_key_nothing_opens(jobs: JobStore, redis: Redis) -> None:
+def test_without_the_key_nothing_opens(jobs: Jobs, redis: Redis) -> None:
     job = new_login(jobs)
-    stranger = JobStore(redis, Keyring.parse(new_key("test")), JOB_TTL)
+    stranger = Jobs(redis, Keyring.parse(new_key("test")), JOB_TTL)
     claim = stranger.claim(job.job_id, "first")
     with pytest.raises(SealBrokenError):
         stranger.open_input(claim, Credentials)
@@ -415,7 +414,7 @@ def test_without_the_key_nothing_opens(jobs: JobStore, redis: Redis) -> None:
     assert view.outcome == Failure.of(InternalJobError())
 
 
-def play_success(jobs: JobStore, redis: Redis) -> None:
+def play_success(jobs: Jobs, redis: Redis) -> None:
     claim = claimed(jobs)
     jobs.advance(claim, JobStage.CONTACTING_GARMIN)
     jobs.keep_progress(claim, JobStage.STORING, garmin_tokens())
@@ -423,7 +422,7 @@ def play_success(jobs: JobStore, redis: Redis) -> None:
     jobs.end(claim, SUCCESS)
 
 
-def play_take_over(jobs: JobStore, redis: Redis) -> None:
+def play_take_over(jobs: Jobs, redis: Redis) -> None:
     claim = claimed(jobs)
     jobs.keep_progress(claim, JobStage.STORING, garmin_tokens())
     lose_lease(redis, claim.job_id)
@@ -432,13 +431,13 @@ def play_take_over(jobs: JobStore, redis: Redis) -> None:
     jobs.claim(claim.job_id, "second")
 
 
-def play_half_way(jobs: JobStore, redis: Redis) -> None:
+def play_half_way(jobs: Jobs, redis: Redis) -> None:
     new_login(jobs)
     jobs.create(jobs.new_id(), JobKind.MFA_COMPLETION, SUBMISSION)
     jobs.keep_progress(claimed(jobs), JobStage.STORING, garmin_tokens())
 
 
-def play_failures(jobs: JobStore, redis: Redis) -> None:
+def play_failures(jobs: Jobs, redis: Redis) -> None:
     for outcome in OUTCOMES:
         jobs.end(claimed(jobs), outcome)
 
@@ -448,7 +447,7 @@ PLAYS = [play_success, play_take_over, play_half_way, play_failures]
 
 @pytest.mark.parametrize("play", PLAYS)
 def test_nothing_stays_in_redis_for_ever(
-    jobs: JobStore, redis: Redis, play: Callable[[JobStore, Redis], None]
+    jobs: Jobs, redis: Redis, play: Callable[[Jobs, Redis], None]
 ) -> None:
     play(jobs, redis)
     assert list(redis.scan_iter())
@@ -457,7 +456,7 @@ def test_nothing_stays_in_redis_for_ever(
 
 @pytest.mark.parametrize("play", PLAYS)
 def test_no_secret_lies_in_redis_in_plain_text(
-    jobs: JobStore, redis: Redis, play: Callable[[JobStore, Redis], None]
+    jobs: Jobs, redis: Redis, play: Callable[[Jobs, Redis], None]
 ) -> None:
     play(jobs, redis)
     stored = everything_in(redis)
@@ -465,14 +464,14 @@ def test_no_secret_lies_in_redis_in_plain_text(
     assert not [secret for secret in SECRETS if secret.encode() in stored]
 
 
-def test_a_poll_token_lies_in_redis_only_as_its_hash(jobs: JobStore, redis: Redis) -> None:
+def test_a_poll_token_lies_in_redis_only_as_its_hash(jobs: Jobs, redis: Redis) -> None:
     job = new_login(jobs)
     stored = everything_in(redis)
     assert b"poll_hash" in stored
     assert job.poll_token.get_secret_value().encode() not in stored
 
 
-def test_what_became_of_jobs_is_counted(jobs: JobStore, redis: Redis) -> None:
+def test_what_became_of_jobs_is_counted(jobs: Jobs, redis: Redis) -> None:
     for outcome in (SUCCESS, SUCCESS, CODE_ASKED, REFUSED):
         jobs.end(claimed(jobs), outcome)
     job_id = jobs.new_id()
@@ -486,7 +485,7 @@ def test_what_became_of_jobs_is_counted(jobs: JobStore, redis: Redis) -> None:
     }
 
 
-def test_a_move_that_was_refused_is_not_counted(jobs: JobStore, redis: Redis) -> None:
+def test_a_move_that_was_refused_is_not_counted(jobs: Jobs, redis: Redis) -> None:
     claim = claimed(jobs)
     jobs.end(claim, SUCCESS)
     with pytest.raises(JobLostError):
@@ -494,7 +493,7 @@ def test_a_move_that_was_refused_is_not_counted(jobs: JobStore, redis: Redis) ->
     assert JobCounters(redis).ended() == {("login", "succeeded"): 1}
 
 
-def test_of_many_workers_one_gets_the_job(jobs: JobStore) -> None:
+def test_of_many_workers_one_gets_the_job(jobs: Jobs) -> None:
     job_id = new_login(jobs).job_id
     answers = at_once(lambda number: jobs.claim(job_id, f"worker-{number}"))
     winners = [answer for answer in answers if isinstance(answer, Claim)]
@@ -503,7 +502,7 @@ def test_of_many_workers_one_gets_the_job(jobs: JobStore) -> None:
     assert sum(isinstance(answer, JobBusyError) for answer in answers) == 31
 
 
-def test_of_many_endings_one_counts(jobs: JobStore, redis: Redis) -> None:
+def test_of_many_endings_one_counts(jobs: Jobs, redis: Redis) -> None:
     claim = claimed(jobs)
     answers = at_once(lambda number: jobs.end(claim, REFUSED if number % 2 else SUCCESS))
     assert sum(isinstance(answer, JobLostError) for answer in answers) == 31
@@ -528,7 +527,7 @@ def told(pubsub: PubSub) -> str:
     return "nothing"
 
 
-def test_every_step_is_told_to_who_waits(jobs: JobStore, redis: Redis, listener: PubSub) -> None:
+def test_every_step_is_told_to_who_waits(jobs: Jobs, redis: Redis, listener: PubSub) -> None:
     job_id = new_login(jobs).job_id
     claim = jobs.claim(job_id, "first")
     assert told(listener) == job_id
@@ -542,9 +541,7 @@ def test_every_step_is_told_to_who_waits(jobs: JobStore, redis: Redis, listener:
     assert told(listener) == "the last word"
 
 
-def test_a_step_that_was_refused_is_not_told(
-    jobs: JobStore, redis: Redis, listener: PubSub
-) -> None:
+def test_a_step_that_was_refused_is_not_told(jobs: Jobs, redis: Redis, listener: PubSub) -> None:
     claim = claimed(jobs)
     assert told(listener) == claim.job_id
     with pytest.raises(JobBusyError):
@@ -556,7 +553,7 @@ def test_a_step_that_was_refused_is_not_told(
 def test_without_redis_every_method_says_so(keyring: Keyring) -> None:
     claim = Claim("1", "first", JobKind.LOGIN, 1, None, None)
     with connect(f"redis://{nothing_listens()}/0", timeout=5) as redis:
-        store = JobStore(redis, keyring, JOB_TTL)
+        store = Jobs(redis, keyring, JOB_TTL)
         calls: list[Callable[[], object]] = [
             lambda: new_login(store),
             lambda: store.discard("1"),
@@ -580,7 +577,7 @@ def test_a_redis_that_does_not_answer_is_not_waited_for(keyring: Keyring) -> Non
         connect(f"redis://{address}/0", timeout=0.2) as redis,
         pytest.raises(ServiceUnavailableError),
     ):
-        JobStore(redis, keyring, JOB_TTL).claim("1", "first")
+        Jobs(redis, keyring, JOB_TTL).claim("1", "first")
 
 
 def test_a_short_absence_is_waited_for_where_there_is_patience(real_redis_url: str) -> None:
@@ -591,7 +588,7 @@ def test_a_short_absence_is_waited_for_where_there_is_patience(real_redis_url: s
         assert redis.ping()
 
 
-def test_times_in_an_outcome_keep_their_zone(jobs: JobStore) -> None:
+def test_times_in_an_outcome_keep_their_zone(jobs: Jobs) -> None:
     job = new_login(jobs)
     jobs.end(jobs.claim(job.job_id, "first"), SUCCESS)
     outcome = jobs.view(job.job_id, job.poll_token.get_secret_value()).outcome

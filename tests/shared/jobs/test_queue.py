@@ -8,8 +8,8 @@ import pytest
 from redis import Redis
 
 from shared.errors import ServiceUnavailableError
-from shared.jobs.counters import QueueLengths
-from shared.jobs.queue import QUEUES, TASKS, JobQueue, celery_app
+from shared.jobs.kinds import KINDS
+from shared.jobs.queue import JobQueue, QueuedMessages, celery_app
 from shared.jobs.states import JobKind
 from shared.redis.connection import connect
 from tests.shared.samples import at_once, nobody_answers, nothing_listens
@@ -54,7 +54,24 @@ def test_messages_keep_their_order(real_redis_url: str) -> None:
     with connect(real_redis_url, timeout=30) as redis:
         newest_first = [message["headers"]["id"] for message in messages(redis, "login")]
         assert newest_first == [f"job-{number}" for number in reversed(range(5))]
-        assert QueueLengths(redis).read(["login", "mfa"]) == {"login": 5, "mfa": 0}
+
+
+def test_each_job_with_a_message_is_known_whether_it_waits_or_a_worker_has_it(
+    real_redis_url: str,
+) -> None:
+    queue = JobQueue(real_redis_url, timeout=30)
+    sent = {f"job-{number}" for number in range(2500)}
+    with connect(real_redis_url, timeout=30) as redis:
+        queue.put(JobKind.LOGIN, "job-0")
+        (message,) = cast("list[bytes]", redis.lrange("login", 0, -1))
+        redis.rpush("login", *(message.replace(b"job-0", name.encode()) for name in sent))
+        queue.put(JobKind.MFA_COMPLETION, "a-code")
+        app = celery_app(real_redis_url)
+        with app.connection_for_read() as connection:
+            taken = connection.SimpleQueue(app.conf.task_queues[1]).get()
+            assert taken.headers["id"] not in str(redis.lrange("login", -1, -1))
+            redis.lpush("login", "not a message", "[]", '{"headers": 5}')
+            assert QueuedMessages(redis).job_ids() == sent | {"a-code"}
 
 
 def test_a_worker_that_dies_giving_messages_back_keeps_no_other_from_it_for_long(
@@ -106,11 +123,11 @@ def test_a_broker_that_comes_back_is_used_again(real_redis_url: str) -> None:
 def test_a_worker_takes_what_the_api_sends() -> None:
     app = celery_app("redis://127.0.0.1/0")
     conf = app.conf
-    assert set(TASKS) == set(QUEUES) == set(JobKind)
+    assert set(KINDS) == set(JobKind)
     # People with a code in hand are served first.
     assert [queue.name for queue in conf.task_queues] == ["mfa", "login"]
-    for kind in JobKind:
-        assert conf.task_routes[TASKS[kind]] == {"queue": QUEUES[kind]}
+    for kind in KINDS.values():
+        assert conf.task_routes[kind.task] == {"queue": kind.queue}
     assert conf.accept_content == ["json"]
     assert conf.task_ignore_result
     assert conf.result_backend is None

@@ -9,9 +9,10 @@ from shared.errors import (
     SignInInProgressError,
     TimedOutError,
 )
+from shared.jobs.repeats import NewJob, Repeatable
 from shared.jobs.states import Failure, JobKind, JobStage
-from shared.jobs.store import JobStore, NewJob, Repeatable
 from shared.origin import Origin
+from tests.shared.jobs.both_sides import Jobs
 from tests.shared.samples import (
     CREDENTIALS,
     JOB_TTL,
@@ -26,22 +27,22 @@ ANNA = Origin(account="hash-of-anna", address="192.0.2.7", request_id="r-1")
 AGAIN = Repeatable(name="name", body="body")
 
 
-def login(jobs: JobStore, origin: Origin = ANNA, again: Repeatable | None = None) -> NewJob:
+def login(jobs: Jobs, origin: Origin = ANNA, again: Repeatable | None = None) -> NewJob:
     return jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS, origin, again)
 
 
-def code(jobs: JobStore) -> NewJob:
+def code(jobs: Jobs) -> NewJob:
     return jobs.create(jobs.new_id(), JobKind.MFA_COMPLETION, SUBMISSION, ANNA)
 
 
-def end(jobs: JobStore, job: NewJob) -> None:
+def end(jobs: Jobs, job: NewJob) -> None:
     jobs.end(jobs.claim(job.job_id, "w"), Failure.of(TimedOutError()))
 
 
 # One sign-in at a time
 
 
-def test_a_second_sign_in_waits_for_the_first(jobs: JobStore) -> None:
+def test_a_second_sign_in_waits_for_the_first(jobs: Jobs) -> None:
     first = login(jobs)
     for _ in range(2):
         with pytest.raises(SignInInProgressError) as caught:
@@ -52,7 +53,7 @@ def test_a_second_sign_in_waits_for_the_first(jobs: JobStore) -> None:
         login(jobs)
 
 
-def test_a_refused_sign_in_leaves_nothing(jobs: JobStore, redis: Redis) -> None:
+def test_a_refused_sign_in_leaves_nothing(jobs: Jobs, redis: Redis) -> None:
     login(jobs)
     before = set(redis.scan_iter())
     with pytest.raises(SignInInProgressError):
@@ -60,13 +61,13 @@ def test_a_refused_sign_in_leaves_nothing(jobs: JobStore, redis: Redis) -> None:
     assert set(redis.scan_iter()) == before
 
 
-def test_the_lock_ends_with_its_job(jobs: JobStore) -> None:
+def test_the_lock_ends_with_its_job(jobs: Jobs) -> None:
     for _ in range(3):
         end(jobs, login(jobs))
 
 
 def test_the_lock_ends_with_a_job_that_was_taken_back_or_has_expired(
-    jobs: JobStore, redis: Redis
+    jobs: Jobs, redis: Redis
 ) -> None:
     assert jobs.discard(login(jobs).job_id)
     expired = login(jobs)
@@ -74,7 +75,7 @@ def test_the_lock_ends_with_a_job_that_was_taken_back_or_has_expired(
     login(jobs)
 
 
-def test_a_stranger_s_end_does_not_end_the_lock_of_another_job(jobs: JobStore) -> None:
+def test_a_stranger_s_end_does_not_end_the_lock_of_another_job(jobs: Jobs) -> None:
     code_job = code(jobs)
     with pytest.raises(SignInInProgressError):
         login(jobs)
@@ -87,7 +88,7 @@ def test_a_stranger_s_end_does_not_end_the_lock_of_another_job(jobs: JobStore) -
 
 
 def test_a_script_that_is_run_again_where_its_answer_got_lost_finds_its_own_job(
-    jobs: JobStore,
+    jobs: Jobs,
 ) -> None:
     job_id = jobs.new_id()
     for _ in range(2):  # as redis-py does it when a connection breaks
@@ -95,7 +96,7 @@ def test_a_script_that_is_run_again_where_its_answer_got_lost_finds_its_own_job(
 
 
 def test_a_job_whose_message_was_never_sent_holds_its_account_for_a_moment_only(
-    jobs: JobStore, redis: Redis
+    jobs: Jobs, redis: Redis
 ) -> None:
     stray, sent = login(jobs), login(jobs, Origin(account="hash-of-bob"))
     assert jobs.confirm(sent.job_id)
@@ -106,20 +107,20 @@ def test_a_job_whose_message_was_never_sent_holds_its_account_for_a_moment_only(
         login(jobs, Origin(account="hash-of-bob"))
 
 
-def test_other_accounts_and_unknown_ones_are_not_kept_waiting(jobs: JobStore) -> None:
+def test_other_accounts_and_unknown_ones_are_not_kept_waiting(jobs: Jobs) -> None:
     login(jobs)
     login(jobs, Origin(account="hash-of-bob"))
     for _ in range(2):
         login(jobs, Origin())
 
 
-def test_of_many_sign_ins_at_once_one_is_taken(jobs: JobStore) -> None:
+def test_of_many_sign_ins_at_once_one_is_taken(jobs: Jobs) -> None:
     answers = at_once(lambda _: login(jobs))
     assert len([a for a in answers if isinstance(a, NewJob)]) == 1
     assert len([a for a in answers if isinstance(a, SignInInProgressError)]) == len(answers) - 1
 
 
-def test_the_lock_lives_as_long_as_its_job(jobs: JobStore, redis: Redis) -> None:
+def test_the_lock_lives_as_long_as_its_job(jobs: Jobs, redis: Redis) -> None:
     job = login(jobs, again=AGAIN)
     names = ["fittrack:account:hash-of-anna", "fittrack:idempotency:name"]
     for name in [f"fittrack:job:{job.job_id}", *names]:
@@ -135,7 +136,7 @@ def test_the_lock_lives_as_long_as_its_job(jobs: JobStore, redis: Redis) -> None
 # Idempotency
 
 
-def test_the_same_submission_answers_the_same_job(jobs: JobStore) -> None:
+def test_the_same_submission_answers_the_same_job(jobs: Jobs) -> None:
     assert jobs.find_repeated(AGAIN) is None
     first = login(jobs, again=AGAIN)
     for second in (login(jobs, again=AGAIN), jobs.find_repeated(AGAIN)):
@@ -145,9 +146,7 @@ def test_the_same_submission_answers_the_same_job(jobs: JobStore) -> None:
         assert 0 < second.expires_in <= JOB_TTL
 
 
-def test_it_does_so_after_the_job_has_ended_and_until_it_is_gone(
-    jobs: JobStore, redis: Redis
-) -> None:
+def test_it_does_so_after_the_job_has_ended_and_until_it_is_gone(jobs: Jobs, redis: Redis) -> None:
     first = login(jobs, again=AGAIN)
     end(jobs, first)
     again = jobs.find_repeated(AGAIN)
@@ -158,7 +157,7 @@ def test_it_does_so_after_the_job_has_ended_and_until_it_is_gone(
     assert login(jobs, again=AGAIN).job_id != first.job_id
 
 
-def test_another_body_is_refused(jobs: JobStore) -> None:
+def test_another_body_is_refused(jobs: Jobs) -> None:
     login(jobs, again=AGAIN)
     other = Repeatable("name", "other body")
     with pytest.raises(IdempotencyKeyReusedError):
@@ -167,31 +166,31 @@ def test_another_body_is_refused(jobs: JobStore) -> None:
         login(jobs, again=other)
 
 
-def test_of_many_equal_submissions_at_once_all_get_one_job(jobs: JobStore) -> None:
+def test_of_many_equal_submissions_at_once_all_get_one_job(jobs: Jobs) -> None:
     answers = at_once(lambda _: login(jobs, again=AGAIN))
     assert all(isinstance(answer, NewJob) for answer in answers)
     assert len({answer.job_id for answer in answers if isinstance(answer, NewJob)}) == 1
 
 
-def test_a_message_that_nobody_has_confirmed_is_to_be_sent_again(jobs: JobStore) -> None:
+def test_a_message_that_nobody_has_confirmed_is_to_be_sent_again(jobs: Jobs) -> None:
     first = login(jobs, again=AGAIN)
     assert login(jobs, again=AGAIN).unsent
     assert jobs.confirm(first.job_id)
     assert not login(jobs, again=AGAIN).unsent
 
 
-def test_a_job_that_a_worker_has_needs_no_message(jobs: JobStore) -> None:
+def test_a_job_that_a_worker_has_needs_no_message(jobs: Jobs) -> None:
     jobs.claim(login(jobs, again=AGAIN).job_id, "w")
     assert not login(jobs, again=AGAIN).unsent
 
 
-def test_a_job_whose_message_somebody_has_sent_is_not_taken_back(jobs: JobStore) -> None:
+def test_a_job_whose_message_somebody_has_sent_is_not_taken_back(jobs: Jobs) -> None:
     job = login(jobs, again=AGAIN)
     assert jobs.confirm(job.job_id)
     assert not jobs.discard(job.job_id)
 
 
-def test_a_job_that_was_taken_back_can_not_be_confirmed(jobs: JobStore, redis: Redis) -> None:
+def test_a_job_that_was_taken_back_can_not_be_confirmed(jobs: Jobs, redis: Redis) -> None:
     job = login(jobs, again=AGAIN)
     assert jobs.discard(job.job_id)
     assert not jobs.confirm(job.job_id)
@@ -201,7 +200,7 @@ def test_a_job_that_was_taken_back_can_not_be_confirmed(jobs: JobStore, redis: R
         jobs.view(job.job_id, job.poll_token.get_secret_value())
 
 
-def test_the_poll_token_is_kept_sealed_and_for_its_own_job(jobs: JobStore, redis: Redis) -> None:
+def test_the_poll_token_is_kept_sealed_and_for_its_own_job(jobs: Jobs, redis: Redis) -> None:
     first = login(jobs, again=AGAIN)
     other = login(jobs, Origin(), Repeatable("other", "body"))
     kept = everything_in(redis)
@@ -214,7 +213,7 @@ def test_the_poll_token_is_kept_sealed_and_for_its_own_job(jobs: JobStore, redis
         jobs.find_repeated(AGAIN)
 
 
-def test_everything_expires(jobs: JobStore, redis: Redis) -> None:
+def test_everything_expires(jobs: Jobs, redis: Redis) -> None:
     end(jobs, login(jobs, again=AGAIN))
     code(jobs)
     assert keys_that_never_expire(redis) == []

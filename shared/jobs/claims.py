@@ -1,0 +1,201 @@
+"""Jobs as workers see them: claimed under a lease, moved, ended."""
+
+from dataclasses import dataclass, field
+
+from redis import Redis
+
+from shared.audit import outbox
+from shared.audit.events import Event
+from shared.crypto.keyring import Keyring, Purpose
+from shared.crypto.secret import Sealable
+from shared.errors import JobLostError, JobNotFoundError
+from shared.jobs import counters, events
+from shared.jobs.keys import (
+    CHANNEL,
+    OPEN,
+    input_key,
+    job_key,
+    lease_key,
+    ms,
+    now_ms,
+    subject,
+)
+from shared.jobs.states import (
+    OUTCOME_TYPES,
+    TRANSITIONS,
+    Failure,
+    JobKind,
+    JobStage,
+    JobStatus,
+    Outcome,
+)
+from shared.origin import UNKNOWN, Origin
+from shared.redis.connection import LuaScript, redis_errors_translated
+from shared.timings import PRODUCTION, Timings
+
+
+class JobBusyError(JobLostError):
+    """Another worker holds the job's lease."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job as the worker that holds it sees it.
+
+    `runs` counts the workers that have held it, this one included. `progress` is what an earlier
+    one had already got from Garmin.
+    """
+
+    job_id: str
+    owner: str
+    kind: JobKind
+    runs: int
+    input: bytes | None = field(repr=False)
+    progress: bytes | None = field(repr=False)
+    origin: Origin = UNKNOWN
+    poll_hash: str = field(default="", repr=False)
+
+    @property
+    def subject(self) -> str:
+        return subject(self.job_id, self.poll_hash)
+
+
+class JobClaims:
+    """Every method raises ServiceUnavailableError when Redis does not answer."""
+
+    def __init__(
+        self, redis: Redis, keyring: Keyring, ttl: int, timings: Timings = PRODUCTION
+    ) -> None:
+        self._keyring = keyring
+        self._ttl = ttl
+        self._timings = timings
+        self._claim = LuaScript(redis, __package__, "job_claim")
+        self._move = LuaScript(redis, __package__, "job_move")
+        self._renew = LuaScript(redis, __package__, "lease_renew")
+        self._release = LuaScript(redis, __package__, "lease_release")
+
+    @redis_errors_translated
+    def claim(self, job_id: str, owner: str) -> Claim:
+        """Take the job for `owner`, a name no other worker has.
+
+        Raises JobNotFoundError when it is gone or has ended, JobBusyError while another holds it.
+        """
+        answer = self._claim(
+            job_key(job_id),
+            lease_key(job_id),
+            input_key(job_id),
+            OPEN,
+            job_id=job_id,
+            owner=owner,
+            lease=ms(self._timings.lease),
+            due=self._due(),
+            open_ttl=ms(self._ttl + self._timings.progress_ttl),
+            channel=CHANNEL,
+        )
+        if answer[0] == b"busy":
+            raise JobBusyError
+        if answer[0] != b"claimed":
+            raise JobNotFoundError
+        _, kind, runs, sealed, progress, origin, poll_hash = answer
+        return Claim(
+            job_id,
+            owner,
+            JobKind(kind.decode()),
+            int(runs),
+            sealed or None,
+            progress or None,
+            Origin.model_validate_json(origin),
+            poll_hash.decode(),
+        )
+
+    def open_input[T: Sealable](self, claim: Claim, model: type[T]) -> T | None:
+        """Return what the submitter gave; None if it is gone. Raises SealBrokenError."""
+        return self._open(claim.input, Purpose.JOB_INPUT, claim, model)
+
+    def open_progress[T: Sealable](self, claim: Claim, model: type[T]) -> T | None:
+        """Return what an earlier run had reached, if any. Raises SealBrokenError."""
+        return self._open(claim.progress, Purpose.JOB_PROGRESS, claim, model)
+
+    @redis_errors_translated
+    def renew(self, claim: Claim) -> bool:
+        """Keep the job for another lease; False if it is no longer the owner's."""
+        lease, job = lease_key(claim.job_id), job_key(claim.job_id)
+        return bool(self._renew(lease, job, owner=claim.owner, lease=ms(self._timings.lease)))
+
+    @redis_errors_translated
+    def release(self, claim: Claim) -> None:
+        """Give the job back unfinished, for a later run."""
+        lease, owner = lease_key(claim.job_id), claim.owner
+        self._release(lease, OPEN, job_id=claim.job_id, owner=owner, due=self._due())
+
+    def advance(self, claim: Claim, stage: JobStage) -> None:
+        """Say what the job is doing. Raises JobLostError if it is no longer the owner's."""
+        self._apply(claim, JobStatus.RUNNING, {"stage": stage})
+
+    def keep_progress(self, claim: Claim, stage: JobStage, progress: Sealable) -> None:
+        """Seal what has been reached into the job. Raises JobLostError.
+
+        The job then lives for `Timings.progress_ttl`, or for its usual time to live if longer.
+        """
+        sealed = self._keyring.seal(progress.reveal(), Purpose.JOB_PROGRESS, claim.subject)
+        min_ttl = max(self._timings.progress_ttl, self._ttl)
+        self._apply(claim, JobStatus.RUNNING, {"stage": stage, "progress": sealed}, min_ttl)
+
+    def end(self, claim: Claim, outcome: Outcome) -> str:
+        """End the job and delete what was sealed for its worker; return its result code.
+
+        The outcome can be polled for `Timings.outcome_ttl` at least, and no longer than a new job.
+        The result code is the job's status, or the code of its error. Raises JobLostError.
+        """
+        sealed = self._keyring.seal(outcome.reveal(), Purpose.JOB_OUTCOME, claim.subject)
+        status = next(s for s, kind in OUTCOME_TYPES.items() if isinstance(outcome, kind))
+        result = str(outcome.code if isinstance(outcome, Failure) else status)
+        event = events.ended(claim.job_id, claim.kind, outcome, claim.origin)
+        min_ttl = self._timings.outcome_ttl
+        self._apply(claim, status, {"outcome": sealed}, min_ttl, result, event)
+        return result
+
+    @redis_errors_translated
+    def _apply(
+        self,
+        claim: Claim,
+        status: JobStatus,
+        fields: dict[str, str | bytes],
+        min_ttl: int = 0,
+        result: str = "",
+        event: Event | None = None,
+    ) -> None:
+        moved = self._move(
+            job_key(claim.job_id),
+            lease_key(claim.job_id),
+            input_key(claim.job_id),
+            counters.KEY,
+            outbox.KEY,
+            OPEN,
+            job_id=claim.job_id,
+            owner=claim.owner,
+            allowed={before: True for before in JobStatus if status in TRANSITIONS[before]},
+            status=status,
+            fields=fields,
+            channel=CHANNEL,
+            ends=status.ended or None,
+            min_ttl=ms(min_ttl),
+            max_ttl=ms(self._ttl),
+            counter=f"{claim.kind}:{result}",
+            counter_ttl=counters.TTL,
+            event=event.model_dump_json(exclude_none=True) if event else None,
+            event_limit=outbox.MAX_LENGTH,
+            event_ttl=outbox.TTL,
+        )
+        if not moved:
+            raise JobLostError
+
+    def _open[T: Sealable](
+        self, sealed: bytes | None, purpose: Purpose, claim: Claim, model: type[T]
+    ) -> T | None:
+        if sealed is None:
+            return None
+        return model.from_revealed(self._keyring.open(sealed, purpose, claim.subject))
+
+    def _due(self) -> int:
+        return now_ms() + ms(self._timings.lost_message)

@@ -1,0 +1,57 @@
+"""The names of what jobs are in Redis, and its milliseconds.
+
+- `fittrack:job:<id>` (hash: kind, status, stage, poll_hash, origin, sent_at, owner, runs, progress,
+  outcome, sent, and the names of the keys below that the job holds: account, idempotency, queued)
+- `fittrack:job:<id>:lease` (the owner)
+- `fittrack:job:<id>:input` (sealed, deleted when the job ends)
+- `fittrack:account:<keyed hash>` (the job that signs this Garmin account in)
+- `fittrack:idempotency:<keyed hash>` (hash: body, job, poll_token)
+- `fittrack:jobs:open` (sorted set: jobs whose message was sent, by when to look for it again)
+- `fittrack:jobs:queued:<queue>` (sorted set: jobs that no worker has taken, by when they expire)
+
+All of them have a time to live. What names a job says nothing once the job is gone. Every step is
+published on `CHANNEL` with the job id.
+"""
+
+import time
+
+CHANNEL = "fittrack:jobs"
+OPEN = "fittrack:jobs:open"
+JOBS = "fittrack:job:"
+
+
+def job_key(job_id: str) -> str:
+    return f"{JOBS}{job_id}"
+
+
+def lease_key(job_id: str) -> str:
+    return f"{JOBS}{job_id}:lease"
+
+
+def input_key(job_id: str) -> str:
+    return f"{JOBS}{job_id}:input"
+
+
+def account_key(account: str | None) -> str:
+    return f"fittrack:account:{account or ''}"
+
+
+def idempotency_key(name: str) -> str:
+    return f"fittrack:idempotency:{name}"
+
+
+def queued_key(queue: str) -> str:
+    return f"fittrack:jobs:queued:{queue}"
+
+
+def subject(job_id: str, poll_hash: str) -> str:
+    """Bind what a job holds to its submitter: who writes to Redis can't make it another's."""
+    return f"{job_id}:{poll_hash}"
+
+
+def ms(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,87 @@
+"""The kinds of job: one row each, read by everything that runs, queues or records a job.
+
+To add one: a name in `JobKind`, a row here, and a handler in `worker/handlers/`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.audit.events import EventKind
+from shared.jobs.states import JobKind, JobStage
+from shared.timings import Timings
+
+
+class AccountLock(StrEnum):
+    """What a job does about other jobs of its Garmin account."""
+
+    ALONE = "alone"
+    """It is refused while another job holds the account, and holds it itself."""
+
+    MARK = "mark"
+    """It runs in any case, and holds the account if that is free."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditEvents:
+    """Which audit event each step of a job writes; None: none."""
+
+    requested: EventKind | None = None
+    succeeded: EventKind | None = None
+    code_requested: EventKind | None = None
+    code_wrong: EventKind | None = None
+    failed: EventKind | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """`max_runs` is how many workers may begin the job before it counts as interrupted."""
+
+    name: JobKind
+    task: str
+    queue: str
+    deadline: Callable[[Timings], float]
+    max_runs: int
+    account_lock: AccountLock | None
+    first_stage: JobStage
+    events: AuditEvents
+
+
+_ROWS = (
+    Kind(
+        name=JobKind.MFA_COMPLETION,
+        task="garmin.complete_mfa",
+        queue="mfa",
+        deadline=lambda timings: timings.code_deadline,
+        max_runs=2,
+        account_lock=AccountLock.MARK,
+        first_stage=JobStage.CHECKING_CODE,
+        events=AuditEvents(
+            requested=EventKind.CODE_SUBMITTED,
+            succeeded=EventKind.SIGNED_IN,
+            code_wrong=EventKind.CODE_WRONG,
+            failed=EventKind.SIGN_IN_FAILED,
+        ),
+    ),
+    Kind(
+        name=JobKind.LOGIN,
+        task="garmin.login",
+        queue="login",
+        deadline=lambda timings: timings.login_deadline,
+        max_runs=2,
+        # A second sign-in would have Garmin send a new code, and make the first one void.
+        account_lock=AccountLock.ALONE,
+        first_stage=JobStage.CONTACTING_GARMIN,
+        events=AuditEvents(
+            requested=EventKind.SIGN_IN_REQUESTED,
+            succeeded=EventKind.SIGNED_IN,
+            code_requested=EventKind.CODE_REQUESTED,
+            failed=EventKind.SIGN_IN_FAILED,
+        ),
+    ),
+)
+
+KINDS: dict[JobKind, Kind] = {row.name: row for row in _ROWS}
+
+QUEUES: tuple[str, ...] = tuple(dict.fromkeys(row.queue for row in _ROWS))
+"""In the order in which workers serve them: people with a code in hand first."""

@@ -1,0 +1,78 @@
+"""Submitting a job: created and enqueued, or neither."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+from shared.crypto.secret import Sealable
+from shared.errors import ServiceUnavailableError
+from shared.jobs.queue import JobQueue
+from shared.jobs.repeats import NewJob, Repeatable
+from shared.jobs.states import JobKind
+from shared.jobs.store import JobStore
+from shared.origin import Origin
+
+
+@dataclass(frozen=True)
+class Submission[T: Sealable]:
+    """What somebody submits. `repeatable` is there if they may send it again."""
+
+    kind: JobKind
+    work: T
+    origin: Origin
+    repeatable: Repeatable | None = None
+
+
+@dataclass(frozen=True)
+class Submitter:
+    """Every method raises IdempotencyKeyReusedError and ServiceUnavailableError."""
+
+    jobs: JobStore
+    queue: JobQueue
+
+    def repeat(self, submission: Submission[Sealable]) -> NewJob | None:
+        """Return the job of an earlier, equal submission, if there is one.
+
+        Sends the message that the earlier one may have failed to send: one too many does no harm.
+        """
+        if submission.repeatable is None:
+            return None
+        job = self.jobs.find_repeated(submission.repeatable)
+        if job is not None:
+            self._send(submission.kind, job)
+        return job
+
+    def submit(self, submission: Submission[Sealable], job_id: str) -> NewJob:
+        """Create and enqueue the job, or find the one that an equal submission has just made.
+
+        Raises SignInInProgressError.
+        """
+        job = self._create(submission, job_id)
+        self._send(submission.kind, job)
+        return job
+
+    def _create(self, submission: Submission[Sealable], job_id: str) -> NewJob:
+        kind, work, origin = submission.kind, submission.work, submission.origin
+        try:
+            return self.jobs.create(job_id, kind, work, origin, submission.repeatable)
+        except ServiceUnavailableError:  # it may have been created: Redis did not say
+            with suppress(ServiceUnavailableError):
+                self.jobs.discard(job_id)
+            raise
+
+    def _send(self, kind: JobKind, job: NewJob) -> None:
+        """Enqueue the job, or take it back.
+
+        A broker that took the message and then fell silent looks the same as one that did not: the
+        job, which nobody runs without its message, tells them apart.
+        """
+        if not job.unsent:
+            return
+        try:
+            self.queue.put(kind, job.job_id)
+        except ServiceUnavailableError:
+            if self.jobs.discard(job.job_id):
+                raise
+            return
+        if not self.jobs.confirm(job.job_id):
+            # An equal submission failed to send it, and took the job back.
+            raise ServiceUnavailableError("broker")

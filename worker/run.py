@@ -1,0 +1,80 @@
+"""One run of a job, as its handler sees it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
+
+from shared.crypto.secret import Sealable
+from shared.errors import FitTrackError, InterruptedSignInError
+from shared.jobs.claims import Claim, JobClaims
+from shared.jobs.states import JobStage
+from shared.timings import Timings
+from worker.lease import Lease
+
+_FIRST_PAUSE = 0.25
+
+
+class PostponedError(FitTrackError):
+    """The job can't go on now. What it has reached is kept, and a later run goes on from there."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a handler may do with its job.
+
+    Methods that write raise JobLostError when another worker has the job, and
+    ServiceUnavailableError when Redis does not answer. `check` is the permit that drivers need.
+    """
+
+    claim: Claim
+    timings: Timings
+    _claims: JobClaims
+    _lease: Lease
+
+    def check(self) -> float | None:
+        """Return the seconds left, or None without a deadline.
+
+        Waits while the lease can't be confirmed. Raises TimedOutError and JobLostError.
+        """
+        return self._lease.check()
+
+    def input[T: Sealable](self, model: type[T]) -> T:
+        """Return what the submitter gave. Raises InterruptedSignInError if it is gone."""
+        given = self._claims.open_input(self.claim, model)
+        if given is None:
+            raise InterruptedSignInError
+        return given
+
+    def progress[T: Sealable](self, model: type[T]) -> T | None:
+        """Return what an earlier run had reached, if any."""
+        return self._claims.open_progress(self.claim, model)
+
+    def advance(self, stage: JobStage) -> None:
+        """Say what the job is doing."""
+        self._claims.advance(self.claim, stage)
+
+    def keep_progress(self, stage: JobStage, progress: Sealable) -> None:
+        """Store what has been reached, encrypted, for a later run."""
+        self._claims.keep_progress(self.claim, stage, progress)
+
+    def drop_deadline(self) -> None:
+        """Go on for as long as it takes: what is left waits for our own database."""
+        self._lease.drop_deadline()
+
+    def retry[T](
+        self, action: Callable[[], T], on: type[FitTrackError], patience: float | None = None
+    ) -> T:
+        """Repeat `action` while it raises `on`, for `patience` seconds or until the deadline."""
+
+        def is_over(state: RetryCallState) -> bool:
+            left = self.check()
+            if patience is not None:
+                left = patience - (state.seconds_since_start or 0.0)
+            return left is None or left <= state.upcoming_sleep
+
+        pauses = wait_exponential(_FIRST_PAUSE, max=self.timings.longest_pause)
+        retrying = Retrying(
+            retry=retry_if_exception_type(on), wait=pauses, stop=is_over, reraise=True
+        )
+        return retrying(action)
