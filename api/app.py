@@ -1,7 +1,8 @@
-"""The Starlette application: routes, errors and middleware, around what it is handed."""
+"""The Starlette application: routes, errors and middleware."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from anyio.to_thread import current_default_thread_limiter
@@ -9,20 +10,21 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
+from api.contract.operations import Endpoint, Operation
 from api.http.middleware import CatchUnhandled, RequestMiddleware
-from api.http.problems import ApiError, answer_api_error, answer_http_error, answer_our_error
-from api.pages import docs
-from api.routes import connections as links
-from api.routes import health, jobs, sessions, sign_in
+from api.http.problems import answer_error, answer_http_error
+from api.pages import docs, index
+from api.routes.table import OPERATIONS
 from api.services import Services
 from shared.errors import FitTrackError
 from shared.memory import release_unused
 
 THREADS = 100
-"""Calls to Redis and the database that may wait at once, so that a hung one is told in time."""
-
+"""How many calls to Redis and the database may wait at once."""
 
 _HEADERS_IN = ("Authorization", "Content-Type", "Idempotency-Key", "X-Client-Key", "X-Request-Id")
 _HEADERS_OUT = ("Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id")
@@ -45,28 +47,14 @@ def create_app(services: Services, cors_origins: Sequence[str] = ()) -> Starlett
             services.database.close()
 
     app = Starlette(
-        routes=[
-            Route("/api/garmin/login", sign_in.login, methods=["POST"]),
-            Route("/api/garmin/login/mfa-complete", sign_in.complete_mfa, methods=["POST"]),
-            Route("/api/jobs/{job_id}", jobs.get_job),
-            Route("/api/session", sessions.session, methods=["GET", "DELETE"]),
-            Route("/api/sessions", sessions.delete_sessions, methods=["DELETE"]),
-            Route("/api/garmin/tokens", sessions.delete_tokens, methods=["DELETE"]),
-            # An app's ids may hold anything, slashes too.
-            Route("/api/users/{user_id:path}/garmin", links.link, methods=["GET", "DELETE"]),
-            Route("/healthz", health.healthz),
-            Route("/readyz", health.readyz),
-            Route("/metrics", health.metrics),
-            *docs.ROUTES,
-        ],
+        routes=[*_routes(OPERATIONS), *index.ROUTES, *docs.ROUTES],
         middleware=[
             Middleware(RequestMiddleware, metrics=services.metrics),
             *_cors(cors_origins),
             Middleware(CatchUnhandled),
         ],
         exception_handlers={
-            ApiError: answer_api_error,
-            FitTrackError: answer_our_error,
+            FitTrackError: answer_error,
             HTTPException: answer_http_error,
         },
         lifespan=lifespan,
@@ -75,6 +63,23 @@ def create_app(services: Services, cors_origins: Sequence[str] = ()) -> Starlett
     app.router.redirect_slashes = False
     app.state.services = services
     return app
+
+
+def _routes(operations: Sequence[Operation]) -> list[Route]:
+    """One route a path, so that `Allow` names all of its methods."""
+    paths: defaultdict[str, dict[str, Endpoint]] = defaultdict(dict)
+    for operation in operations:
+        paths[operation.path][operation.method] = operation.endpoint
+    return [Route(path, _by_method(of), methods=list(of)) for path, of in paths.items()]
+
+
+def _by_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        # HEAD is answered as GET; the server leaves the body out.
+        method = "GET" if request.method == "HEAD" else request.method
+        return await endpoints[method](request)
+
+    return endpoint
 
 
 def _cors(origins: Sequence[str]) -> list[Middleware]:

@@ -14,7 +14,7 @@ from shared.redis.driver_cooldowns import DriverCooldowns
 
 
 class Metrics:
-    """One a process. Requests are counted here; the rest is read from Redis when asked."""
+    """One for each process: counts its requests, and reads the rest from Redis on each scrape."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class _ServiceCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("fittrack_redis_up", "1 if Redis answered just now.")
-        from_redis = _answered(self._jobs, self._queue_lengths, self._driver_rests)
+        from_redis = _answered(self._jobs, self._queue_lengths, self._driver_cooldowns)
         up.add_metric([], float(bool(from_redis)))
         yield up
         yield from from_redis
@@ -84,7 +84,7 @@ class _ServiceCollector(Collector):
             family.add_metric([queue], length)
         return family
 
-    def _driver_rests(self) -> Metric:
+    def _driver_cooldowns(self) -> Metric:
         family = GaugeMetricFamily(
             "fittrack_driver_rest_seconds",
             "How long a refused Garmin library still cools down.",

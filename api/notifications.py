@@ -43,7 +43,7 @@ class JobNotifications:
         redis = Redis.from_url(self._url, socket_timeout=timeout, socket_connect_timeout=timeout)
         async with redis, redis.pubsub() as subscription:
             await subscription.subscribe(CHANNEL)
-            self._wake_all()  # what was published before this is known to nobody
+            self._wake_all()  # nothing that was published before this was received
             while True:
                 message = await subscription.get_message(
                     ignore_subscribe_messages=True, timeout=self._timings.notification_silence

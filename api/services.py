@@ -42,5 +42,6 @@ class Services:
 
 
 def services(request: Request) -> Services:
-    found: Services = request.app.state.services
-    return found
+    """The services of the application that answers this request."""
+    state: Services = request.app.state.services
+    return state

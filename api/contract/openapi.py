@@ -1,250 +1,206 @@
-"""`/openapi.json`: the contract, written out from the models that validate it."""
+"""`/openapi.json`: the OpenAPI 3.1 document, rendered from the table of operations."""
 
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
-from openapi_pydantic import OpenAPI
-from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema_class
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
-from api.contract.models import (
-    JOB_EXAMPLES,
-    USER_ID,
-    ClientLinkResponse,
-    CodeRequest,
-    Health,
-    JobAccepted,
-    JobFailed,
-    JobInProgress,
-    JobMfaRequired,
-    JobSucceeded,
-    LoginRequest,
-    Problem,
-    SessionResponse,
-)
-from api.http.bodies import LONGEST_WAIT
-from api.routes.jobs import JOB_ID
+from api.contract.operations import Operation, Parameter, Reply, Security, Tag
+from api.contract.problems import Problem
+from api.http.problems import ANSWERS, problem
+from shared.errors import FitTrackError
 
-_RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
-_RATE_LIMIT: dict[str, Any] = {
-    "RateLimit": {
-        "schema": {"type": "string"},
-        "description": "For each window, what remains (`r`) and when it has room again (`t`, s).",
+_SCHEMAS = "#/components/schemas/{model}"
+_ABOUT = """\
+Your app sends a person's Garmin credentials once and gets a session; this service stores Garmin's
+tokens, encrypted.
+
+1. `POST /api/garmin/login` starts a sign-in and answers a job at once.
+2. `GET /api/jobs/{job_id}?wait=20` tells what became of it.
+3. If the job is `mfa_required`, `POST /api/garmin/login/mfa-complete` sends the person's one-time
+   code, as a job of its own.
+4. A job that has `succeeded` contains the session's `access_token`.
+
+Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem: branch on its `code`.
+"""
+_TAGS = {
+    Tag.SIGN_IN: "Start a sign-in at Garmin, send a one-time code, and poll the job.",
+    Tag.SESSIONS: "See and end the sessions of a person who is signed in.",
+    Tag.CONNECTIONS: "See and remove the Garmin accounts that people have connected.",
+    Tag.MONITORING: "For load balancers, orchestrators and Prometheus.",
+}
+_SECURITY: dict[Security, dict[str, str]] = {
+    Security.POLL_TOKEN: {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The `poll_token` of the job, from the response that accepted it.",
     },
-    "RateLimit-Policy": {
-        "schema": {"type": "string"},
-        "description": "For each window, its quota (`q`) and its length (`w`, s).",
+    Security.ACCESS_TOKEN: {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The `access_token` of the session, from the job that succeeded.",
     },
-}
-_PROBLEM_HEADERS: dict[int, dict[str, Any]] = {
-    401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
-    409: _RETRY_AFTER,
-    429: _RETRY_AFTER | _RATE_LIMIT,
-    503: _RETRY_AFTER,
-}
-_TO_POLL = {
-    "poll": {
-        "operationId": "get_job",
-        "parameters": {"job_id": "$response.body#/job_id"},
-        "description": "With `poll_token` as the bearer token.",
-    }
-}
-_TO_SEND_CODE = {
-    "send_code": {
-        "operationId": "complete_mfa",
-        "requestBody": {"challenge_id": "$response.body#/mfa_challenge_id"},
-        "description": "With the person's code as `mfa_code`, if `mfa_challenge_id` is there.",
-    }
-}
-_PROBLEMS = {
-    400: "Not JSON.",
-    401: "No valid bearer token, or no valid X-Client-Key.",
-    404: "Not found.",
-    405: "Not with this method.",
-    409: "A sign-in for this account, or a check of a code for this challenge, is running.",
-    413: "Larger than 16 KiB.",
-    415: "Not `application/json`.",
-    422: "Not valid; `errors` says where. Or the Idempotency-Key came with another body before.",
-    429: "Too often.",
-    500: "A bug.",
-    503: "Redis, the broker or the database does not answer, or Garmin refuses all sign-ins.",
-}
-
-
-def document() -> dict[str, Any]:
-    """The OpenAPI 3.1 document."""
-    skeleton = OpenAPI.model_validate(
-        {
-            "openapi": "3.1.1",
-            "info": {
-                "title": "FitTrack Auth",
-                "version": version("fittrack-auth"),
-                "summary": "Links Garmin Connect accounts: submit, poll, done.",
-            },
-            "paths": _paths(),
-            "components": {
-                "securitySchemes": {
-                    "poll_token": {"type": "http", "scheme": "bearer"},
-                    "access_token": {"type": "http", "scheme": "bearer"},
-                    "client_key": {
-                        "type": "apiKey",
-                        "in": "header",
-                        "name": "X-Client-Key",
-                        "description": "An app's. Needed with `user_id`, or if the operator says.",
-                    },
-                }
-            },
-        }
-    )
-    built = construct_open_api_with_schema_class(skeleton)
-    # What was not set says nothing new, and some of it is not allowed where it would stand.
-    return built.model_dump(mode="json", by_alias=True, exclude_unset=True)
-
-
-def _paths() -> dict[str, Any]:
-    return {
-        "/api/garmin/login": {
-            "post": _submission("login", "Sign in at Garmin", LoginRequest, [409])
-        },
-        "/api/garmin/login/mfa-complete": {
-            "post": _submission("complete_mfa", "Send the code", CodeRequest, [404, 409])
-        },
-        "/api/jobs/{job_id}": {"get": _poll()},
-        "/api/session": {
-            "get": _operation(
-                "get_session",
-                "Who am I",
-                {200: _reply("The session.", SessionResponse)},
-                [401, 503],
-                security="access_token",
-            ),
-            "delete": _logout("delete_session", "Log out"),
-        },
-        "/api/sessions": {"delete": _logout("delete_sessions", "Log out everywhere")},
-        "/api/garmin/tokens": {"delete": _logout("delete_tokens", "Unlink Garmin")},
-        "/api/users/{user_id}/garmin": _link(),
-        "/healthz": {"get": _operation("healthz", "Alive", {200: _reply("Alive.", Health)}, [])},
-        "/readyz": {"get": _operation("readyz", "Ready", {200: _reply("Ready.", Health)}, [503])},
-        "/metrics": {
-            "get": _operation(
-                "metrics",
-                "Figures for Prometheus",
-                {200: {"description": "The figures.", "content": {"text/plain": {}}}},
-                [],
-            )
-        },
-    }
-
-
-def _submission(name: str, summary: str, model: type[BaseModel], more: list[int]) -> dict[str, Any]:
-    accepted = _reply("Enqueued: poll `status_url`.", JobAccepted)
-    location = {"Location": {"schema": {"type": "string"}}}
-    accepted["headers"] = _always(_RETRY_AFTER | _RATE_LIMIT | location)
-    accepted["links"] = _TO_POLL
-    body = {"required": True, "content": {"application/json": {"schema": _schema(model)}}}
-    problems = sorted([400, 401, 413, 415, 422, 429, 503, *more])
-    repeat = {
-        "name": "Idempotency-Key",
+    Security.CLIENT_KEY: {
+        "type": "apiKey",
         "in": "header",
-        "description": "Sent again with the same key and body, it answers the same job.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        "name": "X-Client-Key",
+        "description": "The key of an app, made by `fittrack-auth-admin clients add NAME`.",
+    },
+}
+_HEADERS: dict[str, tuple[str, str]] = {
+    "Location": ("string", "Where to poll the job."),
+    "Retry-After": ("integer", "Seconds to wait before the next request."),
+    "RateLimit": (
+        "string",
+        "For each window, how many remain (`r`) and the seconds until there is room again (`t`).",
+    ),
+    "RateLimit-Policy": (
+        "string",
+        "For each window, its quota (`q`) and its length in seconds (`w`).",
+    ),
+    "WWW-Authenticate": ("string", "`Bearer` or `ClientKey`."),
+}
+
+
+class _Unsorted(GenerateJsonSchema):
+    """Keeps fields and examples in the order in which they are written."""
+
+    def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:
+        return value
+
+
+def document(operations: Sequence[Operation]) -> dict[str, Any]:
+    paths: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    for operation in operations:
+        path = re.sub(r":\w+}", "}", operation.path)  # without Starlette's converters
+        paths[path][operation.method.lower()] = _operation(operation)
+    return {
+        "openapi": "3.1.1",
+        "info": {
+            "title": "FitTrack Auth",
+            "version": version("fittrack-auth"),
+            "summary": "Connects Garmin accounts: submit, poll, done.",
+            "description": _ABOUT,
+        },
+        "tags": [{"name": tag, "description": text} for tag, text in _TAGS.items()],
+        "paths": paths,
+        "components": {"schemas": _component_schemas(operations), "securitySchemes": _SECURITY},
     }
-    operation = _operation(name, summary, {202: accepted}, problems)
-    # A client key is needed only where the operator says so.
-    more_of_it = {"requestBody": body, "parameters": [repeat], "security": [{}, {"client_key": []}]}
-    return operation | more_of_it
 
 
-def _poll() -> dict[str, Any]:
-    states: list[type[BaseModel]] = [JobInProgress, JobMfaRequired, JobSucceeded, JobFailed]
+def _component_schemas(operations: Sequence[Operation]) -> dict[str, Any]:
+    models: set[type[BaseModel]] = {Problem}
+    models.update(model for operation in operations for model in operation.reply.models)
+    models.update(operation.body for operation in operations if operation.body)
+    _, schemas = models_json_schema(
+        [(model, "validation") for model in models],
+        ref_template=_SCHEMAS,
+        schema_generator=_Unsorted,
+    )
+    definitions: dict[str, Any] = schemas["$defs"]
+    return dict(sorted(definitions.items()))
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    responses = {operation.reply.status: _reply(operation.reply)} | _problems(operation.problems)
+    rendered: dict[str, Any] = {
+        "operationId": operation.operation_id,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "description": operation.description,
+        "responses": {str(status): response for status, response in responses.items()},
+    }
+    if operation.parameters:
+        rendered["parameters"] = [_parameter(parameter) for parameter in operation.parameters]
+    if operation.body:
+        content = {"application/json": {"schema": _reference(operation.body)}}
+        rendered["requestBody"] = {"required": True, "content": content}
+    if operation.security:
+        optional: list[dict[str, Any]] = [{}] if operation.security_optional else []
+        rendered["security"] = [*optional, {operation.security: []}]
+    return rendered
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    rendered = {
+        "name": parameter.name,
+        "in": parameter.location,
+        "description": parameter.description,
+        "schema": parameter.schema,
+    }
+    return rendered | ({"required": True} if parameter.location == "path" else {})
+
+
+def _reply(reply: Reply) -> dict[str, Any]:
+    rendered: dict[str, Any] = {"description": reply.description}
+    headers = _headers(reply.always, required=True) | _headers(reply.sometimes, required=False)
+    if headers:
+        rendered["headers"] = headers
+    if reply.models:
+        schemas = [_reference(model) for model in reply.models]
+        content: dict[str, Any] = {
+            "schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+        }
+        if reply.examples:
+            content["examples"] = {
+                name: {"value": example} for name, example in reply.examples.items()
+            }
+        rendered["content"] = {reply.media_type: content}
+    elif reply.media_type != "application/json":
+        rendered["content"] = {reply.media_type: {}}
+    if reply.links:
+        rendered["links"] = reply.links
+    return rendered
+
+
+def _problems(examples: Iterable[FitTrackError]) -> dict[int, dict[str, Any]]:
+    """The error responses by status, each with the codes it can have and an example of each."""
+    by_status: defaultdict[int, list[FitTrackError]] = defaultdict(list)
+    for error in (*examples, FitTrackError()):
+        by_status[ANSWERS[type(error)].status].append(error)
+    return {status: _problem(status, by_status[status]) for status in sorted(by_status)}
+
+
+def _problem(status: int, errors: Sequence[FitTrackError]) -> dict[str, Any]:
+    codes = list(dict.fromkeys(problem(error).code for error in errors))
     content = {
-        "schema": {"oneOf": [_schema(state) for state in states]},
-        "examples": {name: {"value": value} for name, value in JOB_EXAMPLES.items()},
+        "schema": _reference(Problem) | {"properties": {"code": {"enum": codes}}},
+        "examples": {_name(error): _example(error) for error in errors},
     }
-    reply = {
-        "description": "The job.",
-        "headers": _RETRY_AFTER,
-        "content": {"application/json": content},
-        "links": _TO_SEND_CODE,
+    response: dict[str, Any] = {
+        "description": f"{HTTPStatus(status).phrase}: {', '.join(f'`{code}`' for code in codes)}.",
+        "content": {"application/problem+json": content},
     }
-    parameters = [
-        {
-            "name": "job_id",
-            "in": "path",
-            "required": True,
-            "schema": {"type": "string", "pattern": f"^{JOB_ID.pattern}$"},
-        },
-        {
-            "name": "wait",
-            "in": "query",
-            "description": "Seconds to wait for a change.",
-            "schema": {"type": "integer", "minimum": 0, "maximum": LONGEST_WAIT, "default": 0},
-        },
-    ]
-    operation = _operation(
-        "get_job", "Poll a job", {200: reply}, [401, 404, 422, 503], security="poll_token"
-    )
-    return operation | {"parameters": parameters}
+    answers = [ANSWERS[type(error)].headers(error).keys() for error in errors]
+    headers = _headers(_HEADERS.keys() & set.intersection(*map(set, answers)), required=True)
+    return response | ({"headers": headers} if headers else {})
 
 
-def _link() -> dict[str, Any]:
-    parameter = {
-        "name": "user_id",
-        "in": "path",
-        "required": True,
-        "description": "The app's own id for the person, percent-encoded: its slashes, too.",
-        "schema": {"type": "string", "pattern": USER_ID.pattern},
-    }
-    found = {200: _reply("The linked account.", ClientLinkResponse)}
-    done = {204: {"description": "Done."}}
-    names = {"get": ("get_link", "See a link", found), "delete": ("delete_link", "Unlink", done)}
+def _example(error: FitTrackError) -> dict[str, Any]:
     return {
-        method: _operation(name, summary, replies, [401, 404, 503], security="client_key")
-        | {"parameters": [parameter]}
-        for method, (name, summary, replies) in names.items()
+        "summary": error.message,
+        "value": problem(error).model_dump(mode="json", exclude_none=True),
     }
 
 
-def _logout(name: str, summary: str) -> dict[str, Any]:
-    done = {204: {"description": "Done."}}
-    return _operation(name, summary, done, [401, 503], security="access_token")
+def _name(error: FitTrackError) -> str:
+    """`JobNotFoundError` → `job_not_found`."""
+    words = re.findall(r"[A-Z][a-z]*", type(error).__name__.removesuffix("Error"))
+    return "_".join(words).lower()
 
 
-def _operation(
-    name: str,
-    summary: str,
-    replies: dict[int, dict[str, Any]],
-    problems: list[int],
-    security: str | None = None,
-) -> dict[str, Any]:
-    responses = replies | {status: _problem(status) for status in [*problems, 500]}
-    operation: dict[str, Any] = {
-        "operationId": name,
-        "summary": summary,
-        "responses": {str(status): reply for status, reply in responses.items()},
-    }
-    return operation | ({"security": [{security: []}]} if security else {})
-
-
-def _reply(description: str, model: type[BaseModel]) -> dict[str, Any]:
+def _headers(names: Iterable[str], *, required: bool) -> dict[str, Any]:
     return {
-        "description": description,
-        "content": {"application/json": {"schema": _schema(model)}},
+        name: {"description": _HEADERS[name][1], "schema": {"type": _HEADERS[name][0]}}
+        | ({"required": True} if required else {})
+        for name in sorted(names)
     }
 
 
-def _problem(status: int) -> dict[str, Any]:
-    content = {"application/problem+json": {"schema": _schema(Problem)}}
-    headers = _PROBLEM_HEADERS.get(status)
-    return {"description": _PROBLEMS[status], "content": content} | (
-        {"headers": _always(headers)} if headers else {}
-    )
-
-
-def _always(headers: dict[str, Any]) -> dict[str, Any]:
-    """Headers that no such reply lacks."""
-    return {name: header | {"required": True} for name, header in headers.items()}
-
-
-def _schema(model: type[BaseModel]) -> PydanticSchema[BaseModel]:
-    return PydanticSchema(schema_class=model)
+def _reference(model: type[BaseModel]) -> dict[str, Any]:
+    return {"$ref": _SCHEMAS.format(model=model.__name__)}

@@ -1,66 +1,77 @@
-"""Reading requests: bodies, bearer tokens, parameters."""
+"""Read requests: bodies, bearer tokens, query parameters."""
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
-from api.contract.models import FieldFault
-from api.http.problems import ApiError, invalid, of_validation, unauthorized
+from api.contract.problems import FieldFault
+from api.contract.requests import MAX_BODY_BYTES, MAX_WAIT_SECONDS
+from api.http.errors import InvalidRequestError, PayloadTooLargeError, UnsupportedMediaTypeError
+from api.http.problems import invalid_body
+from shared.errors import UnauthorizedError
+from shared.jobs.states import JobStage
 
-LARGEST_BODY = 16 * 1024
-LONGEST_WAIT = 30
-_LONGEST_TOKEN = 256
+_MAX_TOKEN_LENGTH = 256
 
 
 async def read_json[T: BaseModel](request: Request, model: type[T]) -> T:
-    """The body as `model`. Raises ApiError: 413, 415, 400 or 422."""
+    """Validate the body as `model`.
+
+    Raises UnsupportedMediaTypeError, PayloadTooLargeError, NotJsonError, InvalidRequestError.
+    """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":
-        raise ApiError(415, "unsupported_media_type", "The body must be application/json.")
+        raise UnsupportedMediaTypeError
     body = await _read(request)
     try:
         body.decode()
     except UnicodeDecodeError:
-        raise invalid([FieldFault(loc=["body"], message="is not valid UTF-8")]) from None
+        fault = FieldFault(loc=["body"], message="must be valid UTF-8")
+        raise InvalidRequestError(fault) from None
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        raise of_validation(error) from None
+        raise invalid_body(error) from None
 
 
 def bearer_token(request: Request) -> str:
-    """The token of the Authorization header. Raises ApiError 401 if there is none."""
+    """The token of the Authorization header. Raises UnauthorizedError if there is none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     token = token.strip()
-    if scheme.lower() != "bearer" or not 0 < len(token) <= _LONGEST_TOKEN:
-        raise unauthorized()
+    if scheme.lower() != "bearer" or not 0 < len(token) <= _MAX_TOKEN_LENGTH:
+        raise UnauthorizedError
     return token
 
 
 def wait_seconds(request: Request) -> int:
-    """How long a poll may wait: 0 to 30 whole seconds. Raises ApiError 422."""
+    """How long a poll may wait: 0 to 30 whole seconds. Raises InvalidRequestError."""
     value = request.query_params.get("wait", "0")
-    if not (value.isascii() and value.isdecimal() and len(value) <= 2):
-        seconds = LONGEST_WAIT + 1
-    else:
+    if value.isascii() and value.isdecimal() and len(value) <= 2:
         seconds = int(value)
-    if seconds > LONGEST_WAIT:
-        message = f"must be a whole number of seconds from 0 to {LONGEST_WAIT}"
-        raise invalid([FieldFault(loc=["query", "wait"], message=message)])
-    return seconds
+        if seconds <= MAX_WAIT_SECONDS:
+            return seconds
+    message = f"must be a whole number of seconds from 0 to {MAX_WAIT_SECONDS}"
+    raise InvalidRequestError(FieldFault(loc=["query", "wait"], message=message))
+
+
+def seen_stage(request: Request) -> JobStage | None:
+    """The stage that the client saw last, if it says so. Raises InvalidRequestError."""
+    value = request.query_params.get("seen")
+    if value is None:
+        return None
+    try:
+        return JobStage(value)
+    except ValueError:
+        message = f"must be one of {', '.join(JobStage)}"
+        raise InvalidRequestError(FieldFault(loc=["query", "seen"], message=message)) from None
 
 
 async def _read(request: Request) -> bytes:
     declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared) > LARGEST_BODY:
-        raise _too_large()
+    if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
+        raise PayloadTooLargeError
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > LARGEST_BODY:
-            raise _too_large()
+        if len(body) > MAX_BODY_BYTES:
+            raise PayloadTooLargeError
     return bytes(body)
-
-
-def _too_large() -> ApiError:
-    detail = f"The body must not be larger than {LARGEST_BODY} bytes."
-    return ApiError(413, "payload_too_large", detail, {"Connection": "close"})

@@ -1,4 +1,4 @@
-"""Who asks: their address, their app, and the id of the request."""
+"""Who sent a request: their address, their app, and the id of the request."""
 
 import ipaddress
 
@@ -10,13 +10,13 @@ from shared.accounts.clients import ClientRepository
 from shared.errors import UnknownClientError
 from shared.origin import Origin
 
-_LONGEST_KEY = 256
+_MAX_KEY_LENGTH = 256
 
 
 async def submitter(request: Request) -> Origin:
-    """For what needs an app's key only if the operator wants it so.
+    """The origin of a submission: requires an app's key only if the operator does.
 
-    A key that is sent has to be a good one. Raises UnknownClientError.
+    A key that is sent has to be valid. Raises UnknownClientError.
     """
     if "x-client-key" in request.headers or services(request).require_client_key:
         return await app(request)
@@ -24,9 +24,9 @@ async def submitter(request: Request) -> Origin:
 
 
 async def app(request: Request) -> Origin:
-    """For what needs an app's key. Raises UnknownClientError."""
+    """The origin of a request that requires an app's key. Raises UnknownClientError."""
     key = request.headers.get("x-client-key", "")
-    if not 0 < len(key) <= _LONGEST_KEY:
+    if not 0 < len(key) <= _MAX_KEY_LENGTH:
         raise UnknownClientError
     client = await run_in_threadpool(
         services(request).database.run, lambda session: ClientRepository(session).find(key)
@@ -35,13 +35,13 @@ async def app(request: Request) -> Origin:
 
 
 def person(request: Request) -> Origin:
-    """For what needs no app."""
+    """The origin of a request that requires no app's key."""
     request_id: str | None = getattr(request.state, "request_id", None)
     return Origin(address=address(request), request_id=request_id)
 
 
 def address(request: Request) -> str:
-    """The client's, as far as the operator's proxies are believed (uvicorn's setting)."""
+    """The client's address, as told by the proxies that uvicorn is configured to trust."""
     host = request.client.host if request.client else ""
     try:
         parsed = ipaddress.ip_address(host)
@@ -53,7 +53,7 @@ def address(request: Request) -> str:
 
 
 def network(address: str) -> str:
-    """Whom a limit counts: an IPv4 address, or the /64 that one IPv6 customer has."""
+    """What a limit counts as one sender: an IPv4 address, or the /64 of one IPv6 customer."""
     if ":" not in address:
         return address
     return str(ipaddress.ip_network(f"{address}/64", strict=False))

@@ -1,15 +1,14 @@
-"""`Idempotency-Key`: a submission that its client may send again, as in the IETF's draft.
+"""`Idempotency-Key`: lets a client send a submission again, as in the IETF's draft.
 
-What is kept to compare are keyed hashes of the key and of the body, so that nobody who reads Redis
-can try passwords against them.
+Redis keeps keyed hashes of the key and of the body to compare, so that nobody who reads Redis can
+try passwords against them.
 """
-
-import re
 
 from starlette.requests import Request
 
-from api.contract.models import FieldFault
-from api.http.problems import invalid
+from api.contract.problems import FieldFault
+from api.contract.requests import IDEMPOTENCY_KEY
+from api.http.errors import InvalidRequestError
 from shared.crypto.keyring import Keyring
 from shared.crypto.secret import Sealable
 from shared.jobs.repeats import Repeatable
@@ -17,22 +16,21 @@ from shared.jobs.states import JobKind
 from shared.origin import Origin
 
 HEADER = "Idempotency-Key"
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 def repeatable(
     request: Request, keyring: Keyring, kind: JobKind, work: Sealable, origin: Origin
 ) -> Repeatable | None:
-    """None if the client sent no key. Raises ApiError 422 if it is none.
+    """The hashes to compare, or None if the client sent no key. Raises InvalidRequestError.
 
     A key counts within one app and one endpoint.
     """
     key = request.headers.get(HEADER)
     if key is None:
         return None
-    if not _KEY.fullmatch(key):
-        message = "must be 1 to 255 visible ASCII characters"
-        raise invalid([FieldFault(loc=["header", HEADER], message=message)])
+    if not IDEMPOTENCY_KEY.fits(key):
+        fault = FieldFault(loc=["header", HEADER], message=IDEMPOTENCY_KEY.message)
+        raise InvalidRequestError(fault)
     name = "\0".join(("idempotency key", str(origin.client_id or ""), kind, key))
     body = "\0".join(("idempotent body", name, origin.client_user_id or "", work.reveal().decode()))
     return Repeatable(keyring.hash_name(name), keyring.hash_name(body))

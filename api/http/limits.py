@@ -1,4 +1,4 @@
-"""How often submissions are taken, and the headers that tell where their sender stands.
+"""How often submissions are accepted, and the headers that tell a sender what remains.
 
 The headers are those of the IETF's draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` has a
 quota (`q`) for each window (`w`, seconds), `RateLimit` what remains (`r`) and when the window has

@@ -1,4 +1,4 @@
-"""What every request passes through: its id, counting, safe headers, and a catch for bugs."""
+"""The middleware of every request: its id, metrics, security headers, and unhandled errors."""
 
 import logging
 import re
@@ -9,8 +9,9 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.problems import ApiError
+from api.http.problems import error_response
 from api.metrics import Metrics
+from shared.errors import FitTrackError
 from shared.logs.context import request_context
 from shared.logs.locations import where
 from shared.logs.redaction import redacted
@@ -131,5 +132,5 @@ class CatchUnhandled:
             _log.error("bug: %s", where(error))  # noqa: TRY400, RUF100 - the text can hold a secret
             if scope["type"] != "http" or started:
                 return
-            answer = ApiError(500, "internal_error", "Something went wrong here.").response()
+            answer = error_response(FitTrackError())
             await answer(scope, receive, send_and_note)

@@ -9,6 +9,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from api.contract.openapi import document
+from api.pages.files import text
+from api.routes.table import OPERATIONS
+
 # Swagger UI writes style attributes and inlines its icons as data.
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -19,23 +23,6 @@ _ASSETS = {
     "swagger-ui.css": ("swagger_style.css", "text/css"),
     "swagger-ui-bundle.js": ("swagger_bundle.js", "text/javascript"),
 }
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>FitTrack Auth</title>
-<link rel="icon" href="data:,">
-<link rel="stylesheet" href="/docs/swagger-ui.css">
-</head>
-<body>
-<div id="docs"></div>
-<script src="/docs/swagger-ui-bundle.js"></script>
-<script src="/docs/start.js"></script>
-</body>
-</html>
-"""
-_START = 'SwaggerUIBundle({ url: "/openapi.json", dom_id: "#docs", validatorUrl: null });\n'
 
 
 async def openapi_json(_: Request) -> Response:
@@ -44,11 +31,15 @@ async def openapi_json(_: Request) -> Response:
 
 async def docs(_: Request) -> Response:
     headers = {"Content-Security-Policy": _PAGE_POLICY}
-    return Response(_PAGE, headers=headers, media_type="text/html")
+    return Response(text("docs.html"), headers=headers, media_type="text/html")
 
 
 async def start_script(_: Request) -> Response:
-    return Response(_START, media_type="text/javascript")
+    return Response(text("docs.js"), media_type="text/javascript")
+
+
+async def style(_: Request) -> Response:
+    return Response(text("docs.css"), media_type="text/css")
 
 
 async def asset(request: Request) -> Response:
@@ -61,16 +52,14 @@ ROUTES = [
     Route("/openapi.json", openapi_json),
     Route("/docs", docs),
     Route("/docs/start.js", start_script),
+    Route("/docs/style.css", style),
     *(Route(f"/docs/{name}", asset) for name in _ASSETS),
 ]
 
 
 @cache
 def _rendered() -> str:
-    # Imported when it is asked for: the library costs 20 MB and is needed once.
-    from api.contract.openapi import document
-
-    return json.dumps(document())
+    return json.dumps(document(OPERATIONS))
 
 
 @cache

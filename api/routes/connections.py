@@ -1,20 +1,16 @@
-"""What an app may see and do about the Garmin accounts that it has linked."""
+"""The Garmin accounts that an app has linked to ids of its own."""
 
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.contract.models import USER_ID, ClientLinkResponse, GarminLinkResponse, JobUser
+from api.contract.requests import USER_ID
+from api.contract.responses import ClientLinkResponse, GarminLinkResponse, JobUser
 from api.http.callers import app
 from api.services import services
 from shared.accounts.connections import ConnectionRepository, ConnectionView
 from shared.errors import LinkNotFoundError
-
-
-async def link(request: Request) -> Response:
-    """One route for both, so that `Allow` names both."""
-    return await (delete_link if request.method == "DELETE" else get_link)(request)
 
 
 async def get_link(request: Request) -> Response:
@@ -34,17 +30,18 @@ async def get_link(request: Request) -> Response:
 
 
 async def delete_link(request: Request) -> Response:
-    """The link ends, and with the last link to a Garmin account its tokens and sessions."""
-    origin, user_id, found = await app(request), _user_id(request), services(request)
+    """Remove the link; with the last link to a Garmin account, its tokens and sessions."""
+    origin, user_id = await app(request), _user_id(request)
+    accounts, database = services(request).accounts, services(request).database
     await run_in_threadpool(
-        found.database.run,
-        lambda session: found.accounts.unlink_client_user(session, user_id, origin),
+        database.run,
+        lambda session: accounts.unlink_client_user(session, user_id, origin),
     )
     return Response(status_code=204)
 
 
 def _user_id(request: Request) -> str:
-    """Raises LinkNotFoundError for what can't be anybody's id, as for an unknown one."""
+    """Raise LinkNotFoundError for an id that can't exist, as for an unknown one."""
     user_id: str = request.path_params["user_id"]
     if not USER_ID.fits(user_id):
         raise LinkNotFoundError

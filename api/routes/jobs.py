@@ -1,14 +1,14 @@
 """Polling a job."""
 
 import asyncio
-import re
 from datetime import UTC, datetime
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.contract.models import (
+from api.contract.requests import JOB_ID
+from api.contract.responses import (
     JobError,
     JobFailed,
     JobInProgress,
@@ -17,26 +17,28 @@ from api.contract.models import (
     JobSucceeded,
     JobUser,
 )
-from api.http.bodies import bearer_token, wait_seconds
+from api.http.bodies import bearer_token, seen_stage, wait_seconds
 from api.services import Services, services
 from shared.errors import JobNotFoundError
-from shared.jobs.states import CodeRequested, Failure, Success
+from shared.jobs.states import CodeRequested, Failure, JobStage, Success
 from shared.jobs.store import JobView
 from shared.logs.context import bind_job
 
-JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CHALLENGE = {"attempts_left", "mfa_challenge_id"}
 
 
 async def get_job(request: Request) -> Response:
-    """Answers at once if the job has ended, else when it changes, else after `wait` seconds."""
+    """Answer at once if the job has ended or left the stage that the client saw.
+
+    Otherwise answer when it changes, after `wait` seconds at the latest.
+    """
     job_id: str = request.path_params["job_id"]
-    token, wait = bearer_token(request), wait_seconds(request)
-    if not JOB_ID.fullmatch(job_id):  # what else is kept in Redis has names that begin with it
+    token, wait, seen = bearer_token(request), wait_seconds(request), seen_stage(request)
+    if not JOB_ID.fits(job_id):  # other keys in Redis begin with a job's id
         raise JobNotFoundError
     bind_job(job_id)
-    view = await _changed_view(services(request), job_id, token, wait)
-    # Who waits in the poll itself need not wait between two.
+    view = await _changed_view(services(request), job_id, token, wait, seen)
+    # A client that waits in the poll itself need not wait between two.
     headers = {} if view.status.ended else {"Retry-After": "0" if wait else "1"}
     body = job_response(view)
     absent = _CHALLENGE if isinstance(body, JobFailed) and body.mfa_challenge_id is None else set()
@@ -45,38 +47,41 @@ async def get_job(request: Request) -> Response:
     )
 
 
-async def _changed_view(found: Services, job_id: str, token: str, wait: int) -> JobView:
-    first = await run_in_threadpool(found.jobs.view, job_id, token)
-    if wait == 0 or first.status.ended:
+async def _changed_view(
+    services: Services, job_id: str, token: str, wait: int, seen: JobStage | None
+) -> JobView:
+    first = await run_in_threadpool(services.jobs.view, job_id, token)
+    known = (first.status, seen or first.stage)
+    if wait == 0 or first.status.ended or (first.status, first.stage) != known:
         return first
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + wait
-    with found.notifications.watch(job_id) as changed:
+    with services.notifications.watch(job_id) as changed:
         while True:
             changed.clear()
-            view = await run_in_threadpool(found.jobs.view, job_id, token)
-            if (view.status, view.stage) != (first.status, first.stage):
+            view = await run_in_threadpool(services.jobs.view, job_id, token)
+            if (view.status, view.stage) != known:
                 return view
             try:
                 async with asyncio.timeout_at(ends_at):
                     await changed.wait()
             except TimeoutError:
-                return await run_in_threadpool(found.jobs.view, job_id, token)
+                return await run_in_threadpool(services.jobs.view, job_id, token)
 
 
 def job_response(view: JobView) -> JobResponse:
     """A job as the contract writes it."""
     job_id, kind = view.job_id, view.kind
     match view.outcome:
-        case CodeRequested() as asked:
+        case CodeRequested() as challenge:
             return JobMfaRequired(
                 job_id=job_id,
                 kind=kind,
-                mfa_challenge_id=asked.challenge_id.get_secret_value(),
-                mfa_type=asked.mfa_type,
-                mfa_destination=asked.mfa_destination,
-                expires_in=_seconds_until(asked.expires_at),
-                attempts_left=asked.attempts_left,
+                mfa_challenge_id=challenge.challenge_id.get_secret_value(),
+                mfa_type=challenge.mfa_type,
+                mfa_destination=challenge.mfa_destination,
+                expires_in=_seconds_until(challenge.expires_at),
+                attempts_left=challenge.attempts_left,
             )
         case Success() as success:
             return JobSucceeded(

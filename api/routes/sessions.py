@@ -1,4 +1,4 @@
-"""Who am I, logging out, and unlinking."""
+"""A person's sessions: see one, log out, disconnect Garmin."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,17 +8,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.contract.models import GarminLinkResponse, JobUser, SessionResponse
+from api.contract.responses import GarminLinkResponse, JobUser, SessionResponse
 from api.http.bodies import bearer_token
 from api.http.callers import person
 from api.services import services
 from shared.accounts.sessions import SessionRepository, SessionView
 from shared.origin import Origin
-
-
-async def session(request: Request) -> Response:
-    """One route for both, so that `Allow` names both."""
-    return await (delete_session if request.method == "DELETE" else get_session)(request)
 
 
 async def get_session(request: Request) -> Response:
@@ -34,7 +29,7 @@ async def get_session(request: Request) -> Response:
 
 
 async def delete_session(request: Request) -> Response:
-    """Logs this session out."""
+    """End this session."""
     await _in_transaction(
         request, lambda call: call.sessions.end(call.view.session_id, call.origin)
     )
@@ -42,7 +37,7 @@ async def delete_session(request: Request) -> Response:
 
 
 async def delete_sessions(request: Request) -> Response:
-    """Logs the person out everywhere."""
+    """End every session of the person."""
     await _in_transaction(
         request, lambda call: call.sessions.end_all(call.view.user_id, call.origin)
     )
@@ -50,7 +45,7 @@ async def delete_sessions(request: Request) -> Response:
 
 
 async def delete_tokens(request: Request) -> Response:
-    """Unlinks Garmin: the tokens are gone, and every session ends."""
+    """Delete the person's Garmin tokens and end every session."""
     accounts = services(request).accounts
     await _in_transaction(
         request, lambda call: accounts.unlink_person(call.session, call.view.user_id, call.origin)
@@ -69,11 +64,12 @@ class _Call:
 
 
 async def _in_transaction[T](request: Request, work: Callable[[_Call], T]) -> T:
-    """Raises UnauthorizedError, ServiceUnavailableError."""
-    token, origin, found = bearer_token(request), person(request), services(request)
+    """Raise UnauthorizedError, ServiceUnavailableError."""
+    token, origin = bearer_token(request), person(request)
+    idle, database = services(request).session_idle, services(request).database
 
     def run(session: Session) -> T:
-        sessions = SessionRepository(session, found.session_idle)
+        sessions = SessionRepository(session, idle)
         return work(_Call(session, sessions, sessions.find(token), origin))
 
-    return await run_in_threadpool(found.database.run, run)
+    return await run_in_threadpool(database.run, run)

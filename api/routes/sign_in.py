@@ -5,12 +5,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.contract.models import CodeRequest, FieldFault, JobAccepted, LoginRequest
+from api.contract.problems import FieldFault
+from api.contract.requests import CodeRequest, LoginRequest
+from api.contract.responses import JobAccepted
 from api.http.bodies import read_json
 from api.http.callers import submitter
+from api.http.errors import InvalidRequestError
 from api.http.idempotency import repeatable
 from api.http.limits import rate_limit_headers
-from api.http.problems import invalid
 from api.services import services
 from api.sign_ins import Accepted, submit_code, submit_login
 from shared.garmin.types import CodeSubmission, Credentials
@@ -25,7 +27,7 @@ async def login(request: Request) -> Response:
     body = await read_json(request, LoginRequest)
     if body.user_id is not None and origin.client_id is None:
         fault = FieldFault(loc=["body", "user_id"], message="needs an X-Client-Key beside it")
-        raise invalid([fault])
+        raise InvalidRequestError(fault)
     credentials = Credentials(
         username=SecretStr(body.username), password=body.password, domain=body.domain
     )

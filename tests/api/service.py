@@ -1,6 +1,7 @@
 """A running API, and the stores with which a test plays the worker."""
 
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,10 +13,14 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 import httpx
+import pytest
+import uvicorn
 from pydantic import SecretStr
 from redis import Redis
+from uvicorn.config import HTTPProtocolType
 
-from dev.processes import NotReadyError, Process
+from api.startup import start
+from dev.processes import Process
 from dev.servers import RedisServer
 from dev.stack import LIMITS_OFF, Stack, new_key
 from shared.accounts.accounts import Accounts
@@ -34,7 +39,9 @@ from shared.jobs.challenges import ChallengeStore, NewChallenge
 from shared.jobs.claims import Claim
 from shared.origin import UNKNOWN, Origin
 from shared.redis.connection import connect
+from shared.timings import PRODUCTION
 from tests.databases import migrated_sqlite
+from tests.logs import kept_logging
 from tests.shared.jobs.both_sides import Jobs
 
 LOGIN = "/api/garmin/login"
@@ -42,8 +49,8 @@ CODE = "/api/garmin/login/mfa-complete"
 CREDENTIALS = {"username": "runner@example.com", "password": "correct horse"}
 LONGEST_WAIT = 30
 PATIENCE = LONGEST_WAIT / 2
-"""How long a test waits for what must come: less than the longest poll, so that a poll which was
-woken is told from one which was not."""
+"""How long a test waits: less than the longest poll, so that it can tell a poll that was woken from
+one that timed out."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ class Account:
 
 
 class Service:
-    """One API process with its stores. What a worker would do, the test does."""
+    """One API process with its stores. The test plays the worker."""
 
     def __init__(self, stack: Stack, api: Process) -> None:
         self.stack = stack
@@ -99,40 +106,43 @@ class Service:
         self.redis.close()
 
     def submit(self, body: Mapping[str, Any] | None = None, **headers: str) -> Job:
-        """A sign-in; of a person of its own, if nobody is named."""
-        somebody = {"username": f"{uuid4().hex}@example.com", "password": "correct horse"}
-        reply = self.client.post(LOGIN, json=dict(body or somebody), headers=headers)
+        """Submit a sign-in, for a new person by default."""
+        person = {"username": f"{uuid4().hex}@example.com", "password": "correct horse"}
+        reply = self.client.post(LOGIN, json=dict(body or person), headers=headers)
         assert reply.status_code == 202, reply.text
         return Job(reply.json()["job_id"], reply.json()["poll_token"])
 
     def send_code(self, challenge_id: str, code: str = "123456") -> httpx.Response:
         return self.client.post(CODE, json={"challenge_id": challenge_id, "mfa_code": code})
 
-    def poll(self, job: Job, wait: int = 0, timeout: float = PATIENCE) -> httpx.Response:
-        query = {"wait": wait} if wait else {}
-        return self.client.get(job.path, params=query, headers=job.headers, timeout=timeout)
+    def poll(
+        self, job: Job, wait: int = 0, seen: str | None = None, timeout: float = PATIENCE
+    ) -> httpx.Response:
+        query = {"wait": wait or None, "seen": seen}
+        given = {name: value for name, value in query.items() if value is not None}
+        return self.client.get(job.path, params=given, headers=job.headers, timeout=timeout)
 
     def claim(self, job: Job) -> Claim:
         return self.jobs.claim(job.job_id, owner=uuid4().hex)
 
     def credentials_of(self, job: Job) -> Credentials:
-        """What the worker would sign in with."""
-        found = self.jobs.open_input(self.claim(job), Credentials)
-        assert found is not None
-        return found
+        """The credentials that the worker gets."""
+        credentials = self.jobs.open_input(self.claim(job), Credentials)
+        assert credentials is not None
+        return credentials
 
     def code_of(self, job: Job) -> CodeSubmission:
-        """What the worker would check."""
-        found = self.jobs.open_input(self.claim(job), CodeSubmission)
-        assert found is not None
-        return found
+        """The code that the worker gets."""
+        submission = self.jobs.open_input(self.claim(job), CodeSubmission)
+        assert submission is not None
+        return submission
 
     def ask_for_code(self, destination: str | None = "ru***@example.com") -> NewChallenge:
-        """A challenge, as a worker leaves one behind."""
+        """Create a challenge, as a worker does."""
         return self.challenges.create(pending(destination))
 
     def sign_in(self, guid: str | None = None, origin: Origin = UNKNOWN) -> Account:
-        """A person with Garmin tokens and a session; with the same `guid`, the same person."""
+        """Create a session with Garmin tokens; the same `guid` is the same person."""
         now = datetime.now(UTC).replace(microsecond=0)
         tokens = GarminTokens(
             driver="garth",
@@ -148,7 +158,7 @@ class Service:
         return Account(stored.user_id, session_id, access_token, expires_at, tokens)
 
     def app_with_link(self, user_id: str, name: str = "") -> dict[str, str]:
-        """The header of a new app that has linked a Garmin account to this id."""
+        """Create an app with a link to this id; return its header."""
         client, key = self.database.run(
             lambda session: ClientRepository(session).add(name or uuid4().hex)
         )
@@ -156,33 +166,35 @@ class Service:
         return {"X-Client-Key": key}
 
     def kept(self) -> set[str]:
-        """The names of everything that this service keeps in Redis for a person.
+        """The names of all keys in Redis that belong to a job or challenge.
 
-        Limits and the audit log count also what came to nothing; indexes hold job ids alone.
+        Limits and the audit log also count refused submissions; indexes only hold job ids.
         """
         names = {key.decode() for key in self.redis.scan_iter("fittrack:*")}
         others = ("fittrack:limit:", "fittrack:events", "fittrack:jobs:")
         return {name for name in names if not name.startswith(others)}
 
     def count_reads(self) -> None:
-        """From now on, for `until_read`."""
+        """Start counting reads of jobs, for `until_read`."""
         self.redis.config_resetstat()
 
     def until_read(self, times: int) -> None:
-        """Waits until jobs have been read that often: a long poll reads twice, then waits."""
+        """Wait for that many reads of jobs: a long poll reads twice, then waits."""
         eventually(lambda: self._reads() >= times)
 
     def until_listening(self) -> None:
-        """Waits until the API has subscribed to what happens to jobs."""
+        """Wait until the API has subscribed to changes of jobs."""
         eventually(lambda: _subscribers(self.redis) >= 1)
 
     @contextmanager
-    def polling(self, job: Job, wait: int = LONGEST_WAIT) -> Iterator[Future[httpx.Response]]:
-        """A poll that has begun to wait."""
+    def polling(
+        self, job: Job, wait: int = LONGEST_WAIT, seen: str | None = None
+    ) -> Iterator[Future[httpx.Response]]:
+        """Start a poll, and wait until it waits."""
         self.until_listening()
         self.count_reads()
         with ThreadPoolExecutor(1) as pool:
-            poll = pool.submit(self.poll, job, wait, LONGEST_WAIT + PATIENCE)
+            poll = pool.submit(self.poll, job, wait, seen, LONGEST_WAIT + PATIENCE)
             self.until_read(2)
             yield poll
 
@@ -206,10 +218,10 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def eventually(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    """Waits until the condition holds."""
+    """Wait until the condition holds."""
     ends_at = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < ends_at, "it never came true"
+        assert time.monotonic() < ends_at, "timed out"
         time.sleep(0.02)
 
 
@@ -225,7 +237,7 @@ def settings(redis_url: str, folder: Path, **more: str) -> dict[str, str]:
 
 @contextmanager
 def running(folder: Path, values: Mapping[str, str]) -> Iterator[Service]:
-    """An API over a migrated database, until the end of the block."""
+    """Run an API over a migrated database."""
     migrated_sqlite(Path(values["FITTRACK_DATABASE_URL"].removeprefix("sqlite:///")))
     with Stack(folder, values, migrated=True) as stack:
         service = Service(stack, stack.begin_api().wait_ready())
@@ -244,24 +256,26 @@ def running_alone(folder: Path, **more: str) -> Iterator[Service]:
 
 
 @contextmanager
-def alive(folder: Path, values: Mapping[str, str]) -> Iterator[httpx.Client]:
-    """An API that need not get ready: something it depends on may be missing."""
-    with (
-        Stack(folder, values) as stack,
-        httpx.Client(base_url=stack.url, trust_env=False, timeout=PATIENCE) as client,
-    ):
-        api = stack.begin_api()
-
-        def answers() -> bool:
-            if not api.running:
-                raise NotReadyError(api.output())
-            try:
-                return client.get("/healthz").status_code == 200
-            except httpx.TransportError:
-                return False
-
-        eventually(answers, 90)
-        yield client
+def in_process(
+    values: Mapping[str, str], implementation: HTTPProtocolType = "auto"
+) -> Iterator[httpx.Client]:
+    """Serve the API from a thread, for tests of its answers under settings of their own."""
+    with pytest.MonkeyPatch.context() as environment, kept_logging():
+        for name, value in values.items():
+            environment.setenv(name, value)
+        app = start(PRODUCTION)
+        server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, http=implementation))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            eventually(lambda: server.started)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            url = f"http://127.0.0.1:{port}"
+            with httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join(PATIENCE)
 
 
 def _subscribers(redis: Redis) -> int:

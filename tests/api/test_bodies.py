@@ -58,7 +58,7 @@ def test_a_body_of_one_byte_more_is_refused(service: Service) -> None:
 
 @pytest.mark.parametrize("path", [LOGIN, CODE])
 @pytest.mark.parametrize("size", [LARGEST + 1, 10**9, 10**15])
-def test_a_body_announced_too_large_is_refused_before_any_of_it_comes(
+def test_a_body_announced_too_large_is_refused_before_it_arrives(
     service: Service, path: str, size: int
 ) -> None:
     with wire(service.stack.port) as connection:
@@ -67,7 +67,7 @@ def test_a_body_announced_too_large_is_refused_before_any_of_it_comes(
         assert connection.closed()
 
 
-def test_a_client_that_asks_first_is_not_told_to_go_on_with_a_body_too_large(
+def test_a_body_announced_too_large_gets_no_100_continue(
     service: Service,
 ) -> None:
     with wire(service.stack.port) as connection:
@@ -88,7 +88,7 @@ def test_an_endless_body_is_refused_as_soon_as_it_is_too_large(service: Service)
         assert connection.closed()
 
 
-def test_a_chunked_body_of_16_kib_is_read_to_its_end(service: Service) -> None:
+def test_a_chunked_body_of_16_kib_is_read(service: Service) -> None:
     body = padded(LARGEST)
     with wire(service.stack.port) as connection:
         connection.head("POST", LOGIN, JSON, "Transfer-Encoding: chunked")
@@ -98,7 +98,7 @@ def test_a_chunked_body_of_16_kib_is_read_to_its_end(service: Service) -> None:
         assert connection.reply("POST").status_code == 202
 
 
-def test_a_small_announcement_does_not_let_a_large_chunked_body_in(service: Service) -> None:
+def test_a_small_content_length_does_not_admit_a_large_chunked_body(service: Service) -> None:
     with wire(service.stack.port) as connection:
         connection.head("POST", LOGIN, JSON, "Content-Length: 10", "Transfer-Encoding: chunked")
         connection.chunk(b" " * (LARGEST + 1))
@@ -117,7 +117,7 @@ def test_a_small_announcement_does_not_let_a_large_chunked_body_in(service: Serv
         "Transfer-Encoding: gzip, chunked",
     ],
 )
-def test_a_body_of_doubtful_length_is_refused(service: Service, header: str) -> None:
+def test_a_body_with_an_invalid_length_is_refused(service: Service, header: str) -> None:
     with wire(service.stack.port) as connection:
         connection.head("POST", LOGIN, JSON, header)
         connection.send(padded(40))
@@ -126,7 +126,7 @@ def test_a_body_of_doubtful_length_is_refused(service: Service, header: str) -> 
     assert service.redis.dbsize() == 0
 
 
-def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_bug(service: Service) -> None:
+def test_a_client_that_disconnects_mid_body_is_not_logged_as_a_bug(service: Service) -> None:
     said_before = len(service.api.output())
     with wire(service.stack.port) as connection:
         connection.head("POST", LOGIN, JSON, "Content-Length: 40")

@@ -74,17 +74,15 @@ def test_unknown_expired_finished_and_used_up_get_the_same_answer(service: Servi
         assert without_date(reply) == without_date(unknown)
 
 
-def test_the_challenge_id_of_another_is_of_no_use_in_part(
-    service: Service, challenge_id: str
-) -> None:
+def test_part_of_a_challenge_id_does_not_match(service: Service, challenge_id: str) -> None:
     for guess in (challenge_id[:-1], challenge_id.swapcase(), "*", "?" * 43):
         assert_problem(service.send_code(guess), 404, "challenge_not_found")
 
 
-def test_a_refused_submission_makes_no_job(service: Service) -> None:
+def test_a_refused_submission_creates_no_job(service: Service) -> None:
     assert_problem(service.send_code("x" * 43), 404, "challenge_not_found")
     assert service.kept() == set()
 
 
-def test_a_job_id_is_no_challenge(service: Service) -> None:
+def test_a_job_id_is_not_a_challenge_id(service: Service) -> None:
     assert_problem(service.send_code(JobStore.new_id()), 404, "challenge_not_found")

@@ -16,7 +16,7 @@ from tests.api.service import (
     CREDENTIALS,
     LOGIN,
     Service,
-    alive,
+    in_process,
     pending,
     running_alone,
     settings,
@@ -64,7 +64,7 @@ def send_code(service: Service, challenge_id: str, headers: dict[str, str]) -> h
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-Client-Key": ""}, {"X-Client-Key": "x" * 43}])
-def test_where_only_apps_may_submit_all_others_are_refused(
+def test_with_required_client_keys_submissions_without_one_are_refused(
     strict: Service, headers: dict[str, str]
 ) -> None:
     for path, body in ((LOGIN, CREDENTIALS), (CODE, {"challenge_id": "x", "mfa_code": "1234"})):
@@ -84,12 +84,12 @@ def test_an_app_with_its_key_may_submit(strict: Service) -> None:
     assert polled.status_code == 200
 
 
-def test_a_key_that_is_sent_where_none_is_needed_has_to_be_good(service: Service) -> None:
+def test_an_optional_client_key_must_be_valid(service: Service) -> None:
     assert_problem(login(service, {"X-Client-Key": "wrong"}), 401, "unauthorized")
     assert login(service, new_app(service, "app")).status_code == 202
 
 
-def test_a_challenge_is_answered_by_the_app_that_opened_it_alone(service: Service) -> None:
+def test_only_the_app_that_opened_a_challenge_can_answer_it(service: Service) -> None:
     app, other = new_app(service, "app"), new_app(service, "other")
     challenge_id = challenge_of(service, app)
     unknown = send_code(service, "unknown", other)
@@ -103,14 +103,14 @@ def test_a_challenge_is_answered_by_the_app_that_opened_it_alone(service: Servic
     assert send_code(service, challenge_id, app).status_code == 202
 
 
-def test_a_challenge_that_no_app_opened_is_no_app_s(service: Service) -> None:
+def test_no_app_can_answer_a_challenge_that_no_app_opened(service: Service) -> None:
     challenge_id = service.ask_for_code().challenge_id.get_secret_value()
     app = new_app(service, "app")
     assert_problem(send_code(service, challenge_id, app), 404, "challenge_not_found")
     assert send_code(service, challenge_id, {}).status_code == 202
 
 
-def test_an_id_of_the_app_s_own_needs_the_app_s_key(service: Service) -> None:
+def test_a_user_id_requires_a_client_key(service: Service) -> None:
     assert faults(login(service, {}, user_id="member-1")) == [["body", "user_id"]]
     assert service.kept() == set()
     assert login(service, new_app(service, "app"), user_id="member-1").status_code == 202
@@ -119,7 +119,7 @@ def test_an_id_of_the_app_s_own_needs_the_app_s_key(service: Service) -> None:
 @pytest.mark.parametrize(
     "user_id", ["", "x" * 129, "a\0b", "a\nb", ".", "..", "x/../y", "../x", "x/."]
 )
-def test_an_id_has_to_be_one(service: Service, user_id: str) -> None:
+def test_an_invalid_user_id_is_refused(service: Service, user_id: str) -> None:
     reply = login(service, new_app(service, "app"), user_id=user_id)
     assert faults(reply) == [["body", "user_id"]]
 
@@ -129,11 +129,11 @@ def test_an_app_sees_and_deletes_its_links(service: Service, user_id: str) -> No
     app, other = service.app_with_link(user_id), new_app(service, "other")
     url = f"/api/users/{quote(user_id, safe='')}/garmin"
 
-    found = service.client.get(url, headers=app)
-    assert found.status_code == 200
-    assert found.json()["user_id"] == user_id
-    assert found.json()["garmin"]["linked"] is True
-    assert found.json()["garmin"]["driver"] == "garth"
+    reply = service.client.get(url, headers=app)
+    assert reply.status_code == 200
+    assert reply.json()["user_id"] == user_id
+    assert reply.json()["garmin"]["linked"] is True
+    assert reply.json()["garmin"]["driver"] == "garth"
     for method in ("GET", "DELETE"):
         reply = service.client.request(method, url, headers=other)
         assert_problem(reply, 404, "link_not_found")
@@ -143,7 +143,7 @@ def test_an_app_sees_and_deletes_its_links(service: Service, user_id: str) -> No
         assert_problem(service.client.request(method, url, headers=app), 404, "link_not_found")
 
 
-def test_links_are_shown_to_nobody_without_a_key(service: Service) -> None:
+def test_links_require_a_client_key(service: Service) -> None:
     service.app_with_link("member-1")
     for headers in ({}, {"X-Client-Key": "wrong"}):
         for method in ("GET", "DELETE"):
@@ -151,12 +151,12 @@ def test_links_are_shown_to_nobody_without_a_key(service: Service) -> None:
             assert_problem(reply, 401, "unauthorized")
 
 
-def test_without_the_database_a_key_can_not_be_checked_and_nothing_is_taken(
+def test_without_the_database_submissions_with_a_key_are_refused(
     tmp_path: Path, real_redis_url: str
 ) -> None:
     absent = {"FITTRACK_DATABASE_URL": f"sqlite:///{tmp_path}/no-such-folder/x.db"}
     with (
-        alive(tmp_path, settings(real_redis_url, tmp_path) | absent) as client,
+        in_process(settings(real_redis_url, tmp_path) | absent) as client,
         Redis.from_url(real_redis_url) as redis,
     ):
         reply = client.post(LOGIN, json=CREDENTIALS, headers={"X-Client-Key": "x"})

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from api.contract.models import CodeRequest
+from api.contract.requests import CodeRequest
 
 PLAIN = string.ascii_letters + string.digits
 SEPARATORS = "- \u00a0\u1680\u2002\u2009\u202f\u205f\u3000"
@@ -26,7 +26,7 @@ codes = st.text(PLAIN, min_size=4, max_size=10)
 
 @st.composite
 def typed(draw: st.DrawFn) -> tuple[str, str]:
-    """A code, and how somebody may type it."""
+    """A code, and a way to type it."""
     code = draw(codes)
     separators = st.text(SEPARATORS, max_size=2)
     text = draw(separators) + "".join(character + draw(separators) for character in code)
@@ -49,14 +49,14 @@ def refused(text: str) -> bool:
 
 @given(typed())
 @settings(deadline=None)
-def test_spaces_and_dashes_anywhere_are_forgiven(code_and_text: tuple[str, str]) -> None:
+def test_spaces_and_dashes_in_a_code_are_ignored(code_and_text: tuple[str, str]) -> None:
     code, text = code_and_text
     assert normalised(text) == code
 
 
 @given(codes)
 @settings(deadline=None)
-def test_a_code_that_is_plain_stays_as_it_is(code: str) -> None:
+def test_a_plain_code_is_unchanged(code: str) -> None:
     assert normalised(code) == code
 
 
@@ -66,7 +66,7 @@ def test_a_code_that_is_plain_stays_as_it_is(code: str) -> None:
 @example("1" * 11)
 @example("1234" + " " * 29)
 @settings(deadline=None, max_examples=1000)
-def test_what_is_accepted_is_what_was_typed_and_nothing_but_a_code(text: str) -> None:
+def test_an_accepted_code_is_what_was_typed(text: str) -> None:
     kept = "".join(character for character in text if character in PLAIN)
     others = {c for c in text if c not in PLAIN and c != "-" and unicodedata.category(c) != "Zs"}
     if refused(text):
@@ -81,9 +81,7 @@ def test_what_is_accepted_is_what_was_typed_and_nothing_but_a_code(text: str) ->
 @pytest.mark.parametrize("look_alike", LOOK_ALIKES, ids=lambda c: f"U+{ord(c):04X}")
 @given(code=codes, place=st.integers(0, 10))
 @settings(deadline=None, max_examples=20)
-def test_what_only_looks_alike_is_refused_and_not_dropped(
-    look_alike: str, code: str, place: int
-) -> None:
+def test_lookalike_characters_are_refused(look_alike: str, code: str, place: int) -> None:
     assert refused(code[:place] + look_alike + code[place:])
     assert refused(code[:place] + look_alike + code[place + 1 :])
 

@@ -40,15 +40,13 @@ def page(running_service: Service) -> Page:
     return Page(reply.text)
 
 
-def test_the_page_and_its_start_name_no_other_host(service: Service) -> None:
+def test_the_page_and_its_script_name_no_other_host(service: Service) -> None:
     for path in ("/docs", "/docs/start.js"):
         text = service.client.get(path).text
         assert re.findall(r"//[\w.-]+", text) == []
 
 
-def test_everything_the_page_refers_to_comes_from_the_api_itself(
-    service: Service, page: Page
-) -> None:
+def test_everything_the_page_loads_comes_from_the_api(service: Service, page: Page) -> None:
     links = [link for link in page.links if not link.startswith("data:,")]
     assert len(links) >= 3
     assert all(re.fullmatch(r"/\w[\w./-]*", link) for link in links)
@@ -69,11 +67,11 @@ def test_the_page_shows_the_document_of_this_api(service: Service) -> None:
     assert "validatorUrl: null" in start
 
 
-def test_the_page_asks_no_browser_to_run_what_it_holds_itself(page: Page) -> None:
+def test_the_page_has_no_inline_scripts_or_styles(page: Page) -> None:
     assert (page.inline, page.handlers) == ([], [])
 
 
-def test_the_page_has_a_policy_that_keeps_it_to_this_host(service: Service) -> None:
+def test_the_page_policy_allows_only_this_host(service: Service) -> None:
     policy = {
         name: values.split()
         for name, _, values in (

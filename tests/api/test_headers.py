@@ -2,17 +2,15 @@
 
 from pathlib import Path
 
-import httpx
 import pytest
+from uvicorn.config import HTTPProtocolType
 
-from dev.processes import Process, clean_environment
-from dev.stack import BIN, Stack
-from tests.api.service import CREDENTIALS, LOGIN, Service, eventually, running, settings
+from tests.api.service import CREDENTIALS, LOGIN, Service, in_process, settings
 
 ORIGIN = "https://app.example.com"
 
 
-def test_no_reply_may_be_kept_or_guessed_at(service: Service) -> None:
+def test_no_response_may_be_cached_or_sniffed(service: Service) -> None:
     replies = [
         service.client.get("/healthz"),
         service.client.get("/nowhere"),
@@ -32,50 +30,40 @@ def test_pages_have_a_policy_without_inline_scripts(service: Service) -> None:
 
 
 @pytest.mark.parametrize("implementation", ["h11", "auto"])
-def test_no_reply_names_the_server_however_uvicorn_was_started(
-    tmp_path: Path, real_redis_url: str, implementation: str
+def test_no_response_names_the_server(
+    tmp_path: Path, real_redis_url: str, implementation: HTTPProtocolType
 ) -> None:
-    stack = Stack(tmp_path, settings(real_redis_url, tmp_path))
-    command = [str(BIN / "uvicorn"), "api.main:app", "--port", str(stack.port)]
-    plain = Process(
-        "api",
-        [*command, "--http", implementation],
-        tmp_path / "api.log",
-        clean_environment(stack.settings),
-        lambda process: "Uvicorn running on" in process.output(),
-    )
-    with plain, httpx.Client(base_url=stack.url, trust_env=False, timeout=30) as client:
-        eventually(lambda: client.get("/healthz").status_code == 200, 90)
+    with in_process(settings(real_redis_url, tmp_path), implementation) as client:
         for path in ("/healthz", "/nowhere", "/docs"):
             assert "server" not in client.get(path).headers
 
 
-def test_pages_of_other_origins_may_do_nothing(service: Service) -> None:
+def test_other_origins_get_no_cors_headers(service: Service) -> None:
     reply = service.client.get("/healthz", headers={"Origin": ORIGIN})
     preflight = service.client.options(
         LOGIN, headers={"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
     )
-    for found in (reply, preflight):
-        assert not [name for name in found.headers if name.startswith("access-control-")]
+    for response in (reply, preflight):
+        assert not [name for name in response.headers if name.startswith("access-control-")]
 
 
-def test_pages_of_named_origins_may_use_the_api(tmp_path: Path, real_redis_url: str) -> None:
+def test_configured_origins_may_use_the_api(tmp_path: Path, real_redis_url: str) -> None:
     named = {"FITTRACK_CORS_ORIGINS": f"{ORIGIN}, https://other.example.com:8443"}
-    with running(tmp_path, settings(real_redis_url, tmp_path) | named) as service:
+    with in_process(settings(real_redis_url, tmp_path) | named) as client:
         wanted = {
             "Origin": ORIGIN,
             "Access-Control-Request-Method": "POST",
             "Access-Control-Request-Headers": "content-type,idempotency-key",
         }
-        preflight = service.client.options(LOGIN, headers=wanted)
+        preflight = client.options(LOGIN, headers=wanted)
         assert preflight.status_code == 200
         assert preflight.headers["Access-Control-Allow-Origin"] == ORIGIN
-        reply = service.client.post(LOGIN, json=CREDENTIALS, headers={"Origin": ORIGIN})
+        reply = client.post(LOGIN, json=CREDENTIALS, headers={"Origin": ORIGIN})
         assert reply.status_code == 202
         assert reply.headers["Access-Control-Allow-Origin"] == ORIGIN
         assert "Location" in reply.headers["Access-Control-Expose-Headers"]
         assert "Access-Control-Allow-Credentials" not in reply.headers
-        refused = service.client.post(LOGIN, json={}, headers={"Origin": ORIGIN})
+        refused = client.post(LOGIN, json={}, headers={"Origin": ORIGIN})
         assert refused.headers["Access-Control-Allow-Origin"] == ORIGIN
-        stranger = service.client.get("/healthz", headers={"Origin": "https://evil.example"})
+        stranger = client.get("/healthz", headers={"Origin": "https://evil.example"})
         assert "Access-Control-Allow-Origin" not in stranger.headers

@@ -8,18 +8,18 @@ from dev.processes import free_port
 from shared.jobs.states import Failure, JobErrorCode
 from shared.redis.driver_cooldowns import DriverCooldowns
 from tests.api.problems import assert_problem
-from tests.api.service import LOGIN, Service, alive, bearer, settings
+from tests.api.service import LOGIN, Service, bearer, in_process, settings
 from tests.api.wire import wire
 
 
 def figures(text: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
     """Samples by name and labels. Raises ValueError if Prometheus could not read the text."""
-    found: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+    metrics: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             labels = tuple(sorted(sample.labels.items()))
-            found.setdefault(sample.name, {})[labels] = sample.value
-    return found
+            metrics.setdefault(sample.name, {})[labels] = sample.value
+    return metrics
 
 
 def measured(service: Service) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
@@ -39,15 +39,15 @@ def test_a_process_that_answers_is_alive(service: Service) -> None:
     assert (reply.status_code, reply.json()) == (200, {"status": "ok"})
 
 
-def test_with_redis_and_the_database_it_is_ready(service: Service) -> None:
+def test_with_redis_and_the_database_the_service_is_ready(service: Service) -> None:
     reply = service.client.get("/readyz")
     assert (reply.status_code, reply.json()) == (200, {"status": "ok"})
 
 
-def test_without_redis_and_database_it_is_alive_and_says_what_is_missing(tmp_path: Path) -> None:
+def test_without_redis_and_database_the_service_names_both(tmp_path: Path) -> None:
     nowhere = f"redis://127.0.0.1:{free_port()}/0"
     missing = tmp_path / "missing"
-    with alive(tmp_path, settings(nowhere, missing)) as client:
+    with in_process(settings(nowhere, missing)) as client:
         problem = assert_problem(client.get("/readyz"), 503, "service_unavailable")
         assert problem["unavailable"] == ["redis", "database"]
         missing.mkdir()
@@ -55,10 +55,10 @@ def test_without_redis_and_database_it_is_alive_and_says_what_is_missing(tmp_pat
         assert problem["unavailable"] == ["redis"]
 
 
-def test_without_its_database_it_says_so_and_still_takes_sign_ins(
+def test_without_the_database_sign_ins_are_still_accepted(
     tmp_path: Path, real_redis_url: str
 ) -> None:
-    with alive(tmp_path, settings(real_redis_url, tmp_path / "missing")) as client:
+    with in_process(settings(real_redis_url, tmp_path / "missing")) as client:
         problem = assert_problem(client.get("/readyz"), 503, "service_unavailable")
         assert problem["unavailable"] == ["database"]
         for method, path in (
@@ -83,7 +83,7 @@ def test_requests_are_counted_by_route_and_never_by_path(service: Service) -> No
     assert job.job_id not in service.client.get("/metrics").text
 
 
-def test_paths_that_do_not_exist_are_one_figure(service: Service) -> None:
+def test_unknown_paths_share_one_metric(service: Service) -> None:
     before = requests(service, "none", "none", 404)
     for number in range(3):
         service.client.get(f"/canary-{number}")
@@ -91,7 +91,7 @@ def test_paths_that_do_not_exist_are_one_figure(service: Service) -> None:
     assert "canary" not in service.client.get("/metrics").text
 
 
-def test_invented_methods_are_one_figure(service: Service) -> None:
+def test_invented_methods_share_one_metric(service: Service) -> None:
     before = requests(service, "other", "/healthz", 405)
     for number in range(3):
         with wire(service.stack.port) as connection:
@@ -101,22 +101,22 @@ def test_invented_methods_are_one_figure(service: Service) -> None:
     assert "CANARY" not in service.client.get("/metrics").text
 
 
-def test_ended_jobs_and_waiting_ones_are_measured(service: Service) -> None:
+def test_metrics_count_ended_and_waiting_jobs(service: Service) -> None:
     for code in (JobErrorCode.TIMED_OUT, JobErrorCode.TIMED_OUT, JobErrorCode.ACCOUNT_LOCKED):
         service.jobs.end(service.claim(service.submit()), Failure(code=code))
     for _ in range(2):
         service.submit()
-    found = measured(service)
-    assert found["fittrack_redis_up"] == {(): 1}
-    assert found["fittrack_jobs_ended_total"] == {
+    metrics = measured(service)
+    assert metrics["fittrack_redis_up"] == {(): 1}
+    assert metrics["fittrack_jobs_ended_total"] == {
         (("kind", "login"), ("result", "timed_out")): 2,
         (("kind", "login"), ("result", "account_locked")): 1,
     }
-    assert found["fittrack_queue_length"] == {(("queue", "login"),): 2, (("queue", "mfa"),): 0}
+    assert metrics["fittrack_queue_length"] == {(("queue", "login"),): 2, (("queue", "mfa"),): 0}
 
 
-def test_a_resting_driver_is_measured(service: Service) -> None:
+def test_metrics_show_a_driver_cooling_down(service: Service) -> None:
     DriverCooldowns(service.redis).start("garth", retry_after=100)
-    found = measured(service)["fittrack_driver_rest_seconds"]
-    assert 0 < found[(("driver", "garth"),)] <= 100
-    assert found[(("driver", "garminconnect"),)] == 0
+    metrics = measured(service)["fittrack_driver_rest_seconds"]
+    assert 0 < metrics[(("driver", "garth"),)] <= 100
+    assert metrics[(("driver", "garminconnect"),)] == 0

@@ -34,12 +34,12 @@ def test_the_same_key_and_body_answer_the_same_job(service: Service) -> None:
     assert service.poll(second).status_code == 200
 
 
-def test_it_is_the_meaning_of_the_body_that_counts(service: Service) -> None:
+def test_equivalent_bodies_count_as_the_same(service: Service) -> None:
     first = job_of(login(service, "key-1"))
     assert job_of(login(service, "key-1", domain="garmin.com")) == first
 
 
-def test_it_answers_so_when_the_job_has_ended(service: Service) -> None:
+def test_a_repeated_submission_answers_an_ended_job(service: Service) -> None:
     first = job_of(login(service, "key-1"))
     service.jobs.end(service.claim(first), Failure(code=JobErrorCode.TIMED_OUT))
     again = job_of(login(service, "key-1"))
@@ -51,7 +51,9 @@ def test_it_answers_so_when_the_job_has_ended(service: Service) -> None:
     "changes",
     [{"password": "new-one"}, {"username": "other@example.com"}, {"domain": "garmin.cn"}],
 )
-def test_another_body_is_refused(service: Service, changes: dict[str, str]) -> None:
+def test_the_same_key_with_another_body_is_refused(
+    service: Service, changes: dict[str, str]
+) -> None:
     first = job_of(login(service, "key-1"))
     reply = login(service, "key-1", **changes)
     problem = assert_problem(reply, 422, "idempotency_key_reused")
@@ -59,13 +61,13 @@ def test_another_body_is_refused(service: Service, changes: dict[str, str]) -> N
     assert service.poll(first).status_code == 200
 
 
-def test_many_at_once_get_one_job(service: Service) -> None:
+def test_concurrent_repeats_get_one_job(service: Service) -> None:
     with ThreadPoolExecutor(20) as pool:
         jobs = set(pool.map(lambda _: job_of(login(service, "key-1")), range(20)))
     assert len(jobs) == 1
 
 
-def test_a_code_is_submitted_once(service: Service) -> None:
+def test_a_repeated_code_is_submitted_once(service: Service) -> None:
     challenge_id = service.ask_for_code().challenge_id.get_secret_value()
     first = job_of(send_code(service, challenge_id, "key-1"))
     assert job_of(send_code(service, challenge_id, "key-1", "123 456")) == first
@@ -80,12 +82,12 @@ def test_the_two_endpoints_do_not_share_keys(service: Service) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256, "tab\there"])
-def test_what_is_no_key_is_refused(service: Service, key: str) -> None:
+def test_an_invalid_key_is_refused(service: Service, key: str) -> None:
     assert faults(login(service, key)) == [["header", "Idempotency-Key"]]
     assert service.kept() == set()
 
 
-def test_the_body_can_not_be_guessed_from_what_is_kept(service: Service) -> None:
+def test_the_body_can_not_be_guessed_from_redis(service: Service) -> None:
     key = uuid4().hex
     job = job_of(login(service, key))
     kept = b"".join(k + (service.redis.dump(k) or b"") for k in service.redis.scan_iter("*"))
@@ -96,7 +98,7 @@ def test_the_body_can_not_be_guessed_from_what_is_kept(service: Service) -> None
 # One sign-in at a time
 
 
-def test_a_second_sign_in_for_the_account_is_told_to_wait(service: Service) -> None:
+def test_a_second_sign_in_for_the_account_must_wait(service: Service) -> None:
     first = job_of(login(service, None))
     for changes in ({}, {"username": " Runner@EXAMPLE.com"}, {"password": "another"}):
         reply = login(service, None, **changes)
@@ -111,7 +113,7 @@ def test_the_same_name_in_the_other_domain_is_another_account(service: Service) 
     job_of(login(service, None, domain="garmin.cn"))
 
 
-def test_of_many_at_once_one_is_taken(service: Service) -> None:
+def test_of_concurrent_sign_ins_for_an_account_one_is_accepted(service: Service) -> None:
     with ThreadPoolExecutor(20) as pool:
         replies = list(pool.map(lambda _: login(service, None), range(20)))
     assert sorted(reply.status_code for reply in replies) == [202] + [409] * 19

@@ -89,20 +89,20 @@ def of_access(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def of_request(service: Service, request_id: str) -> dict[str, Any]:
     """The access line of one request, which is written beside its reply."""
 
-    def found() -> list[dict[str, Any]]:
+    def lines() -> list[dict[str, Any]]:
         whole, _, _ = service.api.output().rpartition("\n")
         access = of_access(parsed(whole))
         return [line for line in access if line["request_id"] == request_id]
 
-    eventually(lambda: len(found()) == 1)
-    return found()[0]
+    eventually(lambda: len(lines()) == 1)
+    return lines()[0]
 
 
-def test_a_request_has_its_clients_id_in_the_log_and_in_the_reply(service: Service) -> None:
-    for asked in ("a", f"Its.own-{uuid4()}", "x" * 21 + "." + "y" * 42):
-        reply = service.client.get("/healthz?wait=hidden", headers={"X-Request-Id": asked})
-        assert reply.headers["X-Request-Id"] == asked
-        line = of_request(service, asked)
+def test_a_valid_request_id_is_logged_and_returned(service: Service) -> None:
+    for sent in ("a", f"Its.own-{uuid4()}", "x" * 21 + "." + "y" * 42):
+        reply = service.client.get("/healthz?wait=hidden", headers={"X-Request-Id": sent})
+        assert reply.headers["X-Request-Id"] == sent
+        line = of_request(service, sent)
         assert re.fullmatch(
             r'127\.0\.0\.1:\d+ - "GET /healthz\?\*\*\* HTTP/1\.1" 200', line["event"]
         )
@@ -110,17 +110,17 @@ def test_a_request_has_its_clients_id_in_the_log_and_in_the_reply(service: Servi
 
 
 @pytest.mark.parametrize(
-    "asked", [None, "", "x" * 65, "x" * 43, "two words", "a\tb", "ümlaut", '"', "a,b"]
+    "sent", [None, "", "x" * 65, "x" * 43, "two words", "a\tb", "ümlaut", '"', "a,b"]
 )
-def test_a_request_without_a_decent_id_gets_a_new_one(service: Service, asked: str | None) -> None:
-    headers = {} if asked is None else {b"X-Request-Id": asked.encode()}
+def test_a_request_without_a_valid_id_gets_a_new_one(service: Service, sent: str | None) -> None:
+    headers = {} if sent is None else {b"X-Request-Id": sent.encode()}
     ids = [service.client.get("/healthz", headers=headers).headers["X-Request-Id"] for _ in "ab"]
     assert len({UUID(one) for one in ids}) == 2
     for one in ids:
         of_request(service, one)
 
 
-def test_a_reply_of_every_status_has_the_id_once(service: Service) -> None:
+def test_every_response_has_one_request_id(service: Service) -> None:
     job = service.submit()
     replies = [
         service.client.get("/nowhere"),
@@ -135,7 +135,7 @@ def test_a_reply_of_every_status_has_the_id_once(service: Service) -> None:
         assert len(reply.headers.get_list("X-Request-Id")) == 1
 
 
-def test_lines_about_a_job_have_its_id_and_the_next_requests_do_not(service: Service) -> None:
+def test_only_log_lines_about_a_job_have_its_id(service: Service) -> None:
     """Over one connection, one request after the other."""
     challenge_id = service.ask_for_code().challenge_id.get_secret_value()
     submitted = service.client.post(
@@ -149,8 +149,8 @@ def test_lines_about_a_job_have_its_id_and_the_next_requests_do_not(service: Ser
     unknown = service.client.get("/api/jobs/no-uuid", headers=job.headers)
 
     def about(reply: Any) -> str | None:  # noqa: ANN401
-        found: str | None = of_request(service, reply.headers["X-Request-Id"]).get("job_id")
-        return found
+        bound: str | None = of_request(service, reply.headers["X-Request-Id"]).get("job_id")
+        return bound
 
     assert about(submitted) == job.job_id
     assert about(coded) == coded.json()["job_id"]
@@ -159,7 +159,7 @@ def test_lines_about_a_job_have_its_id_and_the_next_requests_do_not(service: Ser
     assert about(unknown) is None
 
 
-def test_the_log_is_for_people_where_that_is_asked_for(tmp_path: Path, real_redis_url: str) -> None:
+def test_the_console_format_is_readable(tmp_path: Path, real_redis_url: str) -> None:
     values = settings(
         real_redis_url, tmp_path, FITTRACK_LOG_FORMAT="console", FITTRACK_LOG_LEVEL="WARNING"
     )

@@ -1,9 +1,10 @@
-"""GET /api/jobs/{job_id}?wait=…: nobody waits longer than need be, and no thread waits at all."""
+"""GET /api/jobs/{job_id}?wait=…: no poll waits longer than needed, and none holds a thread."""
 
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from shared.errors import TimedOutError
 from shared.jobs.states import Failure, JobErrorCode, JobStage
 from tests.api.problems import assert_problem
 from tests.api.service import LONGEST_WAIT, PATIENCE, Service, bearer
@@ -35,6 +36,41 @@ def test_a_poll_answers_as_soon_as_the_stage_changes(service: Service) -> None:
     assert reply.headers["retry-after"] == "0"  # who waits in the poll may poll again at once
 
 
+def test_a_change_between_two_polls_is_answered_at_once(service: Service) -> None:
+    job = service.submit()
+    seen = service.poll(job).json()["stage"]
+    service.jobs.advance(service.claim(job), JobStage.CONTACTING_GARMIN)
+    reply = service.poll(job, LONGEST_WAIT, seen=seen)
+    assert reply.json()["stage"] == "contacting_garmin"
+
+
+def test_a_poll_that_has_seen_the_stage_waits_for_the_next(service: Service) -> None:
+    job = service.submit()
+    claim = service.claim(job)
+    service.jobs.advance(claim, JobStage.CONTACTING_GARMIN)
+    with service.polling(job, seen="contacting_garmin") as poll:
+        assert not poll.done()
+        service.jobs.advance(claim, JobStage.READING_PROFILE)
+        assert poll.result(PATIENCE).json()["stage"] == "reading_profile"
+
+
+def test_a_poll_that_has_seen_the_stage_answers_when_a_worker_takes_the_job(
+    service: Service,
+) -> None:
+    job = service.submit()
+    with service.polling(job, seen="waiting_for_worker") as poll:
+        service.claim(job)
+        assert poll.result(PATIENCE).json()["status"] == "running"
+
+
+def test_a_poll_that_has_seen_a_stage_answers_at_once_when_the_job_has_ended(
+    service: Service,
+) -> None:
+    job = service.submit()
+    service.jobs.end(service.claim(job), Failure.of(TimedOutError()))
+    assert service.poll(job, LONGEST_WAIT, seen="storing").json()["status"] == "failed"
+
+
 def test_a_poll_answers_as_soon_as_the_job_ends(service: Service) -> None:
     job = service.submit()
     claim = service.claim(job)
@@ -45,7 +81,7 @@ def test_a_poll_answers_as_soon_as_the_job_ends(service: Service) -> None:
     assert "retry-after" not in reply.headers
 
 
-def test_a_poll_answers_when_its_time_is_over(service: Service) -> None:
+def test_a_poll_answers_after_its_wait(service: Service) -> None:
     job = service.submit()
     started = time.monotonic()
     reply = service.poll(job, wait=1)
@@ -66,7 +102,7 @@ def test_a_poll_for_another_job_goes_on_waiting(service: Service) -> None:
         assert poll.result(PATIENCE).json()["job_id"] == other.job_id
 
 
-def test_everyone_who_polls_a_job_is_answered(service: Service) -> None:
+def test_every_poll_of_a_job_is_answered(service: Service) -> None:
     job = service.submit()
     service.count_reads()
     with ThreadPoolExecutor(3) as pool:
@@ -89,7 +125,7 @@ def test_a_wrong_token_does_not_wait(service: Service) -> None:
     assert_problem(reply, 404, "job_not_found")
 
 
-def test_200_long_polls_at_once_do_not_keep_others_waiting(service: Service) -> None:
+def test_200_concurrent_long_polls_do_not_delay_other_requests(service: Service) -> None:
     crowded, other = service.submit(), service.submit()
 
     async def one_of_the_crowd() -> bytes:
@@ -124,7 +160,7 @@ def test_200_long_polls_at_once_do_not_keep_others_waiting(service: Service) -> 
     assert all(b'"status":"running"' in reply for reply in replies)
 
 
-def test_a_client_that_gives_up_a_poll_harms_nobody(service: Service) -> None:
+def test_an_abandoned_poll_does_not_affect_others(service: Service) -> None:
     job = service.submit()
     service.count_reads()
     with wire(service.stack.port) as connection:

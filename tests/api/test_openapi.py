@@ -1,6 +1,5 @@
 """GET /openapi.json: valid, complete, and true."""
 
-import importlib
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -12,8 +11,13 @@ from openapi_pydantic import OpenAPI
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from api.contract.problems import ProblemCode
+from api.http.problems import ANSWERS
+from api.startup import build
 from dev.stack import new_key
+from shared.errors import FitTrackError, SignInError
 from shared.jobs.states import Failure, JobErrorCode
+from shared.timings import PRODUCTION
 from tests.api.service import CODE, LOGIN, Service, bearer
 from tests.logs import kept_logging
 
@@ -71,7 +75,9 @@ _RESPONSE = _object(
 )
 _OPERATION = _object(
     "operationId summary responses",
-    "description parameters requestBody security deprecated",
+    "tags description parameters requestBody security deprecated",
+    tags={"type": "array", "items": _TEXT, "minItems": 1},
+    description=_TEXT,
     responses=_map(_RESPONSE, "^[1-5][0-9][0-9]$"),
     parameters={"type": "array", "items": _PARAMETER, "uniqueItems": True},
     requestBody=_object("content", "required description", content=_CONTENT),
@@ -81,6 +87,7 @@ OPENAPI_3_1 = _object(
     "openapi info paths components",
     "servers security tags",
     openapi={"pattern": r"^3\.1\.\d+$"},
+    tags={"type": "array", "items": _object("name description", name=_TEXT, description=_TEXT)},
     info=_object("title version", "summary description license", title=_TEXT, version=_TEXT),
     paths=_map(_map(_OPERATION, "^(get|put|post|delete|options|head|patch)$"), "^/"),
     components=_object(
@@ -105,8 +112,8 @@ def document(running_service: Service) -> dict[str, Any]:
     reply = running_service.client.get("/openapi.json")
     assert reply.status_code == 200
     assert reply.headers["content-type"] == "application/json"
-    found: dict[str, Any] = reply.json()
-    return found
+    loaded: dict[str, Any] = reply.json()
+    return loaded
 
 
 @pytest.fixture
@@ -116,8 +123,12 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Starlette:
     monkeypatch.setenv("FITTRACK_DATABASE_URL", "sqlite:///:memory:")
     monkeypatch.setenv("FITTRACK_ENCRYPTION_KEYS", new_key())
     with kept_logging():
-        built: Starlette = importlib.import_module("api.main").build()
-    return built
+        return build(PRODUCTION)
+
+
+def subclasses(of: type[FitTrackError]) -> set[type[FitTrackError]]:
+    direct = set(of.__subclasses__())
+    return direct.union(*(subclasses(error) for error in direct))
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -142,15 +153,15 @@ def validator(document: dict[str, Any], schema: dict[str, Any]) -> Draft202012Va
 
 
 def examples(document: dict[str, Any], content: dict[str, Any]) -> list[Any]:
-    found = [example["value"] for example in content.get("examples", {}).values()]
+    shown = [example["value"] for example in content.get("examples", {}).values()]
     schema = content["schema"]
-    if "$ref" in schema:
+    if "$ref" in schema and "properties" not in schema:
         name = schema["$ref"].removeprefix("#/components/schemas/")
-        found += document["components"]["schemas"][name].get("examples", [])
-    return found
+        shown += document["components"]["schemas"][name].get("examples", [])
+    return shown
 
 
-def test_it_is_an_openapi_3_1_document(document: dict[str, Any]) -> None:
+def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
     errors = [
         f"{error.json_path}: {error.message}"
         for error in Draft202012Validator(OPENAPI_3_1).iter_errors(document)
@@ -159,7 +170,42 @@ def test_it_is_an_openapi_3_1_document(document: dict[str, Any]) -> None:
     OpenAPI.model_validate(document)
 
 
-def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+def test_every_operation_is_explained_under_a_tag(document: dict[str, Any]) -> None:
+    tags = {tag["name"] for tag in document["tags"]}
+    used = {tag for _, _, operation in operations(document) for tag in operation["tags"]}
+    assert used == tags
+    for _, _, operation in operations(document):
+        assert operation["description"] != operation["summary"]
+
+
+def test_every_error_response_has_an_example_of_each_of_its_codes(
+    document: dict[str, Any],
+) -> None:
+    for path, method, operation in operations(document):
+        for status, response in operation["responses"].items():
+            if status < "400":
+                continue
+            content = response["content"]["application/problem+json"]
+            shown = [example["value"] for example in content["examples"].values()]
+            codes = content["schema"]["properties"]["code"]["enum"]
+            assert {example["code"] for example in shown} == set(codes), (path, method, status)
+            assert {example["status"] for example in shown} == {int(status)}
+
+
+def test_the_document_lists_every_error_code(document: dict[str, Any]) -> None:
+    listed = set(document["components"]["schemas"]["ProblemCode"]["enum"])
+    assert listed == {error.code for error in ANSWERS}
+    assert listed == set(ProblemCode)
+
+
+def test_every_error_with_a_code_has_a_status() -> None:
+    own = {error for error in subclasses(FitTrackError) if not issubclass(error, SignInError)}
+    assert {error for error in own if error.code != FitTrackError.code} == ANSWERS.keys() - {
+        FitTrackError
+    }
+
+
+def test_every_reference_resolves(document: dict[str, Any]) -> None:
     text = str(document)
     names = set(re.findall(r"'\$ref': '#/components/schemas/([^']+)'", text))
     assert names
@@ -167,7 +213,7 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     assert names == document["components"]["schemas"].keys()
 
 
-def test_every_operation_has_a_name_of_its_own(document: dict[str, Any]) -> None:
+def test_every_operation_id_is_unique(document: dict[str, Any]) -> None:
     names = [operation["operationId"] for _, _, operation in operations(document)]
     assert len(names) == len(set(names))
 
@@ -178,15 +224,15 @@ def test_every_parameter_of_a_path_is_described(document: dict[str, Any]) -> Non
         assert described == set(re.findall(r"{(\w+)}", path))
 
 
-def test_every_kind_of_token_that_is_asked_for_is_described(document: dict[str, Any]) -> None:
+def test_every_security_scheme_is_described(document: dict[str, Any]) -> None:
     known = document["components"]["securitySchemes"].keys()
-    asked = {
+    used = {
         name
         for _, _, operation in operations(document)
         for requirement in operation.get("security", [])
         for name in requirement
     }
-    assert asked == known
+    assert used == known
 
 
 def test_every_request_and_response_has_an_example(document: dict[str, Any]) -> None:
@@ -205,7 +251,7 @@ def test_every_example_is_valid(document: dict[str, Any]) -> None:
     assert faults == []
 
 
-def test_an_example_stands_for_each_state_of_a_job(document: dict[str, Any]) -> None:
+def test_every_job_status_has_an_example(document: dict[str, Any]) -> None:
     content = document["paths"]["/api/jobs/{job_id}"]["get"]["responses"]["200"]["content"]
     shown = content["application/json"]["examples"].values()
     assert {example["value"]["status"] for example in shown} == {
@@ -223,7 +269,7 @@ def test_the_examples_of_requests_are_accepted(service: Service, document: dict[
         assert service.client.post(path, json=example).status_code == status
 
 
-def test_every_route_is_described_and_nothing_else(
+def test_the_document_describes_exactly_the_routes(
     app: Starlette, document: dict[str, Any]
 ) -> None:
     routes = {
@@ -233,11 +279,12 @@ def test_every_route_is_described_and_nothing_else(
         for method in (route.methods or set()) - {"HEAD"}
     }
     assert all(isinstance(route, Route) for route in app.routes)
-    own = {(path, method) for path, method in routes if path.startswith(("/docs", "/openapi"))}
+    pages = ("/docs", "/openapi.json", "/index.css")
+    own = {(path, method) for path, method in routes if path.startswith(pages) or path == "/"}
     assert {(path, method) for path, method, _ in operations(document)} == routes - own
 
 
-def test_the_limits_it_names_are_those_that_hold(document: dict[str, Any]) -> None:
+def test_the_documented_limits_are_the_real_ones(document: dict[str, Any]) -> None:
     properties = document["components"]["schemas"]["LoginRequest"]["properties"]
     limits = {
         name: (properties[name]["minLength"], properties[name]["maxLength"])
@@ -295,9 +342,7 @@ def real_replies(service: Service) -> Iterator[tuple[str, str, httpx.Response]]:
         yield "get", path, client.get(path)
 
 
-def test_what_is_really_answered_is_what_is_described(
-    service: Service, document: dict[str, Any]
-) -> None:
+def test_real_responses_match_the_document(service: Service, document: dict[str, Any]) -> None:
     replies = list(real_replies(service))
     assert {reply.status_code for _, _, reply in replies} == {
         *(200, 202, 204, 400, 401, 404, 409, 413, 415, 422),

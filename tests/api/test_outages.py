@@ -110,13 +110,13 @@ def assert_unavailable(reply: httpx.Response, what: str) -> None:
     assert int(reply.headers["retry-after"]) > 0
 
 
-def test_without_redis_a_sign_in_is_turned_away_in_time(setup: Setup, outage: Outage) -> None:
+def test_without_redis_a_sign_in_is_refused_in_time(setup: Setup, outage: Outage) -> None:
     with outage(setup.redis), in_time():
         reply = setup.service.client.post(LOGIN, json=CREDENTIALS)
     assert_unavailable(reply, "redis")
 
 
-def test_without_redis_a_code_is_turned_away_in_time(setup: Setup, outage: Outage) -> None:
+def test_without_redis_a_code_is_refused_in_time(setup: Setup, outage: Outage) -> None:
     challenge_id = setup.service.ask_for_code().challenge_id.get_secret_value()
     with outage(setup.redis), in_time():
         reply = setup.service.send_code(challenge_id)
@@ -124,9 +124,7 @@ def test_without_redis_a_code_is_turned_away_in_time(setup: Setup, outage: Outag
 
 
 @pytest.mark.parametrize("wait", [0, 30])
-def test_without_redis_a_poll_is_turned_away_in_time(
-    setup: Setup, outage: Outage, wait: int
-) -> None:
+def test_without_redis_a_poll_is_refused_in_time(setup: Setup, outage: Outage, wait: int) -> None:
     job = setup.service.submit()
     with outage(setup.redis), in_time():
         reply = setup.service.poll(job, wait)
@@ -141,7 +139,7 @@ def test_without_redis_it_is_not_ready(setup: Setup, outage: Outage) -> None:
     assert setup.service.client.get("/readyz").status_code == 200
 
 
-def test_without_redis_it_still_lives_and_is_measured(setup: Setup, outage: Outage) -> None:
+def test_without_redis_it_is_alive_and_has_metrics(setup: Setup, outage: Outage) -> None:
     with outage(setup.redis):
         assert setup.service.client.get("/healthz").status_code == 200
         with in_time():
@@ -158,20 +156,20 @@ def test_without_redis_sessions_are_served(setup: Setup, outage: Outage) -> None
     assert reply.status_code == 200
 
 
-def test_without_redis_an_invalid_request_is_still_called_so(setup: Setup) -> None:
+def test_without_redis_an_invalid_request_is_still_a_422(setup: Setup) -> None:
     with setup.redis.stopped():
         reply = setup.service.client.post(LOGIN, json={})
     assert_problem(reply, 422, "invalid_request")
 
 
-def test_a_poll_that_waits_while_redis_goes_ends_in_time(setup: Setup) -> None:
+def test_a_waiting_poll_ends_in_time_when_redis_stops(setup: Setup) -> None:
     job = setup.service.submit()
     with setup.redis.hung(), in_time():
         reply = setup.service.poll(job, wait=1)
     assert_unavailable(reply, "redis")
 
 
-def test_once_redis_is_back_all_goes_on(setup: Setup, outage: Outage) -> None:
+def test_the_api_recovers_when_redis_is_back(setup: Setup, outage: Outage) -> None:
     job = setup.service.submit()
     with outage(setup.redis):
         assert setup.service.client.post(LOGIN, json=CREDENTIALS).status_code == 503
@@ -179,7 +177,7 @@ def test_once_redis_is_back_all_goes_on(setup: Setup, outage: Outage) -> None:
     assert setup.service.submit().job_id != job.job_id
 
 
-def test_without_the_broker_a_sign_in_is_turned_away_and_leaves_nothing(
+def test_without_the_broker_a_sign_in_is_refused_and_leaves_nothing(
     setup: Setup, outage: Outage
 ) -> None:
     with outage(setup.broker), in_time():
@@ -188,7 +186,7 @@ def test_without_the_broker_a_sign_in_is_turned_away_and_leaves_nothing(
     assert setup.service.kept() == set()
 
 
-def test_without_the_broker_a_code_is_turned_away_and_may_be_sent_again(
+def test_without_the_broker_a_code_is_refused_and_may_be_sent_again(
     setup: Setup, outage: Outage
 ) -> None:
     challenge_id = setup.service.ask_for_code().challenge_id.get_secret_value()
@@ -200,7 +198,7 @@ def test_without_the_broker_a_code_is_turned_away_and_may_be_sent_again(
     assert setup.service.send_code(challenge_id).status_code == 202
 
 
-def test_a_job_that_a_worker_has_was_sent_whatever_the_broker_says(setup: Setup) -> None:
+def test_a_job_that_a_worker_holds_counts_as_sent(setup: Setup) -> None:
     # Whether the worker comes before the API gives up is chance: so until it does.
     reply = next(filter(None, (taken_while_the_broker_is_silent(setup) for _ in range(20))))
     assert reply.status_code == 202, reply.text
@@ -230,7 +228,7 @@ def test_without_the_broker_jobs_can_be_polled(setup: Setup, outage: Outage) -> 
         assert setup.service.client.get("/readyz").status_code == 200
 
 
-def test_without_the_broker_redis_is_still_measured(setup: Setup, outage: Outage) -> None:
+def test_without_the_broker_redis_still_has_metrics(setup: Setup, outage: Outage) -> None:
     with outage(setup.broker), in_time():
         reply = setup.service.client.get("/metrics")
     assert "fittrack_redis_up 1.0" in reply.text
@@ -238,13 +236,13 @@ def test_without_the_broker_redis_is_still_measured(setup: Setup, outage: Outage
     assert "fittrack_queue_length" in reply.text
 
 
-def test_once_the_broker_is_back_sign_ins_are_taken(setup: Setup, outage: Outage) -> None:
+def test_sign_ins_are_accepted_once_the_broker_is_back(setup: Setup, outage: Outage) -> None:
     with outage(setup.broker):
         assert setup.service.client.post(LOGIN, json=CREDENTIALS).status_code == 503
     assert isinstance(setup.service.submit(), Job)
 
 
-def test_many_at_once_are_turned_away_with_redis_and_broker_stopped(setup: Setup) -> None:
+def test_many_concurrent_requests_are_refused_with_redis_and_broker_stopped(setup: Setup) -> None:
     body = {"challenge_id": "x" * 43, "mfa_code": "123456"}
     with setup.redis.stopped(), setup.broker.stopped():
         for _ in range(50):
@@ -253,7 +251,7 @@ def test_many_at_once_are_turned_away_with_redis_and_broker_stopped(setup: Setup
     assert setup.service.kept() == set()
 
 
-def test_a_poll_outlives_a_restart_of_redis(setup: Setup) -> None:
+def test_a_poll_survives_a_restart_of_redis(setup: Setup) -> None:
     job = setup.service.submit()
     claim = setup.service.claim(job)
     with setup.service.polling(job) as poll:
@@ -264,7 +262,7 @@ def test_a_poll_outlives_a_restart_of_redis(setup: Setup) -> None:
         assert poll.result(PATIENCE).json()["stage"] == "storing"
 
 
-def test_a_poll_hears_of_what_happened_while_the_api_was_not_listening(setup: Setup) -> None:
+def test_a_poll_notices_changes_made_while_the_api_was_not_subscribed(setup: Setup) -> None:
     job = setup.service.submit()
     claim = setup.service.claim(job)
     with setup.service.polling(job) as poll:

@@ -74,14 +74,14 @@ def test_a_running_job(service: Service, stage: JobStage) -> None:
 def test_a_job_that_waits_for_a_code(
     service: Service, mfa_type: str, destination: str | None
 ) -> None:
-    asked = CodeRequested(
+    challenge = CodeRequested(
         challenge_id=SecretStr("challenge"),
         mfa_type=mfa_type,
         mfa_destination=destination,
         expires_at=in_ten_minutes(),
         attempts_left=3,
     )
-    job = ended(service, asked)
+    job = ended(service, challenge)
     reply = service.poll(job)
     assert "retry-after" not in reply.headers
     assert reply.headers["cache-control"] == "no-store"
@@ -164,15 +164,15 @@ def test_a_wrong_code_tells_how_many_more_may_be_tried(service: Service) -> None
     }
 
 
-def test_time_left_is_never_less_than_none(service: Service) -> None:
-    asked = CodeRequested(
+def test_the_time_left_is_never_negative(service: Service) -> None:
+    challenge = CodeRequested(
         challenge_id=SecretStr("challenge"),
         mfa_type="email",
         mfa_destination=None,
         expires_at=datetime.now(UTC) - timedelta(hours=1),
         attempts_left=3,
     )
-    assert service.poll(ended(service, asked)).json()["expires_in"] == 0
+    assert service.poll(ended(service, challenge)).json()["expires_in"] == 0
 
 
 def test_an_ended_job_can_be_polled_again(service: Service) -> None:
@@ -194,13 +194,13 @@ def test_an_unknown_job_and_a_wrong_poll_token_get_the_same_answer(service: Serv
 
 
 @pytest.mark.parametrize("wait", [0, 30])
-def test_they_do_so_at_once_however_long_the_poll_may_wait(service: Service, wait: int) -> None:
+def test_an_unknown_job_and_a_wrong_poll_token_do_not_wait(service: Service, wait: int) -> None:
     wrong = service.poll(Job(service.submit().job_id, "wrong"), wait)
     unknown = service.poll(Job(str(uuid4()), "wrong"), wait)
     assert (wrong.status_code, wrong.text) == (unknown.status_code, unknown.text)
 
 
-def test_an_expired_job_is_an_unknown_one(service: Service) -> None:
+def test_an_expired_job_is_answered_as_an_unknown_one(service: Service) -> None:
     job = service.submit()
     unknown = service.poll(Job(str(uuid4()), "x"))
     service.redis.flushall()
@@ -223,7 +223,7 @@ def test_an_expired_job_is_an_unknown_one(service: Service) -> None:
         "x" * 2000,
     ],
 )
-def test_what_is_no_job_id_names_no_job(service: Service, other_name: str) -> None:
+def test_an_invalid_job_id_is_not_found(service: Service, other_name: str) -> None:
     job = service.submit()
     service.claim(job)  # now there are an input and a lease beside it
     reply = service.client.get(f"/api/jobs/{other_name.format(job.job_id)}", headers=job.headers)
@@ -254,18 +254,18 @@ def test_a_token_that_is_not_ascii_is_a_wrong_one(service: Service) -> None:
     assert_problem(reply, 404, "job_not_found")
 
 
-def test_a_token_of_absurd_length_is_unauthorized(service: Service) -> None:
+def test_a_very_long_token_is_unauthorized(service: Service) -> None:
     reply = service.client.get(service.submit().path, headers=bearer("x" * 20_000))
     assert_problem(reply, 401, "unauthorized")
 
 
-def test_the_name_of_the_scheme_may_be_written_in_any_case(service: Service) -> None:
+def test_the_bearer_scheme_is_case_insensitive(service: Service) -> None:
     job = service.submit()
     headers = {"Authorization": f"bEARER  {job.poll_token}"}
     assert service.client.get(job.path, headers=headers).status_code == 200
 
 
-def test_the_poll_token_counts_in_the_header_alone(service: Service) -> None:
+def test_a_poll_token_in_the_query_is_ignored(service: Service) -> None:
     job = service.submit()
     reply = service.client.get(job.path, params={"access_token": job.poll_token})
     assert_problem(reply, 401, "unauthorized")
@@ -281,7 +281,15 @@ def test_a_poll_waits_for_0_to_30_whole_seconds(service: Service, wait: str) -> 
     assert faults(reply) == [["query", "wait"]]
 
 
-def test_a_bug_is_answered_with_nothing_and_logged_without_what_it_says(service: Service) -> None:
+@pytest.mark.parametrize("seen", ["", "queued", "Storing", "storing ", "%00", "x" * 5000])
+def test_an_unknown_stage_is_refused_naming_the_known_ones(service: Service, seen: str) -> None:
+    job = service.submit()
+    reply = service.client.get(f"{job.path}?wait=1&seen={seen}", headers=job.headers)
+    assert faults(reply) == [["query", "seen"]]
+    assert all(stage in reply.text for stage in JobStage)
+
+
+def test_a_bug_is_answered_and_logged_without_its_text(service: Service) -> None:
     job = service.submit()
     service.redis.hset(f"fittrack:job:{job.job_id}", "stage", "unheard-of-stage")
     reply = service.poll(job)

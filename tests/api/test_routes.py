@@ -7,6 +7,7 @@ from tests.api.service import CODE, CREDENTIALS, LOGIN, Service
 from tests.api.wire import wire
 
 ROUTES = {
+    "/": {"GET", "HEAD"},
     LOGIN: {"POST"},
     CODE: {"POST"},
     "/api/jobs/some-job": {"GET", "HEAD"},
@@ -18,19 +19,20 @@ ROUTES = {
     "/openapi.json": {"GET", "HEAD"},
     "/docs": {"GET", "HEAD"},
 }
+FILES = ("/index.css", "/docs/start.js", "/docs/style.css", "/docs/swagger-ui.css")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "INVENTED")
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/api", "/api/jobs", "/api/jobs/", "/api/jobs/a/b", "/admin", "/%00", "/é", "//"]
+    "path", ["/api", "/api/jobs", "/api/jobs/", "/api/jobs/a/b", "/admin", "/%00", "/é", "//"]
 )
-def test_a_path_that_does_not_exist_is_a_problem(service: Service, path: str) -> None:
+def test_an_unknown_path_is_a_problem(service: Service, path: str) -> None:
     assert_problem(service.client.get(service.stack.url + path), 404, "not_found")
 
 
 @pytest.mark.parametrize(("path", "allowed"), ROUTES.items())
 @pytest.mark.parametrize("method", METHODS)
-def test_a_method_that_is_not_allowed_is_a_problem_that_names_those_that_are(
+def test_a_wrong_method_is_a_problem_that_names_the_allowed_ones(
     service: Service, path: str, allowed: set[str], method: str
 ) -> None:
     if method in allowed:
@@ -43,8 +45,8 @@ def test_a_method_that_is_not_allowed_is_a_problem_that_names_those_that_are(
         assert_problem(reply, 405, "method_not_allowed")
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json", "/docs"])
-def test_head_gets_what_get_gets_but_the_body(service: Service, path: str) -> None:
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/openapi.json", "/docs"])
+def test_head_answers_as_get_without_the_body(service: Service, path: str) -> None:
     get, head = service.client.get(path), service.client.head(path)
     assert head.status_code == 200
     assert head.content == b""
@@ -53,9 +55,7 @@ def test_head_gets_what_get_gets_but_the_body(service: Service, path: str) -> No
 
 
 @pytest.mark.parametrize("path", [LOGIN, CODE, "/healthz", "/api/session", "/docs"])
-def test_a_slash_at_the_end_is_not_redirected_to_whatever_host_was_named(
-    service: Service, path: str
-) -> None:
+def test_a_trailing_slash_is_not_redirected(service: Service, path: str) -> None:
     headers = {"Host": "evil.example"}
     for method in ("GET", "POST"):
         reply = service.client.request(method, f"{path}/", json=CREDENTIALS, headers=headers)
@@ -64,7 +64,7 @@ def test_a_slash_at_the_end_is_not_redirected_to_whatever_host_was_named(
 
 
 @pytest.mark.parametrize("host", ["evil.example", "a?b#c", "a/../b", "[::1", "x:y:z", "é"])
-def test_no_reply_depends_on_the_host_that_was_named(service: Service, host: str) -> None:
+def test_no_response_depends_on_the_host_header(service: Service, host: str) -> None:
     with wire(service.stack.port) as connection:
         lines = ["GET /docs/swagger-ui.css HTTP/1.1", f"Host: {host}", "", ""]
         connection.send("\r\n".join(lines).encode())
@@ -73,8 +73,11 @@ def test_no_reply_depends_on_the_host_that_was_named(service: Service, host: str
     assert "evil" not in str(reply.headers)
 
 
-@pytest.mark.parametrize("path", [*ROUTES, "/none", "/docs/start.js", "/docs/swagger-ui.css"])
-def test_every_reply_has_safe_headers(service: Service, path: str) -> None:
+@pytest.mark.parametrize(
+    "path",
+    [*ROUTES, "/none", "/index.css", "/docs/start.js", "/docs/style.css", "/docs/swagger-ui.css"],
+)
+def test_every_response_has_security_headers(service: Service, path: str) -> None:
     headers = service.client.get(path).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
@@ -85,6 +88,6 @@ def test_every_reply_has_safe_headers(service: Service, path: str) -> None:
     assert not [name for name in headers if name.startswith("access-control-")]
 
 
-def test_a_sign_in_is_accepted_with_no_store(service: Service) -> None:
+def test_an_accepted_sign_in_is_not_cached(service: Service) -> None:
     reply = service.client.post(LOGIN, json=CREDENTIALS)
     assert (reply.status_code, reply.headers["cache-control"]) == (202, "no-store")

@@ -1,8 +1,7 @@
-"""schemathesis tries every operation of the document, and doubts every answer.
+"""schemathesis tries every operation of the document, and checks every response.
 
-All of its checks are on; one that can't hold for an operation is off for that one alone, with the
-reason. What is new in the document is tried without a change here, but for a new kind of token:
-`Client` has to be told where to get one.
+All of its checks are on, except one that can't hold for one operation. A new operation is tried
+without a change here, unless it needs a new kind of token: then `Client` has to get one.
 """
 
 from collections.abc import Iterator
@@ -20,8 +19,9 @@ from schemathesis import CheckContext, Response
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.schemas import BaseSchema
 
-from api.contract.models import Problem
 from api.contract.openapi import document
+from api.contract.problems import Problem
+from api.routes.table import OPERATIONS
 from shared.jobs.states import CodeRequested, Failure, JobErrorCode, JobStage, Outcome, Success
 from tests.api.service import CODE, LOGIN, Job, Service, bearer, running_alone
 
@@ -52,17 +52,19 @@ def contract(*, real_tokens: bool, **checks: dict[str, object]) -> BaseSchema:
         "checks": checks,
         "operations": [polling] if real_tokens else [],
     }
-    return schemathesis.openapi.from_dict(document(), config=schemathesis.Config.from_dict(config))
+    return schemathesis.openapi.from_dict(
+        document(OPERATIONS), config=schemathesis.Config.from_dict(config)
+    )
 
 
-STRANGER = contract(real_tokens=False)
-"""Who makes tokens and ids up: what is asked for in the right way may not be there for them."""
+UNAUTHORIZED = contract(real_tokens=False)
+"""Makes tokens and ids up: a valid request may be refused."""
 
-CLIENT = contract(real_tokens=True, positive_data_acceptance={"expected-statuses": ["2xx"]})
-"""Who has them: what is asked for in the right way is done."""
+AUTHORIZED = contract(real_tokens=True, positive_data_acceptance={"expected-statuses": ["2xx"]})
+"""Has real tokens and ids: a valid request succeeds."""
 
 FOLLOWER = contract(real_tokens=True)
-"""Who follows the links of the document, with the tokens that come along."""
+"""Follows the links of the document, with the tokens that come along."""
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,7 @@ def client(attacked: Service) -> "Client":
 
 
 class Client:
-    """Who has real tokens, and the ids that belong to them."""
+    """A client with real tokens, and the ids that belong to them."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -88,7 +90,7 @@ class Client:
         self._ended, self._jobs = cycle(ended), cycle([queued, begun, *ended])
 
     def prepare(self, case: Case) -> dict[str, str]:
-        """Puts real ids where valid ones stand. Returns the headers to send along."""
+        """Replace valid ids with real ones. Return the headers to send along."""
         if is_valid(case, ParameterLocation.BODY):
             put_into_body(case, self._what_a_submission_needs(case.operation.path))
         make_unrepeated(case)
@@ -107,7 +109,7 @@ class Client:
         if path == CODE:
             challenge = self._service.ask_for_code()
             return {"challenge_id": challenge.challenge_id.get_secret_value()}
-        return {"username": somebody()}
+        return {"username": new_username()}
 
     def _client_key(self, case: Case) -> dict[str, str]:
         """Of an app that has the link in question, or that names a person by an id of its own."""
@@ -129,8 +131,8 @@ class Client:
         return self._service.sign_in().headers
 
 
-def somebody() -> str:
-    """Whose sign-in does not run already."""
+def new_username() -> str:
+    """A username without a running sign-in."""
     return f"{uuid4().hex}@example.com"
 
 
@@ -177,10 +179,10 @@ def outcomes(service: Service) -> list[Outcome]:
         code=JobErrorCode.MFA_CODE_INVALID, challenge_id=challenge_id, attempts_left=2
     )
     locked = Failure(code=JobErrorCode.ACCOUNT_LOCKED, retry_after=60)
-    return [code_asked(service), signed_in(service), wrong_code, locked]
+    return [code_required(service), signed_in(service), wrong_code, locked]
 
 
-def code_asked(service: Service) -> CodeRequested:
+def code_required(service: Service) -> CodeRequested:
     challenge = service.ask_for_code()
     return CodeRequested(
         challenge_id=challenge.challenge_id,
@@ -202,7 +204,7 @@ def signed_in(service: Service) -> Success:
     )
 
 
-def every_refusal_is_a_problem(_: CheckContext, response: Response, case: Case) -> None:
+def every_error_is_a_problem(_: CheckContext, response: Response, case: Case) -> None:
     """Also one that is no operation's own, as of a method that is not there."""
     if response.status_code >= 400:
         assert response.headers["content-type"] == ["application/problem+json"]
@@ -210,29 +212,31 @@ def every_refusal_is_a_problem(_: CheckContext, response: Response, case: Case) 
         assert problem.status == response.status_code
 
 
-@STRANGER.parametrize()
-def test_a_stranger_gets_no_answer_that_is_not_documented(case: Case, attacked: Service) -> None:
+@UNAUTHORIZED.parametrize()
+def test_an_unauthorized_client_gets_only_documented_responses(
+    case: Case, attacked: Service
+) -> None:
     make_unrepeated(case)
     headers = {"X-Client-Key": "made up"} if names_a_user(case) else {}
     case.call_and_validate(
-        attacked.stack.url, headers=headers, additional_checks=[every_refusal_is_a_problem]
+        attacked.stack.url, headers=headers, additional_checks=[every_error_is_a_problem]
     )
 
 
-@CLIENT.parametrize()
-def test_a_client_gets_no_answer_that_is_not_documented(
+@AUTHORIZED.parametrize()
+def test_an_authorized_client_gets_only_documented_responses(
     case: Case, attacked: Service, client: Client
 ) -> None:
     headers = client.prepare(case)
     response = case.call_and_validate(
-        attacked.stack.url, headers=headers, additional_checks=[every_refusal_is_a_problem]
+        attacked.stack.url, headers=headers, additional_checks=[every_error_is_a_problem]
     )
     if case.operation.path == POLL and response.status_code == 200:
         wrong = case.call(attacked.stack.url, headers=bearer("wrong"))
         assert wrong.status_code == 404, "in place of the check that is off"
 
 
-def test_whoever_follows_the_links_gets_what_is_documented(attacked: Service) -> None:
+def test_following_the_links_gets_only_documented_responses(attacked: Service) -> None:
     """From submission to poll to code to poll, with anything in between; the test is the worker."""
     seen: set[tuple[str, str]] = set()
 
@@ -243,7 +247,7 @@ def test_whoever_follows_the_links_gets_what_is_documented(attacked: Service) ->
         def before_call(self, case: Case) -> None:
             make_unrepeated(case)
             if case.operation.path == LOGIN and is_valid(case, ParameterLocation.BODY):
-                put_into_body(case, {"username": somebody()})
+                put_into_body(case, {"username": new_username()})
 
         def get_call_kwargs(self, case: Case) -> dict[str, Any]:
             job = self.jobs.get(str((case.path_parameters or {}).get("job_id")))
@@ -258,7 +262,7 @@ def test_whoever_follows_the_links_gets_what_is_documented(attacked: Service) ->
             if response.status_code == 202:
                 job = Job(body["job_id"], body["poll_token"])
                 self.jobs[job.job_id] = job
-                outcome = code_asked if case.operation.path == LOGIN else signed_in
+                outcome = code_required if case.operation.path == LOGIN else signed_in
                 attacked.jobs.end(attacked.claim(job), outcome(attacked))
             seen.add((case.operation.path, str(body["status"])))
 

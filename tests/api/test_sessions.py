@@ -29,7 +29,7 @@ def rfc_3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def test_a_session_says_whose_it_is_and_what_is_linked(service: Service) -> None:
+def test_a_session_shows_its_person_and_garmin_link(service: Service) -> None:
     account = service.sign_in()
     reply = who_am_i(service, account)
     assert reply.status_code == 200
@@ -66,7 +66,7 @@ def test_a_session_without_garmin_tokens_is_not_linked(service: Service) -> None
     }
 
 
-def test_garmin_tokens_that_can_not_be_refreshed_are_no_link(service: Service) -> None:
+def test_expired_garmin_tokens_do_not_count_as_linked(service: Service) -> None:
     account = service.sign_in()
     past = datetime.now(UTC) - timedelta(seconds=1)
     tokens = account.tokens.model_copy(update={"refresh_expires_at": past})
@@ -90,19 +90,19 @@ def test_garmin_tokens_that_can_not_be_refreshed_are_no_link(service: Service) -
     ],
     ids=["none", "empty", "no token", "basic", "unknown", "unknown 43", "huge", "not ASCII"],
 )
-def test_without_a_valid_token_nothing_is_told_or_done(
+def test_without_a_valid_token_nothing_is_shown_or_changed(
     service: Service, method: str, path: str, headers: dict[str, str]
 ) -> None:
     assert_unauthorized(service.client.request(method, path, headers=headers))
 
 
 @pytest.mark.parametrize(("method", "path"), ENDPOINTS)
-def test_a_poll_token_is_no_access_token(service: Service, method: str, path: str) -> None:
+def test_a_poll_token_is_not_an_access_token(service: Service, method: str, path: str) -> None:
     assert_unauthorized(service.client.request(method, path, headers=service.submit().headers))
 
 
 @pytest.mark.parametrize(("method", "path"), ENDPOINTS)
-def test_an_expired_session_is_over(service: Service, method: str, path: str) -> None:
+def test_an_expired_session_is_unauthorized(service: Service, method: str, path: str) -> None:
     account = service.sign_in()
     now = datetime.now(UTC)
     assert who_am_i(service, account).status_code == 200
@@ -149,7 +149,7 @@ def test_logging_out_keeps_the_garmin_link(service: Service) -> None:
     assert who_am_i(service, there).json()["garmin"]["linked"] is True
 
 
-def test_of_many_log_outs_at_once_each_is_answered(service: Service) -> None:
+def test_concurrent_log_outs_are_all_answered(service: Service) -> None:
     account = service.sign_in()
 
     def log_out(path: str) -> int:

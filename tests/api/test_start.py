@@ -1,4 +1,4 @@
-"""Starting with settings that can't work: one clear line, and no start."""
+"""Invalid settings: one clear line, and no start."""
 
 import json
 import socket
@@ -7,16 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from api.startup import start
 from dev.processes import ROOT, clean_environment
 from dev.stack import BIN, new_key
+from shared.timings import PRODUCTION
 from tests.api.service import settings
+from tests.logs import kept_logging
 
 SHORT = "2026a:c2hvcnQtc2VjcmV0"
 MALFORMED = "2026a:not-base64-secret!"
 
 
-def start(values: dict[str, str], port: int = 0) -> tuple[int, str]:
-    """What uvicorn ends with, and everything it says."""
+def start_uvicorn(values: dict[str, str], port: int = 0) -> tuple[int, str]:
+    """The exit code of uvicorn, and its output."""
     ended = subprocess.run(
         [BIN / "uvicorn", "api.main:app", "--port", str(port)],
         cwd=ROOT,
@@ -31,6 +34,22 @@ def start(values: dict[str, str], port: int = 0) -> tuple[int, str]:
     return ended.returncode, ended.stdout
 
 
+def refusal(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> str:
+    """What the process exits with. The interpreter prints a text, and makes the exit code 1."""
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    with kept_logging(), pytest.raises(SystemExit) as stopped:
+        start(PRODUCTION)
+    assert isinstance(stopped.value.code, str)
+    return stopped.value.code
+
+
+def without_keys(folder: Path) -> dict[str, str]:
+    values = settings("redis://127.0.0.1:1/0", folder)
+    del values["FITTRACK_ENCRYPTION_KEYS"]
+    return values
+
+
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
@@ -43,44 +62,47 @@ def start(values: dict[str, str], port: int = 0) -> tuple[int, str]:
     ],
     ids=["missing", "empty", "short", "malformed", "without a name", "named twice"],
 )
-def test_without_a_good_key_it_does_not_start_and_says_why(
-    tmp_path: Path, keys: str | None, says: str
+def test_an_invalid_encryption_key_stops_the_start_with_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: str | None, says: str
 ) -> None:
-    values = settings("redis://127.0.0.1:1/0", tmp_path)
-    del values["FITTRACK_ENCRYPTION_KEYS"]
+    values = without_keys(tmp_path)
     if keys is not None:
         values["FITTRACK_ENCRYPTION_KEYS"] = keys
-    code, output = start(values)
-    assert code not in (0, None)
-    [line] = output.splitlines()
+    [line] = refusal(monkeypatch, values).splitlines()
     assert line.startswith("fittrack-auth api: FITTRACK_ENCRYPTION_KEYS")
     assert says in line
     for part in (keys or "").replace(",", ":").split(":")[1::2]:
-        assert part not in output
+        assert part not in line
 
 
-def test_every_missing_setting_is_named() -> None:
-    code, output = start({})
-    assert code != 0
-    assert "Traceback" not in output
+def test_uvicorn_reports_an_invalid_setting_in_one_line(tmp_path: Path) -> None:
+    code, output = start_uvicorn(without_keys(tmp_path) | {"FITTRACK_ENCRYPTION_KEYS": MALFORMED})
+    assert code not in (0, None)
+    [line] = output.splitlines()
+    assert line.startswith("fittrack-auth api: FITTRACK_ENCRYPTION_KEYS")
+    assert "not-base64-secret" not in line
+
+
+def test_every_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    reason = refusal(monkeypatch, {})
     for name in ("FITTRACK_REDIS_URL", "FITTRACK_DATABASE_URL", "FITTRACK_ENCRYPTION_KEYS"):
-        assert f"{name}: is required" in output
+        assert f"{name}: is required" in reason
 
 
 @pytest.mark.parametrize("name", ["FITTRACK_REDIS_URL", "FITTRACK_DATABASE_URL"])
-def test_a_url_it_does_not_know_is_not_repeated(tmp_path: Path, name: str) -> None:
+def test_an_unknown_url_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     values = settings("redis://127.0.0.1:1/0", tmp_path) | {name: "amqp://user:canary@host/"}
-    code, output = start(values)
-    assert code != 0
-    assert name in output
-    assert "canary" not in output
-    assert "Traceback" not in output
+    reason = refusal(monkeypatch, values)
+    assert name in reason
+    assert "canary" not in reason
 
 
-def test_a_port_in_use_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        code, output = start(settings("redis://127.0.0.1:1/0", tmp_path), port)
+        code, output = start_uvicorn(settings("redis://127.0.0.1:1/0", tmp_path), port)
     assert code not in (0, None)
     assert "Traceback" not in output
     lines = [json.loads(line) for line in output.splitlines()]

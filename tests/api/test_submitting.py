@@ -34,8 +34,8 @@ def message(service: Service, queue: str) -> dict[str, Any]:
     """The one message in a queue of the broker."""
     assert service.redis.llen(queue) == 1
     [raw] = service.redis.lrange(queue, 0, -1)
-    found: dict[str, Any] = json.loads(raw)
-    return found
+    loaded: dict[str, Any] = json.loads(raw)
+    return loaded
 
 
 def test_a_sign_in_is_accepted_and_can_be_polled(service: Service) -> None:
@@ -51,38 +51,38 @@ def test_a_code_is_accepted_and_can_be_polled(service: Service) -> None:
     assert service.poll(job).json()["kind"] == "mfa_completion"
 
 
-def test_the_worker_is_handed_what_was_submitted(service: Service) -> None:
+def test_the_worker_gets_the_submitted_credentials(service: Service) -> None:
     job = service.submit(CREDENTIALS | {"domain": "garmin.cn"})
-    found = service.credentials_of(job)
-    assert found.username.get_secret_value() == CREDENTIALS["username"]
-    assert found.password.get_secret_value() == CREDENTIALS["password"]
-    assert found.domain is GarminDomain.CN
+    credentials = service.credentials_of(job)
+    assert credentials.username.get_secret_value() == CREDENTIALS["username"]
+    assert credentials.password.get_secret_value() == CREDENTIALS["password"]
+    assert credentials.domain is GarminDomain.CN
 
 
-def test_an_account_lives_at_garmin_com_unless_said_otherwise(service: Service) -> None:
+def test_the_default_domain_is_garmin_com(service: Service) -> None:
     assert service.credentials_of(service.submit()).domain is GarminDomain.COM
 
 
-def test_the_worker_is_handed_the_code_and_its_challenge(service: Service) -> None:
+def test_the_worker_gets_the_code_and_its_challenge(service: Service) -> None:
     challenge_id = service.ask_for_code().challenge_id.get_secret_value()
     job = assert_accepted(service.send_code(challenge_id, "87 65-43"))
-    found = service.code_of(job)
-    assert found.challenge_id.get_secret_value() == challenge_id
-    assert found.code.get_secret_value() == "876543"
+    submission = service.code_of(job)
+    assert submission.challenge_id.get_secret_value() == challenge_id
+    assert submission.code.get_secret_value() == "876543"
 
 
 @pytest.mark.parametrize(
     ("queue", "task"), [("login", "garmin.login"), ("mfa", "garmin.complete_mfa")]
 )
-def test_the_message_for_the_worker_holds_the_job_id_and_nothing_else(
+def test_the_message_for_the_worker_contains_only_the_job_id(
     service: Service, queue: str, task: str
 ) -> None:
     challenge_id = service.ask_for_code().challenge_id.get_secret_value()
     job = service.submit() if queue == "login" else assert_accepted(service.send_code(challenge_id))
-    found = message(service, queue)
-    assert found["headers"]["task"] == task
-    assert found["headers"]["id"] == job.job_id
-    assert found["headers"]["argsrepr"] == f"['{job.job_id}']"
+    sent = message(service, queue)
+    assert sent["headers"]["task"] == task
+    assert sent["headers"]["id"] == job.job_id
+    assert sent["headers"]["argsrepr"] == f"['{job.job_id}']"
 
 
 def test_nothing_that_was_typed_is_readable_in_redis(service: Service) -> None:
@@ -96,13 +96,13 @@ def test_nothing_that_was_typed_is_readable_in_redis(service: Service) -> None:
     assert [secret for secret in secrets if secret.encode() in dump] == []
 
 
-def test_every_submission_is_a_job_of_its_own(service: Service) -> None:
+def test_every_submission_creates_a_job(service: Service) -> None:
     first, second = service.submit(), service.submit()
     assert first.job_id != second.job_id
     assert first.poll_token != second.poll_token
 
 
-def test_what_a_job_keeps_in_redis_expires(service: Service) -> None:
+def test_everything_a_job_keeps_in_redis_expires(service: Service) -> None:
     service.submit()
     assert len(service.kept()) == 3
     assert all(0 < service.redis.ttl(key) <= 900 for key in service.kept())
@@ -113,7 +113,9 @@ def test_what_a_job_keeps_in_redis_expires(service: Service) -> None:
     "content_type",
     ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON;charset=UTF-8"],
 )
-def test_json_may_be_named_in_any_spelling(service: Service, path: str, content_type: str) -> None:
+def test_the_json_content_type_is_case_insensitive(
+    service: Service, path: str, content_type: str
+) -> None:
     challenge_id = service.ask_for_code().challenge_id.get_secret_value()
     body = CREDENTIALS if path == LOGIN else {"challenge_id": challenge_id, "mfa_code": "123456"}
     reply = service.client.post(

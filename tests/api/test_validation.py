@@ -37,15 +37,13 @@ def test_a_shorter_or_longer_username_is_refused(service: Service, username: str
     assert faults(login(service, username=username)) == [["body", "username"]]
 
 
-def test_spaces_around_a_username_are_dropped(service: Service) -> None:
+def test_spaces_around_a_username_are_removed(service: Service) -> None:
     job = service.submit(CREDENTIALS | {"username": "  runner@example.com\u00a0"})
     assert service.credentials_of(job).username.get_secret_value() == "runner@example.com"
 
 
 @pytest.mark.parametrize("password", ["x", "x" * 256, " pass word ", "pässwörd🏃", "  "])
-def test_a_password_of_1_to_256_characters_is_kept_as_it_is(
-    service: Service, password: str
-) -> None:
+def test_a_password_of_1_to_256_characters_is_unchanged(service: Service, password: str) -> None:
     job = service.submit(CREDENTIALS | {"password": password})
     assert service.credentials_of(job).password.get_secret_value() == password
 
@@ -110,7 +108,7 @@ def test_a_challenge_id_of_another_length_is_refused(service: Service, length: i
     ("path", "field"),
     [(LOGIN, "username"), (LOGIN, "password"), (CODE, "challenge_id"), (CODE, "mfa_code")],
 )
-def test_a_control_character_is_refused_anywhere(
+def test_control_characters_are_refused_in_every_field(
     service: Service, path: str, field: str, place: str, character: str
 ) -> None:
     fine = CREDENTIALS if path == LOGIN else {"challenge_id": "x", "mfa_code": "123456"}
@@ -154,7 +152,7 @@ def test_a_body_that_is_not_json_is_refused(service: Service, path: str, body: b
 
 @pytest.mark.parametrize("body", [b"null", b"true", b"1", b'"text"', b"[]", b"[{}]"])
 @pytest.mark.parametrize("path", [LOGIN, CODE])
-def test_json_that_is_no_object_is_refused(service: Service, path: str, body: bytes) -> None:
+def test_json_that_is_not_an_object_is_refused(service: Service, path: str, body: bytes) -> None:
     assert faults(send_json(service.stack.port, path, body)) == [["body"]]
 
 
@@ -205,7 +203,7 @@ def test_many_unknown_fields_are_one_fault(service: Service) -> None:
     assert faults(reply) == [["body"]]
 
 
-def test_of_a_repeated_field_the_last_one_counts(service: Service) -> None:
+def test_the_last_of_a_repeated_field_counts(service: Service) -> None:
     body = b'{"username": "first", "username": "second", "password": "x"}'
     reply = send_json(service.stack.port, LOGIN, body)
     assert reply.status_code == 202
@@ -235,7 +233,7 @@ def test_an_error_never_repeats_what_was_sent(service: Service, path: str, shape
     assert CANARY not in reply.text + str(reply.headers)
 
 
-def test_a_refused_code_does_not_touch_its_challenge(service: Service) -> None:
+def test_a_refused_code_leaves_its_challenge_open(service: Service) -> None:
     challenge_id = service.ask_for_code().challenge_id.get_secret_value()
     faults(service.send_code(challenge_id, "1"))
     assert service.send_code(challenge_id).status_code == 202
@@ -266,7 +264,7 @@ _bodies = st.binary() | (st.dictionaries(_field | st.text(), _json) | _json).map
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(path=st.sampled_from([LOGIN, CODE]), body=_bodies)
-def test_no_body_whatever_makes_the_api_fail(service: Service, path: str, body: bytes) -> None:
+def test_no_body_causes_a_server_error(service: Service, path: str, body: bytes) -> None:
     headers = {"Content-Type": "application/json"}
     reply = service.client.post(path, content=body, headers=headers)
     assert reply.status_code in (202, 400, 404, 422)

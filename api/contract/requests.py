@@ -1,0 +1,120 @@
+"""Request bodies and parameters, and what they may hold."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    SecretStr,
+    StringConstraints,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_before_validator_function
+
+from api.contract import examples
+from shared.garmin.types import GarminDomain
+
+MAX_BODY_BYTES = 16 * 1024
+MAX_WAIT_SECONDS = 30
+MAX_USER_ID_LENGTH = 128
+
+_CONTROL = r"\x00-\x1f\x7f-\x9f"
+_SPACE = rf"[^\S{_CONTROL}]"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A pattern that is checked before anything is stripped, and that the document shows.
+
+    It means the same to Python and to ECMA-262, and begins with `^` and ends with `$`.
+    """
+
+    pattern: str
+    message: str
+
+    def check(self, value: object) -> object:
+        if isinstance(value, str) and not self.fits(value):
+            raise ValueError(self.message)
+        return value
+
+    def fits(self, text: str) -> bool:
+        # `fullmatch`, as Python's `$` forgives a line break at the end.
+        return re.fullmatch(self.pattern, text) is not None
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return no_info_before_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": self.pattern}
+
+
+JOB_ID = Shape(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "must be a lower-case UUID")
+IDEMPOTENCY_KEY = Shape(r"^[!-~]{1,255}$", "must be 1 to 255 visible ASCII characters")
+USER_ID = Shape(
+    rf"^(?!(?:.*/)?\.{{1,2}}(?:/|$))[^{_CONTROL}]{{1,{MAX_USER_ID_LENGTH}}}$",
+    "must be 1 to 128 characters, without control characters, and without a segment of one or two "
+    "dots between slashes, which no URL can hold",
+)
+_PLAIN_TEXT = Shape(rf"^[^{_CONTROL}]*$", "must not contain control characters")
+_USERNAME = Shape(
+    rf"^{_SPACE}*[^\s{_CONTROL}][^{_CONTROL}]+[^\s{_CONTROL}]{_SPACE}*$",
+    "must be at least 3 characters, not counting spaces around it, without control characters",
+)
+_SEPARATORS = rf"(?:{_SPACE}|-)*"
+_CODE = Shape(
+    rf"^{_SEPARATORS}(?:[A-Za-z0-9]{_SEPARATORS}){{4,10}}$", "must be 4 to 10 letters or digits"
+)
+
+
+def _remove_separators(code: SecretStr) -> SecretStr:
+    return SecretStr(re.sub(r"[\s-]", "", code.get_secret_value()))
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class LoginRequest(_Request):
+    """The credentials of a Garmin account."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.LOGIN]})
+
+    username: Annotated[
+        str,
+        StringConstraints(min_length=3, max_length=254),
+        _USERNAME,
+        AfterValidator(str.strip),
+    ] = Field(repr=False, description="The e-mail address or name the person uses at Garmin.")
+    password: Annotated[SecretStr, Field(min_length=1, max_length=256), _PLAIN_TEXT] = Field(
+        description="The person's Garmin password. Deleted as soon as the job has ended."
+    )
+    domain: GarminDomain = Field(
+        GarminDomain.COM, description="Where the account lives: `garmin.cn` for mainland China."
+    )
+    user_id: Annotated[str, USER_ID] | None = Field(
+        None, description="Your own id for the person. Requires `X-Client-Key`."
+    )
+
+
+class CodeRequest(_Request):
+    """The one-time code for a sign-in that asked for one."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.CODE]})
+
+    challenge_id: Annotated[SecretStr, Field(min_length=1, max_length=128), _PLAIN_TEXT] = Field(
+        description="The job's `mfa_challenge_id`."
+    )
+    mfa_code: Annotated[
+        SecretStr, Field(min_length=4, max_length=32), _CODE, AfterValidator(_remove_separators)
+    ] = Field(description="4 to 10 letters or digits; spaces and dashes are ignored.")

@@ -1,0 +1,150 @@
+"""Response bodies of successful requests."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.contract import examples
+from shared.accounts.tokens import GarminLink
+from shared.garmin.types import GarminDomain
+from shared.jobs.states import JobErrorCode, JobKind, JobStage
+
+
+class _Response(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class JobAccepted(_Response):
+    """A job that was enqueued. Only this response contains its `poll_token`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.JOB_ACCEPTED]})
+
+    job_id: str = Field(description="Public: safe to log.")
+    status: Literal["queued"] = "queued"
+    poll_token: str = Field(repr=False, description="The bearer token for `status_url`. Secret.")
+    status_url: str = Field(description="Where to poll the job.")
+    expires_in: int = Field(description="Seconds for which the job can be polled.")
+
+
+class _Job(_Response):
+    job_id: str
+    kind: JobKind
+    success: bool = False
+    mfa_required: bool = False
+
+
+class JobInProgress(_Job):
+    """A job that has not ended: poll again after `Retry-After` seconds."""
+
+    status: Literal["queued", "running"]
+    stage: JobStage = Field(description="What the job is doing.")
+
+
+class JobMfaRequired(_Job):
+    """A login that needs a one-time code."""
+
+    status: Literal["mfa_required"] = "mfa_required"
+    mfa_required: Literal[True] = True
+    mfa_challenge_id: str = Field(repr=False, description="Names the challenge. Secret.")
+    mfa_type: str = Field(description="`email`, `sms`, `app`, or Garmin's own name of another.")
+    mfa_destination: str | None = Field(
+        description="Where Garmin sent the code, masked by Garmin; null if unknown."
+    )
+    expires_in: int = Field(description="Seconds left to send the code.")
+    attempts_left: int = Field(description="How many codes may still be tried.")
+
+
+class JobUser(_Response):
+    id: str = Field(description="This service's id for the person.")
+    display_name: str = Field(description="The person's name at Garmin.")
+
+
+class JobSucceeded(_Job):
+    """A finished sign-in: Garmin's tokens are stored, and the session has begun."""
+
+    status: Literal["succeeded"] = "succeeded"
+    success: Literal[True] = True
+    session_id: str
+    access_token: str = Field(repr=False, description="The session's bearer token. Secret.")
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - a name, no secret
+    expires_in: int = Field(description="Seconds until the session expires.")
+    user: JobUser
+
+
+class JobError(_Response):
+    code: JobErrorCode = Field(description="Stable: branch on it.")
+    message: str = Field(description="For people: may change.")
+    retry_after: int | None = Field(
+        description="Seconds until trying again makes sense; null if unknown."
+    )
+
+
+class JobFailed(_Job):
+    """A failed job. With `mfa_challenge_id`, another code may be sent for that challenge."""
+
+    status: Literal["failed"] = "failed"
+    error: JobError
+    attempts_left: int | None = Field(None, description="How many codes may still be tried.")
+    mfa_challenge_id: str | None = Field(
+        None, repr=False, description="The challenge that is still open. Secret."
+    )
+
+
+JobResponse = JobInProgress | JobMfaRequired | JobSucceeded | JobFailed
+
+
+class GarminLinkResponse(_Response):
+    """The state of a person's Garmin tokens. Without tokens, all but `linked` is null."""
+
+    linked: bool = Field(description="Whether there are tokens that can still be refreshed.")
+    domain: GarminDomain | None = None
+    driver: str | None = Field(None, description="The Garmin library that signed in.")
+    access_token_expires_at: datetime | None = Field(
+        None, description="When Garmin's access token expires."
+    )
+    refreshable_until: datetime | None = Field(
+        None, description="Until when Garmin's access token can be renewed without a sign-in."
+    )
+
+    @classmethod
+    def of(cls, link: GarminLink | None) -> "GarminLinkResponse":
+        if link is None:
+            return cls(linked=False)
+        return cls(
+            linked=True,
+            domain=GarminDomain(link.domain),
+            driver=link.driver,
+            access_token_expires_at=link.access_expires_at,
+            refreshable_until=link.refresh_expires_at,
+        )
+
+
+class SessionResponse(_Response):
+    """The session and the person that an access token belongs to."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.SESSION]})
+
+    session_id: str
+    user: JobUser
+    created_at: datetime
+    expires_at: datetime
+    garmin: GarminLinkResponse
+
+
+class ClientLinkResponse(_Response):
+    """The Garmin account that an app has linked to an id of its own."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.CLIENT_LINK]})
+
+    user_id: str = Field(description="The app's own id for the person.")
+    user: JobUser
+    garmin: GarminLinkResponse
+
+
+class Health(_Response):
+    """Alive, or ready."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
+
+    status: Literal["ok"] = "ok"

@@ -1,0 +1,245 @@
+"""Every operation of the API: which endpoint serves it, and what the document says of it."""
+
+from api.contract import parameters, replies
+from api.contract.operations import Operation, Reply, Security, Tag
+from api.contract.problems import FieldFault
+from api.contract.requests import CodeRequest, LoginRequest
+from api.contract.responses import ClientLinkResponse, Health, SessionResponse
+from api.http.errors import (
+    InvalidRequestError,
+    NotFoundError,
+    NotJsonError,
+    NotReadyError,
+    PayloadTooLargeError,
+    UnsupportedMediaTypeError,
+)
+from api.routes import connections, health, jobs, sessions, sign_in
+from shared.errors import (
+    ChallengeBusyError,
+    ChallengeNotFoundError,
+    GarminRefusesError,
+    IdempotencyKeyReusedError,
+    JobNotFoundError,
+    LinkNotFoundError,
+    ServiceUnavailableError,
+    SignInInProgressError,
+    UnauthorizedError,
+    UnknownClientError,
+)
+from shared.jobs.account_limit import TooManyFailedSignInsError
+from shared.redis.rate_limits import (
+    CODE_PER_CHALLENGE,
+    LOGIN_PER_ACCOUNT,
+    LOGIN_PER_IP,
+    RateLimitedError,
+    Standing,
+    Window,
+)
+
+
+def _invalid(*loc: str, message: str) -> InvalidRequestError:
+    return InvalidRequestError(FieldFault(loc=list(loc), message=message))
+
+
+def _full(limit: str) -> Standing:
+    return Standing(limit, (Window(quota=20, seconds=60, remaining=0, reset=17),))
+
+
+_BODY_PROBLEMS = (
+    NotJsonError(),
+    UnknownClientError(),
+    PayloadTooLargeError(),
+    UnsupportedMediaTypeError(),
+    IdempotencyKeyReusedError(),
+)
+_DATABASE_AWAY = ServiceUnavailableError("database")
+_REDIS_AWAY = ServiceUnavailableError("redis")
+_SESSION_PROBLEMS = (UnauthorizedError(), _DATABASE_AWAY)
+# `not_found`: an id that no path can hold, such as one with a line break.
+_LINK_PROBLEMS = (UnknownClientError(), LinkNotFoundError(), NotFoundError(), _DATABASE_AWAY)
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        "POST",
+        "/api/garmin/login",
+        sign_in.login,
+        "login",
+        Tag.SIGN_IN,
+        "Sign in at Garmin",
+        "Starts a sign-in and answers a job at once; a worker then asks Garmin. One sign-in runs "
+        "at a time for one Garmin account. The password is encrypted before it is queued, and "
+        "deleted when the job ends. With `X-Client-Key`, `user_id` connects the Garmin account to "
+        "that id of your app.",
+        replies.JOB_ACCEPTED,
+        (
+            _invalid("body", "username", message="Field required"),
+            *_BODY_PROBLEMS,
+            SignInInProgressError(retry_after=20),
+            RateLimitedError(_full(LOGIN_PER_IP)),
+            TooManyFailedSignInsError(_full(LOGIN_PER_ACCOUNT)),
+            _REDIS_AWAY,
+            GarminRefusesError(retry_after=1800),
+        ),
+        body=LoginRequest,
+        parameters=(parameters.IDEMPOTENCY_KEY,),
+        security=Security.CLIENT_KEY,
+        security_optional=True,
+    ),
+    Operation(
+        "POST",
+        "/api/garmin/login/mfa-complete",
+        sign_in.complete_mfa,
+        "complete_mfa",
+        Tag.SIGN_IN,
+        "Send the one-time code",
+        "Sends the code that Garmin gave the person, as a new job with a poll token of its own. "
+        "After a wrong code the challenge stays open while the job has `attempts_left`. Only the "
+        "app that started the sign-in can complete it.",
+        replies.JOB_ACCEPTED,
+        (
+            _invalid("body", "mfa_code", message="must be 4 to 10 letters or digits"),
+            *_BODY_PROBLEMS,
+            ChallengeNotFoundError(),
+            ChallengeBusyError(retry_after=5),
+            RateLimitedError(_full(CODE_PER_CHALLENGE)),
+            _REDIS_AWAY,
+        ),
+        body=CodeRequest,
+        parameters=(parameters.IDEMPOTENCY_KEY,),
+        security=Security.CLIENT_KEY,
+        security_optional=True,
+    ),
+    Operation(
+        "GET",
+        "/api/jobs/{job_id}",
+        jobs.get_job,
+        "get_job",
+        Tag.SIGN_IN,
+        "Poll a job",
+        "Tells what a job is doing, or how it ended. With `wait`, the answer comes as soon as the "
+        "job changes: name the stage you last saw as `seen`, so that a change between two polls "
+        "is answered at once. A job that failed is a 200 with `error`; an unknown job and a wrong "
+        "poll token get the same 404.",
+        replies.JOB,
+        (
+            UnauthorizedError(),
+            JobNotFoundError(),
+            NotFoundError(),
+            _invalid("query", "wait", message="must be a whole number of seconds from 0 to 30"),
+            _REDIS_AWAY,
+        ),
+        parameters=(parameters.JOB_ID, parameters.WAIT, parameters.SEEN),
+        security=Security.POLL_TOKEN,
+    ),
+    Operation(
+        "GET",
+        "/api/session",
+        sessions.get_session,
+        "get_session",
+        Tag.SESSIONS,
+        "Get the session",
+        "Tells whose access token this is, until when the session lives, and whether Garmin is "
+        "still connected. Each use keeps an idle session alive.",
+        Reply(200, "The session.", (SessionResponse,)),
+        _SESSION_PROBLEMS,
+        security=Security.ACCESS_TOKEN,
+    ),
+    Operation(
+        "DELETE",
+        "/api/session",
+        sessions.delete_session,
+        "delete_session",
+        Tag.SESSIONS,
+        "Log out",
+        "Ends this session. Others go on, and Garmin stays connected.",
+        Reply(204, "The session has ended."),
+        _SESSION_PROBLEMS,
+        security=Security.ACCESS_TOKEN,
+    ),
+    Operation(
+        "DELETE",
+        "/api/sessions",
+        sessions.delete_sessions,
+        "delete_sessions",
+        Tag.SESSIONS,
+        "Log out everywhere",
+        "Ends every session of the person, this one included. Garmin stays connected.",
+        Reply(204, "Every session has ended."),
+        _SESSION_PROBLEMS,
+        security=Security.ACCESS_TOKEN,
+    ),
+    Operation(
+        "DELETE",
+        "/api/garmin/tokens",
+        sessions.delete_tokens,
+        "delete_tokens",
+        Tag.CONNECTIONS,
+        "Disconnect Garmin, as the person",
+        "Deletes the person's Garmin tokens, every app's connection to them, and every session, "
+        "this one included.",
+        Reply(204, "Garmin is disconnected."),
+        _SESSION_PROBLEMS,
+        security=Security.ACCESS_TOKEN,
+    ),
+    Operation(
+        "GET",
+        "/api/users/{user_id:path}/garmin",  # an app's ids may contain anything, slashes too
+        connections.get_link,
+        "get_link",
+        Tag.CONNECTIONS,
+        "Get a connection, as an app",
+        "Tells which Garmin account is connected to this id of your app, and whether its tokens "
+        "can still be refreshed. Connections of other apps are not found.",
+        Reply(200, "The connection.", (ClientLinkResponse,)),
+        _LINK_PROBLEMS,
+        parameters=(parameters.USER_ID,),
+        security=Security.CLIENT_KEY,
+    ),
+    Operation(
+        "DELETE",
+        "/api/users/{user_id:path}/garmin",
+        connections.delete_link,
+        "delete_link",
+        Tag.CONNECTIONS,
+        "Remove a connection, as an app",
+        "Removes the connection and ends the sessions that your app opened. With the last "
+        "connection to a Garmin account, its tokens are deleted and every session ends.",
+        Reply(204, "The connection is removed."),
+        _LINK_PROBLEMS,
+        parameters=(parameters.USER_ID,),
+        security=Security.CLIENT_KEY,
+    ),
+    Operation(
+        "GET",
+        "/healthz",
+        health.healthz,
+        "healthz",
+        Tag.MONITORING,
+        "Check that the process is alive",
+        "Always succeeds, and asks nothing of Redis or the database.",
+        Reply(200, "Alive.", (Health,)),
+    ),
+    Operation(
+        "GET",
+        "/readyz",
+        health.readyz,
+        "readyz",
+        Tag.MONITORING,
+        "Check that the service is ready",
+        "Succeeds if Redis and the database answer. Otherwise `unavailable` names those that "
+        "don't.",
+        Reply(200, "Ready.", (Health,)),
+        (NotReadyError(["redis", "database"]),),
+    ),
+    Operation(
+        "GET",
+        "/metrics",
+        health.metrics,
+        "metrics",
+        Tag.MONITORING,
+        "Get metrics for Prometheus",
+        "The requests of this process, and the jobs, queues and Garmin libraries of the whole "
+        "service. Keep it off the public internet.",
+        Reply(200, "Metrics in Prometheus' text format.", media_type="text/plain"),
+    ),
+)
