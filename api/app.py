@@ -44,6 +44,7 @@ def create_app(services: Services, cors_origins: Sequence[str] = ()) -> Starlett
             listening.cancel()
             with suppress(asyncio.CancelledError):
                 await listening
+            await services.polls.close()
             services.database.close()
 
     app = Starlette(

@@ -10,6 +10,7 @@ from api.http.limits import SubmissionLimits
 from api.http.middleware import WithoutServerHeader
 from api.metrics import Metrics
 from api.notifications import JobNotifications
+from api.polls import JobPolls
 from api.services import Services
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
@@ -63,6 +64,7 @@ def build(timings: Timings) -> Starlette:
         database=database,
         redis=RedisHealth(redis),
         notifications=JobNotifications(url, timings),
+        polls=JobPolls(url, keyring, timings),
         metrics=Metrics(JobCounters(redis), cooldowns, settings.garmin_drivers),
         session_idle=settings.session_idle_ttl,
         require_client_key=settings.require_client_key,
