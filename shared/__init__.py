@@ -8,7 +8,8 @@ from shared.imports import absent
 # and a second at the start, and could watch what our models validate.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
-# Telemetry and tracebacks in colour, which nothing here uses, cost 6 MB a process.
-with absent("opentelemetry", "rich"):
+# What these libraries import if it is there, and nothing here uses, costs 10 MB a process.
+with absent("opentelemetry", "rich", "tornado"):
     import redis  # noqa: F401
     import structlog  # noqa: F401
+    import tenacity  # noqa: F401
