@@ -13,7 +13,6 @@ RUN pip --python /opt/venv/bin/python install --only-binary :all: --require-hash
 COPY pyproject.toml README.md LICENSE ./
 COPY admin admin
 COPY api api
-COPY cli cli
 COPY shared shared
 COPY worker worker
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \

@@ -2,7 +2,7 @@
 
 install: .venv/.installed
 
-.venv/.installed: pyproject.toml requirements/dev.txt requirements/uv.txt
+.venv/.installed: pyproject.toml client/pyproject.toml requirements/dev.txt requirements/uv.txt
 	sh dev/install.sh
 
 demo: install
@@ -21,6 +21,7 @@ lint: install
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/mypy --python-version 3.11 client/fittrack_auth_client
 	.venv/bin/lint-imports
 	sh dev/check-schemas.sh
 

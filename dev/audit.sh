@@ -13,7 +13,7 @@ for pins in requirements/runtime.txt requirements/dev.txt; do
 done
 
 echo "== code"
-"$bin/ruff" check --select S admin api cli shared worker || failed="$failed code"
+"$bin/ruff" check --select S admin api client shared worker || failed="$failed code"
 
 echo "== .github"
 "$bin/zizmor" --offline --no-progress .github || failed="$failed .github"

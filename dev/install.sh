@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes .venv with the pinned dependencies and this project. Needs a Python of any kind to bring uv,
+# Makes .venv with the pinned dependencies, the service and its client. Needs a Python of any kind to bring uv,
 # and finds (or lets uv fetch) the one that UV_PYTHON names, else the one in .python-version, else any from 3.12 on.
 set -eu
 cd "$(dirname "$0")/.."
@@ -25,5 +25,5 @@ elif ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>
     "$uv" venv --quiet --clear .venv 2>/dev/null || "$uv" venv --quiet --clear --python '>=3.12' .venv
 fi
 "$uv" pip sync --quiet --compile-bytecode --python .venv/bin/python --require-hashes requirements/dev.txt
-"$uv" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation -e .
+"$uv" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation -e . -e ./client
 touch .venv/.installed

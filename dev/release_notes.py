@@ -16,14 +16,12 @@ def release_notes(tag: str, project_version: str, changelog: str) -> str:
     """Return the text under the version's heading. Raises NoReleaseError."""
     version = tag.removeprefix("v")
     if tag != f"v{project_version}":
-        message = f"tag {tag}, but pyproject.toml has version {project_version}"
-        raise NoReleaseError(message)
+        raise NoReleaseError(f"tag {tag}, but pyproject.toml has version {project_version}")
     for section in re.split(r"^## ", changelog, flags=re.MULTILINE)[1:]:
         heading, _, notes = section.partition("\n")
         if heading.split()[0] == version and notes.strip():
             return notes.strip()
-    message = f"CHANGELOG.md has no notes under a heading `## {version}`"
-    raise NoReleaseError(message)
+    raise NoReleaseError(f"CHANGELOG.md has no notes under a heading `## {version}`")
 
 
 def main() -> None:

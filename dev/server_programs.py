@@ -53,16 +53,16 @@ def _readable_copy() -> Path:
 
 def _system() -> bool:
     if _CHOICE not in ("wheels", "system"):
-        message = f"FITTRACK_TEST_SERVERS is {_CHOICE!r}: it can be 'wheels' or 'system'"
-        raise ProgramMissingError(message)
+        raise ProgramMissingError(
+            f"FITTRACK_TEST_SERVERS is {_CHOICE!r}: it can be 'wheels' or 'system'"
+        )
     return _CHOICE == "system"
 
 
 def _wheel(package: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        message = f"{package} is not installed: run `make install`"
-        raise ProgramMissingError(message)
+        raise ProgramMissingError(f"{package} is not installed: run `make install`")
     return Path(spec.origin).parent
 
 
@@ -74,6 +74,7 @@ def _installed(name: str, elsewhere: str = "") -> Path:
     folders = Path("/").glob(elsewhere.lstrip("/")) if elsewhere else ()
     programs = [folder / name for folder in folders if (folder / name).exists()]
     if not programs:
-        message = f"{name} is not installed, and FITTRACK_TEST_SERVERS=system asks for it"
-        raise ProgramMissingError(message)
+        raise ProgramMissingError(
+            f"{name} is not installed, and FITTRACK_TEST_SERVERS=system asks for it"
+        )
     return max(programs, key=lambda program: int(program.parent.parent.name))

@@ -57,13 +57,13 @@ class _FileSource(PydanticBaseSettingsSource):
         if path is None:
             return None, field_name, False
         if name in os.environ:
-            message = f"{name} and {name}_FILE are both set: keep one"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"{name} and {name}_FILE are both set: keep one")
         try:
             return Path(path).read_text(encoding="utf-8").strip(), field_name, False
         except (OSError, UnicodeDecodeError):
-            message = f"{name}_FILE names a file that can't be read: {path}"
-            raise ConfigurationError(message) from None
+            raise ConfigurationError(
+                f"{name}_FILE names a file that can't be read: {path}"
+            ) from None
 
     def __call__(self) -> dict[str, Any]:
         found = ((n, self.get_field_value(f, n)[0]) for n, f in self._fields())
@@ -75,13 +75,11 @@ class _FileSource(PydanticBaseSettingsSource):
 
 def _check_redis_url(url: SecretStr) -> SecretStr:
     if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-        message = "must begin with redis://, rediss:// or unix://"
-        raise ValueError(message)
+        raise ValueError("must begin with redis://, rediss:// or unix://")
     try:
         parse_url(url.get_secret_value())  # type: ignore[no-untyped-call]
     except ValueError:  # its text holds a piece of the URL
-        message = "is not a Redis URL: percent-encode what stands in it"
-        raise ValueError(message) from None
+        raise ValueError("is not a Redis URL: percent-encode what stands in it") from None
     return url
 
 
@@ -91,8 +89,7 @@ def _check_database_url(url: SecretStr) -> SecretStr:
     except (ArgumentError, ValueError):  # the port is no number
         driver = ""
     if driver not in ("postgresql+psycopg", "sqlite"):
-        message = "must be a URL that begins with postgresql+psycopg:// or sqlite:///"
-        raise ValueError(message)
+        raise ValueError("must be a URL that begins with postgresql+psycopg:// or sqlite:///")
     return url
 
 
@@ -100,8 +97,7 @@ def _check_notation(value: str) -> str:
     try:
         parse_many(value)
     except ValueError:
-        message = "must read like 20/minute;100/hour"
-        raise ValueError(message) from None
+        raise ValueError("must read like 20/minute;100/hour") from None
     return value
 
 
@@ -213,16 +209,18 @@ class Settings(DatabaseSettings):
         """Celery speaks to Redis over TCP alone."""
         url = value or info.data.get("redis_url")
         if url is not None and url.get_secret_value().startswith("unix://"):
-            message = "must be redis:// or rediss://; with unix:// for Redis it has to be set"
-            raise ValueError(message)
+            raise ValueError(
+                "must be redis:// or rediss://; with unix:// for Redis it has to be set"
+            )
         return value
 
     @field_validator("cors_origins")
     @classmethod
     def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not all(_ORIGIN.fullmatch(origin) for origin in value):
-            message = "must name origins as browsers do: https://app.example.com, without a path"
-            raise ValueError(message)
+            raise ValueError(
+                "must name origins as browsers do: https://app.example.com, without a path"
+            )
         return value
 
     @field_validator("garmin_drivers", "cors_origins", mode="before")
@@ -237,8 +235,7 @@ class Settings(DatabaseSettings):
     def _check_drivers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         unknown = sorted(set(value) - set(KNOWN_DRIVERS))
         if unknown or not value or len(set(value)) != len(value):
-            message = f"must name one or both of {', '.join(KNOWN_DRIVERS)}, each once"
-            raise ValueError(message)
+            raise ValueError(f"must name one or both of {', '.join(KNOWN_DRIVERS)}, each once")
         return value
 
     @property

@@ -48,8 +48,7 @@ class ReconnectingChannel(Channel):  # type: ignore[misc]  # untyped
 
     def _connparams(self, asynchronous: bool = False) -> Any:  # noqa: ANN401 - the library's
         if self.connection is None or self.connection.client is None:
-            message = "the channel's connection is closed"
-            raise RedisConnectionError(message)
+            raise RedisConnectionError("the channel's connection is closed")
         return super()._connparams(asynchronous=asynchronous) | {
             "retry": _WaitsForMemory(self.memory_pause)
         }

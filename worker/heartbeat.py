@@ -4,6 +4,7 @@ It is touched while the worker takes jobs: its consumer's event loop runs its ti
 while the broker is away, and none runs while the loop hangs), and the broker has just answered.
 """
 
+import logging
 import os
 import time
 from pathlib import Path
@@ -13,6 +14,8 @@ from celery import Celery, bootsteps
 
 from shared.redis.connection import RedisHealth
 from worker.schedule import Periodic
+
+_log = logging.getLogger(__name__)
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -57,6 +60,12 @@ class Heartbeat:
         if ticked_at is None or time.monotonic() - ticked_at > 2 * self._interval:
             return
         self._broker.ping()
+        try:
+            self._touch()
+        except OSError as error:
+            _log.warning("the heartbeat file %s can't be written: %s", self._path, error.strerror)
+
+    def _touch(self) -> None:
         file = os.open(self._path, _FLAGS, 0o600)  # never through somebody else's link
         try:
             os.utime(file)

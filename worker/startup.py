@@ -37,15 +37,15 @@ _GARTH_TRAPS = {"GARTH_HOME", "GARTH_TOKEN", "GARTH_TELEMETRY_ENABLED"}
 
 
 def check_environment(environment: Mapping[str, str]) -> None:
-    """Where these are set, garth reads and writes one person's tokens, whoever signs in."""
-    found = sorted(name for name in environment if name.upper() in _GARTH_TRAPS)
-    if found:
-        message = f"{', '.join(found)} must not be set for a worker: garth would share one account"
-        raise ConfigurationError(message)
+    """Refuse variables with which garth uses one person's tokens, whoever signs in."""
+    traps = sorted(name for name in environment if name.upper() in _GARTH_TRAPS)
+    if traps:
+        names = ", ".join(traps)
+        raise ConfigurationError(f"{names} must not be set: garth would share one account")
 
 
 def open_database(settings: Settings, timings: Timings) -> Database:
-    """Raises ConfigurationError if it does not answer or is not migrated."""
+    """Connect. Raises ConfigurationError if it does not answer or is not migrated."""
     return Database.migrated(settings.database_url.get_secret_value(), timings)
 
 

@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.contract import examples
 from shared.accounts.tokens import GarminLink
+from shared.errors import JobErrorCode
 from shared.garmin.types import GarminDomain
-from shared.jobs.states import JobErrorCode, JobKind, JobStage
+from shared.jobs.states import JobKind, JobStage
 
 
 class _Response(BaseModel):

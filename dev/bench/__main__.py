@@ -84,8 +84,7 @@ def _only(text: str) -> list[str]:
     wanted = [part.strip() for part in text.split(",") if part.strip()]
     unknown = sorted(set(wanted) - set(MEASUREMENTS))
     if unknown or not wanted:
-        message = f"choose from {', '.join(MEASUREMENTS)}"
-        raise argparse.ArgumentTypeError(message)
+        raise argparse.ArgumentTypeError(f"choose from {', '.join(MEASUREMENTS)}")
     return wanted
 
 

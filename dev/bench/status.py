@@ -112,8 +112,7 @@ async def load(endpoint: Endpoint, seconds: float) -> Load:
         while time.perf_counter() < started + seconds:
             reply = await connection.ask(endpoint.message)
             if reply.status != 200:
-                message = f"the status endpoint answered {reply.status}"
-                raise RuntimeError(message)
+                raise RuntimeError(f"the status endpoint answered {reply.status}")
             count += 1
             bodies[:] = [reply.body]
 

@@ -57,12 +57,10 @@ class Keyring:
         for entry in filter(None, (part.strip() for part in text.split(","))):
             key_id, key = _parse_key(entry)
             if key_id in keys:
-                message = f"FITTRACK_ENCRYPTION_KEYS names the key {key_id!r} twice"
-                raise ConfigurationError(message)
+                raise ConfigurationError(f"FITTRACK_ENCRYPTION_KEYS names the key {key_id!r} twice")
             keys[key_id] = key
         if not keys:
-            message = "FITTRACK_ENCRYPTION_KEYS is empty: it needs at least one key"
-            raise ConfigurationError(message)
+            raise ConfigurationError("FITTRACK_ENCRYPTION_KEYS is empty: it needs at least one key")
         return cls(keys)
 
     @property
@@ -86,8 +84,7 @@ class Keyring:
         key_id, body = _split(blob)
         cipher = self._ciphers.get(key_id)
         if cipher is None:
-            message = "sealed with a key this process does not have"
-            raise SealBrokenError(message)
+            raise SealBrokenError("sealed with a key this process does not have")
         try:
             raw = base64.urlsafe_b64decode(body + b"=" * (-len(body) % 4))
             if _encoded(raw) != body:
@@ -95,8 +92,7 @@ class Keyring:
             nonce, ciphertext = raw[:_NONCE_BYTES], raw[_NONCE_BYTES:]
             return cipher.decrypt(nonce, ciphertext, _associated_data(key_id, purpose, subject))
         except (InvalidTag, ValueError):
-            message = "a sealed value does not open"
-            raise SealBrokenError(message) from None
+            raise SealBrokenError("a sealed value does not open") from None
 
     def hash_name(self, text: str) -> str:
         """A keyed hash of a name, to recognise it without keeping it.
@@ -115,22 +111,21 @@ def key_id_of(blob: bytes) -> str:
 def _parse_key(entry: str) -> tuple[str, bytes]:
     key_id, separator, encoded = entry.partition(":")
     if not separator or not _KEY_ID.fullmatch(key_id):
-        message = (
+        raise ConfigurationError(
             "FITTRACK_ENCRYPTION_KEYS must read NAME:BASE64[,NAME:BASE64…], each NAME of 1 to 32 "
             "letters, digits, dashes or underscores"
         )
-        raise ConfigurationError(message)
     try:
         key = base64.b64decode(encoded.strip(), validate=True)
     except ValueError:
-        message = f"FITTRACK_ENCRYPTION_KEYS: the key {key_id!r} is not base64"
-        raise ConfigurationError(message) from None
+        raise ConfigurationError(
+            f"FITTRACK_ENCRYPTION_KEYS: the key {key_id!r} is not base64"
+        ) from None
     if len(key) != KEY_BYTES:
-        message = (
+        raise ConfigurationError(
             f"FITTRACK_ENCRYPTION_KEYS: the key {key_id!r} has {len(key)} bytes, "
             f"it needs {KEY_BYTES}"
         )
-        raise ConfigurationError(message)
     return key_id, key
 
 
@@ -141,8 +136,7 @@ def _encoded(raw: bytes) -> bytes:
 def _split(blob: bytes) -> tuple[str, bytes]:
     parts = blob.split(b".", 2)
     if len(parts) != 3 or parts[0] != _VERSION.encode():
-        message = "not a sealed value"
-        raise SealBrokenError(message)
+        raise SealBrokenError("not a sealed value")
     return parts[1].decode("ascii", "replace"), parts[2]
 
 

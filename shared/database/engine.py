@@ -70,14 +70,14 @@ class Database:
             with self._engine.connect() as connection:
                 found = _revision(connection)
         except SQLAlchemyError:
-            message = "the database does not answer: check FITTRACK_DATABASE_URL"
-            raise ConfigurationError(message) from None
+            raise ConfigurationError(
+                "the database does not answer: check FITTRACK_DATABASE_URL"
+            ) from None
         if found != SCHEMA_REVISION:
-            message = (
+            raise ConfigurationError(
                 f"the database is at revision {found}, not {SCHEMA_REVISION}: "
                 "run `alembic upgrade head`"
             )
-            raise ConfigurationError(message)
 
     def close(self) -> None:
         self._engine.dispose()

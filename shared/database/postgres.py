@@ -21,8 +21,7 @@ class DeadlineConnection(psycopg.Connection[Any]):
             return super().wait(gen, *args, **kwargs)
         except _WaitTimeout:
             self.pgconn.finish()  # the answer may still come, and would be taken for another's
-            message = "no answer in time"
-            raise OperationalError(message) from None
+            raise OperationalError("no answer in time") from None
 
 
 def connection_class(answer_timeout: float) -> type[DeadlineConnection]:

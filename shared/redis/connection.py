@@ -1,4 +1,4 @@
-"""Connections to Redis, and its failures in our words."""
+"""Connections to Redis, scripts, and how its failures are translated."""
 
 import json
 from collections.abc import Callable
@@ -48,7 +48,7 @@ class RedisHealth:
         self._redis = redis
 
     def ping(self) -> None:
-        """Raises ServiceUnavailableError if it does not."""
+        """Raise ServiceUnavailableError if it does not."""
         _ping(self._redis)
 
 
@@ -73,15 +73,14 @@ def _text(value: bytes) -> str:
 
 
 def redis_errors_translated[**P, R](function: Callable[P, R]) -> Callable[P, R]:
-    """Turns what redis-py raises into ServiceUnavailableError."""
+    """Turn what redis-py raises into ServiceUnavailableError."""
 
     @wraps(function)
     def translated(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
         except RedisError:
-            message = "redis"
-            raise ServiceUnavailableError(message) from None
+            raise ServiceUnavailableError("redis") from None
 
     return translated
 

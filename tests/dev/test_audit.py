@@ -7,7 +7,7 @@ from pathlib import Path
 from dev.processes import ROOT, clean_environment
 from tests.shared.samples import nothing_listens
 
-SERVICE = ("admin", "api", "cli", "shared", "worker")
+SERVICE = ("admin", "api", "client", "shared", "worker")
 SUPPRESSION = re.compile(r"#\s*(nosec\b|noqa(?!:)|noqa:.*\bS\d)", re.IGNORECASE)
 EXPLAINED = re.compile(r"# noqa: [A-Z]+\d+(, [A-Z]+\d+)* - \w+")
 

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from dev.processes import ROOT, clean_environment
-from tests.cli.program import Program
-from tests.cli.pseudo_terminal import terminal_with
+from tests.client.cli.program import Program
+from tests.client.cli.pseudo_terminal import terminal_with
 
 _DEMO = (sys.executable, "-m", "dev.demo")
 

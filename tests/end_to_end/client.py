@@ -1,13 +1,26 @@
-"""A client of the service as its users write them: submits, long-polls, reads JSON."""
+"""The service's own client, with its results as the JSON that docs/api.md shows.
+
+`http` is for what is about HTTP itself.
+"""
 
 import time
-from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import httpx
 
 from dev.simulator import Simulator
 from dev.simulator.accounts import PASSWORD
+from fittrack_auth_client import (
+    FitTrackAuth,
+    Job,
+    JobFailedError,
+    JobInProgress,
+    Secret,
+    ServiceUnavailableError,
+    ServiceUnreachableError,
+    SubmittedJob,
+)
 
 Json = dict[str, Any]
 
@@ -20,55 +33,42 @@ class Client:
         self._patience = patience
         any_number = httpx.Limits(max_connections=None)  # of threads that share the client
         self.http = httpx.Client(base_url=url, trust_env=False, timeout=45, limits=any_number)
+        self.auth = FitTrackAuth(url, timeout=45, max_retries=0, http_client=self.http)
 
     def close(self) -> None:
         self.http.close()
 
     def submit_login(self, username: str, password: str = PASSWORD, **more: str) -> Json:
-        body = {"username": username, "password": password, **more}
-        return self._submit("/api/garmin/login", body)
+        return _submitted(self.auth.submit_sign_in(username, password, **more))
 
     def submit_code(self, challenge_id: str, code: str) -> Json:
-        body = {"challenge_id": challenge_id, "mfa_code": code}
-        return self._submit("/api/garmin/login/mfa-complete", body)
-
-    def _submit(self, path: str, body: Json) -> Json:
-        response = self.http.post(path, json=body)
-        assert response.status_code == 202, response.text
-        accepted: Json = response.json()
-        return accepted
+        return _submitted(self.auth.submit_code(challenge_id, code))
 
     def poll(self, job: Json, wait: int = 0) -> httpx.Response:
         headers = {"Authorization": f"Bearer {job['poll_token']}"}
         return self.http.get(job["status_url"], params={"wait": wait}, headers=headers)
 
     def wait(self, job: Json) -> Json:
-        """Polls until the job has ended, through 503s and lost connections."""
-        return self._wait(job, lambda body: body["status"] not in ("queued", "running"), wait=20)
+        """Poll until the job has ended, through 503s and lost connections."""
+        try:
+            return _job(self.auth.wait(_handle(job, self._patience), timeout=self._patience))
+        except JobFailedError as error:
+            return _job(error.job)
 
     def wait_for_stage(self, job: Json, stage: str) -> None:
-        """Asks often: a long poll answers only when the stage changes *after* it was sent."""
-        self._wait(job, lambda body: body.get("stage") == stage, wait=0)
-
-    def _wait(self, job: Json, reached: Callable[[Json], bool], wait: int) -> Json:
-        ends_at = time.monotonic() + self._patience
-        seen: Json = {}
+        """Poll often: a long poll misses a stage that is over before it is sent."""
+        handle, ends_at = _handle(job, self._patience), time.monotonic() + self._patience
+        state: Job | None = None
         while time.monotonic() < ends_at:
             try:
-                response = self.poll(job, wait=wait)
-            except httpx.TransportError:
+                state = self.auth.job(handle)
+            except (ServiceUnreachableError, ServiceUnavailableError):
                 time.sleep(0.2)
                 continue
-            if response.status_code == 503:
-                time.sleep(0.2)
-                continue
-            assert response.status_code == 200, response.text
-            seen = response.json()
-            if reached(seen):
-                return seen
-            time.sleep(0.0 if wait else 0.02)
-        message = f"the job did not get there: {seen}"
-        raise AssertionError(message)
+            if isinstance(state, JobInProgress) and state.stage == stage:
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"the job was never seen at {stage}: {state}")
 
     def login(self, username: str, password: str = PASSWORD, **more: str) -> Json:
         return self.wait(self.submit_login(username, password, **more))
@@ -82,8 +82,26 @@ class Client:
         return self.send_code(asked, garmin.code(username))
 
     def session(self, signed_in: Json) -> Json:
-        headers = {"Authorization": f"Bearer {signed_in['access_token']}"}
-        response = self.http.get("/api/session", headers=headers)
-        assert response.status_code == 200, response.text
-        found: Json = response.json()
-        return found
+        return asdict(self.auth.session(signed_in["access_token"]))
+
+
+def _submitted(job: SubmittedJob) -> Json:
+    return {
+        "job_id": job.job_id,
+        "poll_token": job.poll_token.reveal(),
+        "status_url": f"/api/jobs/{job.job_id}",
+    }
+
+
+def _handle(job: Json, patience: float) -> SubmittedJob:
+    """For a wait of any length: a result may outlive what its submission promised."""
+    job_id = job["status_url"].removeprefix("/api/jobs/")
+    return SubmittedJob(job_id, Secret(job["poll_token"]), expires_in=int(patience))
+
+
+def _job(job: Job) -> Json:
+    fields = {k: v.reveal() if isinstance(v, Secret) else v for k, v in asdict(job).items()}
+    challenge_id = fields.pop("challenge_id", None)
+    if challenge_id is not None:
+        fields["mfa_challenge_id"] = challenge_id
+    return {**fields, "status": job.status, "success": job.status == "succeeded"}

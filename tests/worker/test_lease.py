@@ -81,7 +81,7 @@ def test_a_passed_deadline_ends_a_job(clock: Clock) -> None:
     assert held.overdue()
 
 
-def test_a_job_that_timed_out_stays_so(clock: Clock) -> None:
+def test_a_timed_out_job_stays_timed_out(clock: Clock) -> None:
     held = new_lease(clock, 10)
     clock.now += 10
     assert held.overdue()
@@ -133,7 +133,7 @@ def test_a_lease_that_cannot_be_confirmed_is_waited_for(clock: Clock, waiting: W
     assert result.result(timeout=60) == 60 - PRODUCTION.lease
 
 
-def test_a_confirmation_counts_from_when_it_was_asked_for(clock: Clock, waiting: Waiting) -> None:
+def test_a_confirmation_counts_from_its_request(clock: Clock, waiting: Waiting) -> None:
     held = new_lease(clock, 600)
     clock.now += PRODUCTION.lease * 3
     result = waiting(held)
@@ -256,7 +256,7 @@ def nothing_more(_: object) -> None:
     """What ended is of no interest."""
 
 
-def test_a_deadline_that_was_dropped_does_not_come(keeper: LeaseKeeper, jobs: Jobs) -> None:
+def test_a_dropped_deadline_does_not_end_the_job(keeper: LeaseKeeper, jobs: Jobs) -> None:
     with keeper.hold(claimed(jobs), 3600, nothing) as held:
         assert held.check() is not None
         held.drop_deadline()
@@ -277,7 +277,7 @@ def test_one_job_that_fails_does_not_stop_the_others(
         eventually(lambda: redis.exists(key_of(other)))
 
 
-def test_what_the_thread_logs_has_the_ids_of_the_job_that_it_is_about(
+def test_the_lease_threads_log_lines_have_the_ids_of_their_job(
     keeper: LeaseKeeper, jobs: Jobs
 ) -> None:
     def fail(_: Lease) -> None:

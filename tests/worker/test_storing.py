@@ -110,7 +110,7 @@ def without_database(
     return runner(redis, keyring, jobs, driver, absent.url)
 
 
-def test_the_first_run_waits_for_the_database_and_later_ones_only_ask(
+def test_the_first_run_waits_for_the_database_and_later_runs_try_once(
     without_database: JobRunner, job: NewJob, absent: AbsentDatabase
 ) -> None:
     """So that many sign-ins that wait do not hold all threads of a worker."""
@@ -124,7 +124,7 @@ def test_the_first_run_waits_for_the_database_and_later_ones_only_ask(
         assert absent.callers == before + 1
 
 
-def test_a_later_run_stores_what_an_earlier_one_was_given(
+def test_a_later_run_stores_what_an_earlier_one_received(
     without_database: JobRunner,
     job: NewJob,
     jobs: Jobs,
@@ -160,7 +160,7 @@ class FillingDriver(ScriptedDriver):
 
 
 @pytest.mark.parametrize(("asks", "result"), [(False, "succeeded"), (True, "mfa_required")])
-def test_what_garmin_gave_is_kept_once_redis_has_memory_again(
+def test_tokens_are_kept_once_redis_has_memory_again(
     real_redis_url: str, keyring: Keyring, database_url: str, asks: bool, result: str
 ) -> None:
     with connect(real_redis_url, timeout=30) as redis:  # without patience of its own

@@ -50,7 +50,7 @@ def move_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     )
 
 
-def test_a_new_challenge_says_how_long_and_how_often(challenges: ChallengeStore) -> None:
+def test_a_new_challenge_has_an_expiry_and_attempts(challenges: ChallengeStore) -> None:
     challenge = challenges.create(PENDING)
     left = challenge.expires_at - datetime.now(UTC)
     assert timedelta(seconds=CHALLENGE_TTL - 60) < left <= timedelta(seconds=CHALLENGE_TTL)
@@ -58,13 +58,15 @@ def test_a_new_challenge_says_how_long_and_how_often(challenges: ChallengeStore)
     assert len(challenge.challenge_id.get_secret_value()) == 43
 
 
-def test_a_reserved_challenge_gives_what_was_kept(
+def test_a_reserved_challenge_returns_the_pending_sign_in(
     challenges: ChallengeStore, challenge_id: SecretStr
 ) -> None:
     assert challenges.reserve(challenge_id, "a") == OpenChallenge(PENDING, ATTEMPTS)
 
 
-def test_unknown_expired_and_used_are_one_answer(challenges: ChallengeStore, redis: Redis) -> None:
+def test_unknown_expired_and_used_challenges_get_one_answer(
+    challenges: ChallengeStore, redis: Redis
+) -> None:
     expired, finished, used_up = (challenges.create(PENDING).challenge_id for _ in range(3))
     redis.delete(key_of(expired))
     challenges.reserve(finished, "a")
@@ -120,7 +122,7 @@ def test_reserving_again_prolongs_the_reservation(
         challenges.reserve(challenge_id, "b")
 
 
-def test_who_lost_its_reservation_changes_nothing_more(
+def test_a_job_that_lost_its_reservation_changes_nothing(
     challenges: ChallengeStore, challenge_id: SecretStr, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     challenges.reserve(challenge_id, "a")
@@ -142,7 +144,7 @@ def test_a_wrong_code_keeps_the_challenge_open(
     assert challenges.reserve(challenge_id, "b") == OpenChallenge(PENDING, ATTEMPTS - 1)
 
 
-def test_a_wrong_code_can_change_what_is_kept(
+def test_a_wrong_code_can_replace_the_pending_state(
     challenges: ChallengeStore, challenge_id: SecretStr
 ) -> None:
     challenges.reserve(challenge_id, "a")
@@ -268,7 +270,7 @@ def test_nothing_prolongs_a_challenge(
     assert 0 < redis.ttl(key_of(challenge_id)) <= 60
 
 
-def test_without_redis_every_method_says_so(keyring: Keyring) -> None:
+def test_without_redis_every_method_raises_unavailable(keyring: Keyring) -> None:
     with connect(f"redis://{nothing_listens()}/0", timeout=5) as redis:
         store = ChallengeStore(redis, keyring, CHALLENGE_TTL, ATTEMPTS)
         challenge_id = SecretStr("one")

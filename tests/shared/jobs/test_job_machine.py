@@ -169,7 +169,7 @@ def test_every_order_of_steps_is_as_the_model_says(redis: Redis, keyring: Keyrin
     )
 
 
-def test_ended_is_where_no_step_leads_on() -> None:
+def test_ended_statuses_have_no_transition() -> None:
     assert {status for status in JobStatus if status.ended} == {
         JobStatus.MFA_REQUIRED,
         JobStatus.SUCCEEDED,

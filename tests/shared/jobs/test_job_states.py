@@ -5,13 +5,8 @@ from typing import get_args
 import pytest
 
 from shared import errors
-from shared.jobs.states import (
-    OUTCOME_TYPES,
-    Failure,
-    JobErrorCode,
-    JobStatus,
-    Outcome,
-)
+from shared.errors import JobErrorCode
+from shared.jobs.states import OUTCOME_TYPES, Failure, JobStatus, Outcome
 
 
 @pytest.mark.parametrize(
@@ -55,6 +50,6 @@ def test_only_what_is_our_own_fault_is_an_internal_error() -> None:
     assert ours == {errors.SignInError, errors.InternalJobError}
 
 
-def test_every_end_has_one_kind_of_outcome() -> None:
+def test_each_ended_status_has_one_type_of_outcome() -> None:
     assert set(OUTCOME_TYPES) == {status for status in JobStatus if status.ended}
     assert set(OUTCOME_TYPES.values()) == set(get_args(Outcome))

@@ -149,7 +149,7 @@ def test_a_claimed_job_is_busy_for_everyone_else(jobs: Jobs) -> None:
     jobs.advance(claim, JobStage.CONTACTING_GARMIN)
 
 
-def test_who_holds_a_job_may_claim_it_again_in_the_same_run(jobs: Jobs) -> None:
+def test_the_holder_may_claim_again_within_the_same_run(jobs: Jobs) -> None:
     claim = claimed(jobs)
     assert jobs.claim(claim.job_id, "first").runs == 1
 
@@ -186,7 +186,7 @@ def test_a_job_that_a_worker_has_seen_is_not_discarded(jobs: Jobs) -> None:
     assert jobs.view(job.job_id, job.poll_token.get_secret_value()).outcome == SUCCESS
 
 
-def test_of_a_worker_and_who_discards_one_gets_the_job(jobs: Jobs) -> None:
+def test_either_a_worker_or_the_discarder_gets_the_job(jobs: Jobs) -> None:
     for _ in range(10):
         job_id = new_login(jobs).job_id
 
@@ -311,7 +311,7 @@ def test_advancing_does_not_prolong_a_job(jobs: Jobs, redis: Redis) -> None:
 
 
 @each_outcome
-def test_an_ended_job_tells_its_outcome(jobs: Jobs, outcome: Outcome) -> None:
+def test_an_ended_job_shows_its_outcome(jobs: Jobs, outcome: Outcome) -> None:
     job = new_login(jobs)
     jobs.end(jobs.claim(job.job_id, "first"), outcome)
     view = jobs.view(job.job_id, job.poll_token.get_secret_value())
@@ -341,7 +341,7 @@ def test_ending_a_job_deletes_what_was_sealed_for_its_worker(
         (REFUSED, "garmin_rate_limited"),
     ],
 )
-def test_ending_a_job_tells_in_a_word_how(jobs: Jobs, outcome: Outcome, word: str) -> None:
+def test_ending_a_job_returns_its_result_code(jobs: Jobs, outcome: Outcome, word: str) -> None:
     assert jobs.end(claimed(jobs), outcome) == word
 
 
@@ -377,7 +377,7 @@ def test_an_outcome_moved_to_another_job_does_not_open(jobs: Jobs, redis: Redis)
     assert view.outcome == Failure.of(InternalJobError())
 
 
-def test_who_writes_another_poll_token_into_a_job_can_not_poll_its_outcome(
+def test_replacing_the_poll_token_of_a_job_does_not_reveal_its_outcome(
     jobs: Jobs, redis: Redis
 ) -> None:
     before, after = new_login(jobs), new_login(jobs)
@@ -471,7 +471,7 @@ def test_a_poll_token_lies_in_redis_only_as_its_hash(jobs: Jobs, redis: Redis) -
     assert job.poll_token.get_secret_value().encode() not in stored
 
 
-def test_what_became_of_jobs_is_counted(jobs: Jobs, redis: Redis) -> None:
+def test_ended_jobs_are_counted_by_result(jobs: Jobs, redis: Redis) -> None:
     for outcome in (SUCCESS, SUCCESS, CODE_ASKED, REFUSED):
         jobs.end(claimed(jobs), outcome)
     job_id = jobs.new_id()
@@ -485,7 +485,7 @@ def test_what_became_of_jobs_is_counted(jobs: Jobs, redis: Redis) -> None:
     }
 
 
-def test_a_move_that_was_refused_is_not_counted(jobs: Jobs, redis: Redis) -> None:
+def test_a_refused_move_is_not_counted(jobs: Jobs, redis: Redis) -> None:
     claim = claimed(jobs)
     jobs.end(claim, SUCCESS)
     with pytest.raises(JobLostError):
@@ -527,7 +527,7 @@ def told(pubsub: PubSub) -> str:
     return "nothing"
 
 
-def test_every_step_is_told_to_who_waits(jobs: Jobs, redis: Redis, listener: PubSub) -> None:
+def test_every_step_is_published(jobs: Jobs, redis: Redis, listener: PubSub) -> None:
     job_id = new_login(jobs).job_id
     claim = jobs.claim(job_id, "first")
     assert told(listener) == job_id
@@ -541,7 +541,7 @@ def test_every_step_is_told_to_who_waits(jobs: Jobs, redis: Redis, listener: Pub
     assert told(listener) == "the last word"
 
 
-def test_a_step_that_was_refused_is_not_told(jobs: Jobs, redis: Redis, listener: PubSub) -> None:
+def test_a_refused_step_is_not_published(jobs: Jobs, redis: Redis, listener: PubSub) -> None:
     claim = claimed(jobs)
     assert told(listener) == claim.job_id
     with pytest.raises(JobBusyError):
@@ -550,7 +550,7 @@ def test_a_step_that_was_refused_is_not_told(jobs: Jobs, redis: Redis, listener:
     assert told(listener) == "the last word"
 
 
-def test_without_redis_every_method_says_so(keyring: Keyring) -> None:
+def test_without_redis_every_method_raises_unavailable(keyring: Keyring) -> None:
     claim = Claim("1", "first", JobKind.LOGIN, 1, None, None)
     with connect(f"redis://{nothing_listens()}/0", timeout=5) as redis:
         store = Jobs(redis, keyring, JOB_TTL)
@@ -571,7 +571,7 @@ def test_without_redis_every_method_says_so(keyring: Keyring) -> None:
             assert caught.value.__suppress_context__
 
 
-def test_a_redis_that_does_not_answer_is_not_waited_for(keyring: Keyring) -> None:
+def test_a_silent_redis_is_not_waited_for(keyring: Keyring) -> None:
     with (
         nobody_answers() as address,
         connect(f"redis://{address}/0", timeout=0.2) as redis,
@@ -580,7 +580,7 @@ def test_a_redis_that_does_not_answer_is_not_waited_for(keyring: Keyring) -> Non
         Jobs(redis, keyring, JOB_TTL).claim("1", "first")
 
 
-def test_a_short_absence_is_waited_for_where_there_is_patience(real_redis_url: str) -> None:
+def test_a_patient_client_waits_out_a_short_absence(real_redis_url: str) -> None:
     with connect(real_redis_url, timeout=5, patience=30) as redis:
         redis.ping()
         with connect(real_redis_url, timeout=5) as other:

@@ -215,7 +215,7 @@ def test_what_could_not_be_sent_is_sent_later(
     assert lost.resend() == [job_id]
 
 
-def test_nothing_of_it_stays_for_ever(redis: Redis, jobs: Jobs, submit: Submit) -> None:
+def test_the_indexes_expire(redis: Redis, jobs: Jobs, submit: Submit) -> None:
     jobs.claim(submit(), "a worker")
     submit()
     names = keys_that_never_expire(redis)

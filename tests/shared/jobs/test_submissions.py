@@ -75,7 +75,7 @@ def test_the_lock_ends_with_a_job_that_was_taken_back_or_has_expired(
     login(jobs)
 
 
-def test_a_stranger_s_end_does_not_end_the_lock_of_another_job(jobs: Jobs) -> None:
+def test_ending_one_job_keeps_the_lock_of_another(jobs: Jobs) -> None:
     code_job = code(jobs)
     with pytest.raises(SignInInProgressError):
         login(jobs)
@@ -87,7 +87,7 @@ def test_a_stranger_s_end_does_not_end_the_lock_of_another_job(jobs: Jobs) -> No
     login(jobs)
 
 
-def test_a_script_that_is_run_again_where_its_answer_got_lost_finds_its_own_job(
+def test_creating_the_same_job_twice_is_harmless(
     jobs: Jobs,
 ) -> None:
     job_id = jobs.new_id()
@@ -146,7 +146,7 @@ def test_the_same_submission_answers_the_same_job(jobs: Jobs) -> None:
         assert 0 < second.expires_in <= JOB_TTL
 
 
-def test_it_does_so_after_the_job_has_ended_and_until_it_is_gone(jobs: Jobs, redis: Redis) -> None:
+def test_a_repeat_finds_the_job_until_it_has_expired(jobs: Jobs, redis: Redis) -> None:
     first = login(jobs, again=AGAIN)
     end(jobs, first)
     again = jobs.find_repeated(AGAIN)

@@ -104,7 +104,7 @@ def test_a_rest_that_is_nearly_over_is_not_yet_over(
     assert 1 <= cooldowns.remaining("garth") <= 21
 
 
-def test_nothing_of_it_stays_for_ever(cooldowns: DriverCooldowns, redis: Redis) -> None:
+def test_the_indexes_expire(cooldowns: DriverCooldowns, redis: Redis) -> None:
     cooldowns.start("garth", None)
     cooldowns.start("garminconnect", 50)
     assert len(list(redis.scan_iter())) == 4

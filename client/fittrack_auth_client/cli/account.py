@@ -1,0 +1,107 @@
+"""What the commands do with a session: open it, show it, close it."""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+
+from fittrack_auth_client.address import Server
+from fittrack_auth_client.cli import reports
+from fittrack_auth_client.cli.errors import CancelledError, CliError
+from fittrack_auth_client.cli.reports import Report
+from fittrack_auth_client.cli.session_file import SessionFile, StoredSession
+from fittrack_auth_client.cli.sign_in import Conversation, Credentials, sign_in
+from fittrack_auth_client.client import FitTrackAuth
+from fittrack_auth_client.errors import FitTrackAuthError, UnauthorizedError
+from fittrack_auth_client.retries import OnRetry
+
+_ENDS_BY_ITSELF = "a sign-in already under way ends by itself, and its result expires unused"
+
+
+def log_in(
+    auth: FitTrackAuth,
+    conversation: Conversation,
+    file: SessionFile,
+    credentials: Credentials,
+    *,
+    show_token: bool,
+) -> Report:
+    try:
+        signed_in = sign_in(auth, conversation, credentials)
+    except (KeyboardInterrupt, CancelledError):
+        raise CancelledError(_ENDS_BY_ITSELF) from None
+    session = StoredSession(
+        server=auth.server.url,
+        access_token=signed_in.access_token,
+        session_id=signed_in.session_id,
+        expires_at=signed_in.expires_at,
+        user=signed_in.user,
+    )
+    with _interrupts_ignored():
+        _save(file, session, auth)
+    return reports.signed_in(signed_in, session, file.path, show_token=show_token)
+
+
+def who_am_i(file: SessionFile, server: Server | None, on_retry: OnRetry) -> Report:
+    stored = _stored_session(file, server)
+    if stored is None:
+        raise CliError("not_signed_in")
+    with _client(stored, on_retry) as auth:
+        session = auth.session(stored.access_token)
+    return reports.current_session(session, stored.server)
+
+
+def log_out(
+    file: SessionFile, server: Server | None, on_retry: OnRetry, *, everywhere: bool
+) -> Report:
+    """Delete the session file once the service has ended the session, or no longer knows it."""
+    stored = _stored_session(file, server)
+    if stored is None:
+        if everywhere:
+            raise CliError("not_signed_in")
+        return reports.logged_out(everywhere=False, had_session=False)
+    try:
+        with _client(stored, on_retry) as auth:
+            end = auth.log_out_everywhere if everywhere else auth.log_out
+            end(stored.access_token)
+    except UnauthorizedError:
+        file.delete()
+        if everywhere:
+            raise CliError("others_left_open") from None
+    except FitTrackAuthError as error:
+        error.add_note("The session is kept, so that you can try again.")
+        raise
+    else:
+        file.delete()
+    return reports.logged_out(everywhere=everywhere, had_session=True)
+
+
+def _client(stored: StoredSession, on_retry: OnRetry) -> FitTrackAuth:
+    """Plain http:// was allowed at the sign-in, if that is what was stored."""
+    return FitTrackAuth(stored.server, insecure_http=True, on_retry=on_retry)
+
+
+def _stored_session(file: SessionFile, server: Server | None) -> StoredSession | None:
+    """An access token goes nowhere but to the server it came from."""
+    stored = file.load()
+    if stored and server and server.url != stored.server:
+        message = f"signed in at {stored.server}, asked for {server.url}"
+        raise CliError("other_server", message)
+    return stored
+
+
+def _save(file: SessionFile, session: StoredSession, auth: FitTrackAuth) -> None:
+    try:
+        file.save(session)
+    except CliError:
+        with contextlib.suppress(FitTrackAuthError):
+            auth.log_out(session.access_token)  # nobody would hold its token
+        raise
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

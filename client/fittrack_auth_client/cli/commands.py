@@ -1,0 +1,255 @@
+"""The commands: each reads its options, calls one function and reports."""
+
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from importlib.metadata import version
+from io import TextIOWrapper
+from typing import Annotated, NoReturn
+
+import typer
+
+from fittrack_auth_client.address import Server
+from fittrack_auth_client.cli import account, reports
+from fittrack_auth_client.cli.errors import CancelledError, CliError
+from fittrack_auth_client.cli.inputs import Inputs
+from fittrack_auth_client.cli.messages import exit_code
+from fittrack_auth_client.cli.output import JsonOutput, Output, TerminalOutput
+from fittrack_auth_client.cli.session_file import SessionFile
+from fittrack_auth_client.cli.sign_in import Credentials
+from fittrack_auth_client.client import FitTrackAuth
+from fittrack_auth_client.errors import FitTrackAuthError
+from fittrack_auth_client.models import SubmittedJob
+from fittrack_auth_client.secret import Secret
+
+DEFAULT_SERVER = "http://127.0.0.1:8000"
+
+app = typer.Typer(
+    name="fittrack-auth",
+    help="Link a Garmin account through a FitTrack Auth service.",
+    epilog=(
+        "Exit codes: 0 done, 1 refused (by Garmin, or not signed in), 2 wrong usage, "
+        "3 service unreachable or limiting, 130 cancelled."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"terminal_width": min(80, shutil.get_terminal_size().columns)},
+    rich_markup_mode=None,  # whose tables cut option names on a narrow terminal
+)
+
+
+class Domain(StrEnum):
+    COM = "garmin.com"
+    CN = "garmin.cn"
+
+
+ServerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--server", envvar="FITTRACK_SERVER", metavar="URL", help="Address of the service."
+    ),
+]
+NewServerOption = Annotated[
+    str,
+    typer.Option(
+        "--server", envvar="FITTRACK_SERVER", metavar="URL", help="Address of the service."
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Answer in JSON, one object for each line, for programs.")
+]
+InsecureOption = Annotated[
+    bool,
+    typer.Option("--insecure-http", help="Allow secrets over plain http:// to another machine."),
+]
+ShowTokenOption = Annotated[
+    bool, typer.Option("--show-token", help="Also print the secrets that were received.")
+]
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+def run() -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # no name is worth failing for
+    app()
+    return 0
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(version("fittrack-auth-client"))
+        raise typer.Exit
+
+
+@app.callback()
+def fittrack_auth(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Link a Garmin account through a FitTrack Auth service."""
+
+
+@app.command()
+def login(
+    server: NewServerOption = DEFAULT_SERVER,
+    username: Annotated[
+        str | None,
+        typer.Option("--username", "-u", metavar="NAME", help="Who signs in to Garmin."),
+    ] = None,
+    domain: Annotated[
+        Domain, typer.Option("--domain", help="Where the Garmin account was made.")
+    ] = Domain.COM,
+    password_stdin: Annotated[
+        bool,
+        typer.Option("--password-stdin", help="Take the password from the first line of stdin."),
+    ] = False,
+    code_stdin: Annotated[
+        bool, typer.Option("--code-stdin", help="Take codes from the next lines of stdin.")
+    ] = False,
+    show_token: ShowTokenOption = False,
+    insecure_http: InsecureOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Sign in to Garmin and keep the session.
+
+    Asks for what is missing. The password can't be given as an argument, where other programs
+    could read it: it is asked for hidden, or read from standard input (--password-stdin).
+
+    If Garmin asks for a one-time code, says where it was sent and asks for it, as often as the
+    service allows. Ctrl-C leaves nothing half-done.
+
+    Where the service takes sign-ins from known apps alone, the app's key is taken from the
+    environment variable FITTRACK_CLIENT_KEY.
+
+    With --json and no terminal, standard input holds the password and then one line for each code
+    that is asked for.
+    """
+    inputs = Inputs(secrets_piped=password_stdin or as_json, codes_piped=code_stdin or as_json)
+    with (
+        _output(inputs, as_json=as_json) as output,
+        FitTrackAuth(
+            server,
+            client_key=os.environ.get("FITTRACK_CLIENT_KEY") or None,
+            insecure_http=insecure_http,
+            on_retry=output.retrying,
+        ) as auth,
+    ):
+        file = SessionFile.of_this_user()
+        file.check_writable()
+        credentials = Credentials(
+            username=inputs.username(username),
+            password=inputs.secret(
+                "password", "Garmin password (hidden): ", "give the password with --password-stdin"
+            ),
+            domain=domain.value,
+        )
+        output.show(account.log_in(auth, output, file, credentials, show_token=show_token))
+
+
+@app.command()
+def whoami(server: ServerOption = None, as_json: JsonOption = False) -> None:
+    """Show whose session this is, and until when it lasts.
+
+    Also shows the link to Garmin: through which library, and until when it can be refreshed.
+    """
+    with _output(Inputs(), as_json=as_json) as output:
+        file = SessionFile.of_this_user()
+        output.show(account.who_am_i(file, _server(server), output.retrying))
+
+
+@app.command()
+def logout(
+    server: ServerOption = None,
+    everywhere: Annotated[
+        bool, typer.Option("--everywhere", help="Close all sessions of this user.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Close the session, at the service and here.
+
+    If the service can't be reached, the session is kept, so that this can be tried again.
+    """
+    with _output(Inputs(), as_json=as_json) as output:
+        file = SessionFile.of_this_user()
+        report = account.log_out(file, _server(server), output.retrying, everywhere=everywhere)
+        output.show(report)
+
+
+@app.command()
+def status(
+    job_id: Annotated[
+        str, typer.Argument(metavar="JOB_ID", help="The job's id.", show_default=False)
+    ],
+    server: NewServerOption = DEFAULT_SERVER,
+    wait: Annotated[
+        int,
+        typer.Option("--wait", min=0, max=30, metavar="SECONDS", help="Wait that long for news."),
+    ] = 0,
+    show_token: ShowTokenOption = False,
+    insecure_http: InsecureOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how a job is doing.
+
+    Needs the job's poll token, which is a secret: it is taken from the environment variable
+    FITTRACK_POLL_TOKEN, asked for hidden at a terminal, or read from the first line of standard
+    input. Never from an argument.
+    """
+    inputs = Inputs(secrets_piped=True)
+    with (
+        _output(inputs, as_json=as_json) as output,
+        FitTrackAuth(server, insecure_http=insecure_http, on_retry=output.retrying) as auth,
+    ):
+        submitted = SubmittedJob(_job_id(job_id), _poll_token(inputs))
+        report = reports.job_state(auth.job(submitted, wait=wait), job_id, show_token=show_token)
+        output.show(report)
+    raise typer.Exit(report.exit_code)
+
+
+def _poll_token(inputs: Inputs) -> Secret:
+    token = os.environ.get("FITTRACK_POLL_TOKEN")
+    if token:
+        return Secret(token)
+    return inputs.secret("poll token", "Poll token (hidden): ", "set FITTRACK_POLL_TOKEN")
+
+
+def _job_id(text: str) -> str:
+    if not _JOB_ID.fullmatch(text):
+        raise CliError("bad_input", "this is no job id")
+    return text
+
+
+def _server(text: str | None) -> Server | None:
+    return None if text is None else Server.parse(text)
+
+
+@contextmanager
+def _output(inputs: Inputs, *, as_json: bool) -> Iterator[Output]:
+    """Print whatever goes wrong, and end with its exit code."""
+    output: Output = JsonOutput(inputs) if as_json else TerminalOutput(inputs)
+    try:
+        try:
+            yield output
+        finally:
+            output.close()
+    except KeyboardInterrupt:
+        _end(output, CancelledError())
+    except FitTrackAuthError as error:
+        _end(output, error)
+
+
+def _end(output: Output, error: FitTrackAuthError) -> NoReturn:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is nothing left to cancel
+    output.fail(error)
+    raise typer.Exit(exit_code(error)) from None

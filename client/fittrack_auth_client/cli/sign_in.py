@@ -1,0 +1,81 @@
+"""A sign-in from start to end, codes included."""
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from fittrack_auth_client.cli.errors import CliError
+from fittrack_auth_client.client import FitTrackAuth
+from fittrack_auth_client.errors import (
+    FitTrackAuthError,
+    InvalidRequestError,
+    JobFailedError,
+    UnauthorizedError,
+)
+from fittrack_auth_client.models import CodeRequired, SignedIn
+from fittrack_auth_client.operations import LONGEST_JOB
+from fittrack_auth_client.retries import Deadline
+from fittrack_auth_client.secret import Secret
+
+MOST_CODES = 20  # whatever the service says: a loop must end
+
+
+@dataclass(frozen=True)
+class Credentials:
+    username: str
+    password: Secret
+    domain: str
+
+
+@dataclass(frozen=True)
+class CodeQuestion:
+    """`problem` says why another code is asked for."""
+
+    challenge: CodeRequired
+    attempts_left: int | None
+    deadline: Deadline
+    problem: FitTrackAuthError | None = None
+
+
+class Conversation(Protocol):
+    """Shows how a sign-in goes, and asks for the code."""
+
+    def stage(self, stage: str) -> None: ...
+
+    def ask_code(self, question: CodeQuestion) -> Secret:
+        """Raises CliError."""
+
+
+def sign_in(auth: FitTrackAuth, conversation: Conversation, credentials: Credentials) -> SignedIn:
+    """Raises FitTrackAuthError with the code of whatever ended it."""
+    conversation.stage("submitting")
+    try:
+        result = auth.sign_in(
+            credentials.username,
+            credentials.password,
+            domain=credentials.domain,
+            on_stage=conversation.stage,
+        )
+        if isinstance(result, CodeRequired):
+            result = _enter_codes(auth, conversation, result)
+    except UnauthorizedError:  # there is no session yet that could be over
+        raise CliError("client_key_needed") from None
+    return result
+
+
+def _enter_codes(
+    auth: FitTrackAuth, conversation: Conversation, challenge: CodeRequired
+) -> SignedIn:
+    deadline = Deadline.after(min(challenge.expires_in, LONGEST_JOB))
+    question = CodeQuestion(challenge, challenge.attempts_left, deadline)
+    for _ in range(MOST_CODES):
+        code = conversation.ask_code(question)
+        conversation.stage("submitting")
+        try:
+            return auth.enter_code(challenge, code, on_stage=conversation.stage)
+        except InvalidRequestError as error:  # mistyped: no attempt was used up
+            question = replace(question, problem=error)
+        except JobFailedError as error:
+            if not error.may_try_again:
+                raise
+            question = replace(question, problem=error, attempts_left=error.attempts_left)
+    raise CliError("mfa_attempts_exhausted")

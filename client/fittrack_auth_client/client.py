@@ -1,0 +1,177 @@
+"""The client, without asyncio."""
+
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from fittrack_auth_client.address import Server
+from fittrack_auth_client.models import (
+    CodeRequired,
+    Connection,
+    Job,
+    Session,
+    SignedIn,
+    SubmittedJob,
+)
+from fittrack_auth_client.operations import OnStage, Operations, Text, ignore
+from fittrack_auth_client.retries import OnRetry
+from fittrack_auth_client.transport import SyncTransport
+
+
+class FitTrackAuth:
+    """A client of one FitTrack Auth service. May be shared between threads.
+
+    `client_key` is the key of an app. Plain `http://` to another machine is refused unless
+    `insecure_http` allows it. `timeout` is how many seconds the service has for an answer;
+    `max_retries`, how often a request is sent again after a transient failure, within a minute.
+    `on_retry` is called before each pause with the error and the pause's seconds. An `http_client`
+    of your own is left open.
+
+    Every method raises a FitTrackAuthError.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        client_key: Text | None = None,
+        insecure_http: bool = False,
+        timeout: float = 20.0,
+        max_retries: int = 3,
+        on_retry: OnRetry = ignore,
+        http_client: httpx.Client | None = None,
+    ) -> None:
+        self.server = Server.parse(url)
+        self.server.require_safe_for_secrets(insecure_http=insecure_http)
+        self._operations = Operations(client_key, max_retries, on_retry)
+        self._transport = SyncTransport(self.server, timeout, http_client)
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def submit_sign_in(
+        self,
+        username: str,
+        password: Text,
+        *,
+        domain: str = "garmin.com",
+        user_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> SubmittedJob:
+        """Submit a sign-in; return its job. `user_id` is the app's own id for the person.
+
+        The same `idempotency_key` with the same arguments answers the same job; without one, a new
+        key is made, so that retries after a lost answer start nothing twice.
+        """
+        return self._transport.run(
+            self._operations.submit_sign_in(
+                username,
+                password,
+                domain=domain,
+                user_id=user_id,
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    def submit_code(
+        self,
+        challenge: CodeRequired | Text,
+        code: Text,
+        *,
+        idempotency_key: str | None = None,
+    ) -> SubmittedJob:
+        """Submit a one-time code for a challenge (or its id); return the job that checks it."""
+        return self._transport.run(
+            self._operations.submit_code(challenge, code, idempotency_key=idempotency_key)
+        )
+
+    def job(self, submitted: SubmittedJob, *, wait: int = 0, seen: str | None = None) -> Job:
+        """Return the state of a job.
+
+        With `wait` (0 to 30 seconds) the service answers when the state changes, at the latest
+        after that time; at once, if the job has another stage than `seen`.
+        """
+        return self._transport.run(self._operations.job(submitted, wait=wait, seen=seen))
+
+    def wait(
+        self,
+        submitted: SubmittedJob,
+        *,
+        timeout: float | None = None,
+        on_stage: OnStage = ignore,
+    ) -> CodeRequired | SignedIn:
+        """Poll until the job has ended, through outages, for as long as its result is kept.
+
+        `on_stage` is called with each stage. Raises JobFailedError, and NoResultInTimeError after
+        `timeout` seconds.
+        """
+        return self._transport.run(
+            self._operations.wait(submitted, timeout=timeout, on_stage=on_stage)
+        )
+
+    def sign_in(
+        self,
+        username: str,
+        password: Text,
+        *,
+        domain: str = "garmin.com",
+        user_id: str | None = None,
+        on_stage: OnStage = ignore,
+    ) -> CodeRequired | SignedIn:
+        """Sign in at Garmin: submit, and wait. See `submit_sign_in` and `wait`."""
+        return self._transport.run(
+            self._operations.sign_in(
+                username, password, domain=domain, user_id=user_id, on_stage=on_stage
+            )
+        )
+
+    def enter_code(
+        self, challenge: CodeRequired | Text, code: Text, *, on_stage: OnStage = ignore
+    ) -> SignedIn:
+        """Finish a sign-in with its one-time code: submit, and wait.
+
+        Raises JobFailedError; while its `may_try_again` is true, the challenge takes another code.
+        """
+        return self._transport.run(self._operations.enter_code(challenge, code, on_stage=on_stage))
+
+    def session(self, access_token: Text) -> Session:
+        """Return the session of an access token. Raises UnauthorizedError once it is over."""
+        return self._transport.run(self._operations.session(access_token))
+
+    def log_out(self, access_token: Text) -> None:
+        """End the session."""
+        self._transport.run(self._operations.delete("/api/session", access_token))
+
+    def log_out_everywhere(self, access_token: Text) -> None:
+        """End every session of the person."""
+        self._transport.run(self._operations.delete("/api/sessions", access_token))
+
+    def unlink(self, access_token: Text) -> None:
+        """Delete the person's Garmin tokens, every app's link to them, and every session."""
+        self._transport.run(self._operations.delete("/api/garmin/tokens", access_token))
+
+    def connection(self, user_id: str) -> Connection:
+        """Return the Garmin account that this app has linked to `user_id`. Needs `client_key`.
+
+        Raises LinkNotFoundError.
+        """
+        return self._transport.run(self._operations.connection(user_id))
+
+    def disconnect(self, user_id: str) -> None:
+        """End the link of `user_id` and the sessions that this app opened. Needs `client_key`.
+
+        With the last link to a Garmin account its tokens are deleted. Raises LinkNotFoundError.
+        """
+        self._transport.run(self._operations.disconnect(user_id))

@@ -1,0 +1,245 @@
+"""What this package raises: one root, one class for each error code that a caller may handle."""
+
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+from fittrack_auth_client.fields import Fields, items, text
+from fittrack_auth_client.models import JobFailed
+
+
+class FitTrackAuthError(Exception):
+    """The root of all errors of this package.
+
+    `code` is stable. It is the service's (docs/api.md), or one of this package's own. `message` is
+    for people and holds no secret. `retry_after` is in seconds, if it is known when to try again.
+    """
+
+    default_code: ClassVar[str] = ""
+
+    def __init__(
+        self, message: str = "", *, code: str = "", retry_after: int | None = None
+    ) -> None:
+        self.code = code or self.default_code
+        self.message = message
+        self.retry_after = retry_after
+        super().__init__(f"{message} ({self.code})" if message else self.code)
+
+
+class UsageError(FitTrackAuthError):
+    """An argument or the environment can't be used: `bad_server`, `insecure_server`,
+    `bad_environment` or `bad_input`. Nothing was sent.
+    """
+
+
+class ServiceUnreachableError(FitTrackAuthError):
+    """There was no answer. Nothing was sent, or sending it again changes nothing."""
+
+    default_code = "service_unreachable"
+
+
+class AnswerLostError(FitTrackAuthError):
+    """A submission may have arrived; its answer did not, nor did that to any repetition."""
+
+    default_code = "answer_lost"
+
+
+class TlsError(FitTrackAuthError):
+    """The service's certificate is not trusted."""
+
+    default_code = "tls_failed"
+
+
+class UnexpectedAnswerError(FitTrackAuthError):
+    """The answer does not follow the contract: perhaps something else answers at this address."""
+
+    default_code = "unexpected_answer"
+
+
+class NoResultInTimeError(FitTrackAuthError):
+    """The job had not ended when the wait for it was over."""
+
+    default_code = "no_result_in_time"
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """Where a request was wrong, and how."""
+
+    loc: tuple[str, ...]
+    message: str
+
+    @classmethod
+    def read(cls, data: object) -> "FieldError":
+        fields = Fields(data)
+        loc = fields.optional("loc", items(str)) or ()
+        return cls(loc, fields.optional("message", text) or "")
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (".".join(self.loc), self.message)))
+
+
+class ApiError(FitTrackAuthError):
+    """The service refused a request.
+
+    `errors` says which fields were wrong (`invalid_request`), `unavailable` what does not answer
+    (`service_unavailable`). `request_id` stands in the service's log.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int,
+        code: str = "",
+        retry_after: int | None = None,
+        request_id: str | None = None,
+        errors: tuple[FieldError, ...] = (),
+        unavailable: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message, code=code, retry_after=retry_after)
+        self.status = status
+        self.request_id = request_id
+        self.errors = errors
+        self.unavailable = unavailable
+
+
+class InvalidRequestError(ApiError):
+    default_code = "invalid_request"
+
+
+class IdempotencyKeyReusedError(ApiError):
+    default_code = "idempotency_key_reused"
+
+
+class UnauthorizedError(ApiError):
+    """The access token or the client key is missing, unknown or expired."""
+
+    default_code = "unauthorized"
+
+
+class JobNotFoundError(ApiError):
+    """The job is unknown or expired, or the poll token is not the one for it."""
+
+    default_code = "job_not_found"
+
+
+class ChallengeNotFoundError(ApiError):
+    """The challenge is unknown, expired, finished, used up or another app's."""
+
+    default_code = "challenge_not_found"
+
+
+class LinkNotFoundError(ApiError):
+    """This app has linked no Garmin account to this `user_id`."""
+
+    default_code = "link_not_found"
+
+
+class ChallengeBusyError(ApiError):
+    """Another code for the challenge is being checked."""
+
+    default_code = "challenge_busy"
+
+
+class SignInInProgressError(ApiError):
+    """Another sign-in for the same account is running."""
+
+    default_code = "sign_in_in_progress"
+
+
+class RateLimitedError(ApiError):
+    """The service's own limit was reached."""
+
+    default_code = "rate_limited"
+
+
+class ServiceUnavailableError(ApiError):
+    """The service can't work for now; `unavailable` says what it waits for."""
+
+    default_code = "service_unavailable"
+
+
+class JobFailedError(FitTrackAuthError):
+    """A sign-in or code failed.
+
+    While `may_try_again` is true, another code may be entered for the same challenge.
+    """
+
+    def __init__(self, job: JobFailed) -> None:
+        error = job.error
+        super().__init__(error.message, code=error.code, retry_after=error.retry_after)
+        self.job = job
+
+    @property
+    def attempts_left(self) -> int | None:
+        return self.job.attempts_left
+
+    @property
+    def may_try_again(self) -> bool:
+        return self.job.challenge_id is not None and self.attempts_left != 0
+
+
+class InvalidCredentialsError(JobFailedError):
+    """Garmin rejected the username or the password."""
+
+    default_code = "invalid_credentials"
+
+
+class CodeInvalidError(JobFailedError):
+    """Garmin rejected the code."""
+
+    default_code = "mfa_code_invalid"
+
+
+class CodeAttemptsExhaustedError(JobFailedError):
+    """Too many wrong codes: the challenge is gone."""
+
+    default_code = "mfa_attempts_exhausted"
+
+
+class AccountLockedError(JobFailedError):
+    """Garmin has locked the account: the person has to act at Garmin."""
+
+    default_code = "account_locked"
+
+
+class CaptchaRequiredError(JobFailedError):
+    """Garmin wants a captcha solved: the person has to sign in at Garmin once."""
+
+    default_code = "captcha_required"
+
+
+class GarminRateLimitedError(JobFailedError):
+    """Garmin refuses this service or account for now."""
+
+    default_code = "garmin_rate_limited"
+
+
+class GarminUnavailableError(JobFailedError):
+    """Garmin gave no usable answer."""
+
+    default_code = "garmin_unavailable"
+
+
+class InterruptedSignInError(JobFailedError):
+    """A worker was lost and it can't be known what Garmin saw: sign in again."""
+
+    default_code = "interrupted"
+
+
+class TimedOutError(JobFailedError):
+    """A deadline passed, or the sign-in that waited for a code became too old."""
+
+    default_code = "timed_out"
+
+
+ErrorT = TypeVar("ErrorT", bound=FitTrackAuthError)
+
+
+def error_class(root: type[ErrorT], code: str) -> type[ErrorT]:
+    """The subclass of `root` for a code; `root` itself for one that has none."""
+    return next((kind for kind in root.__subclasses__() if kind.default_code == code), root)
+
+
+def job_failed(job: JobFailed) -> JobFailedError:
+    return error_class(JobFailedError, job.error.code)(job)

@@ -1,0 +1,236 @@
+"""What the service answers, with the fields of docs/api.md."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar, TypeAlias
+
+from fittrack_auth_client.fields import (
+    Fields,
+    MalformedError,
+    boolean,
+    integer,
+    moment,
+    secret,
+    text,
+)
+from fittrack_auth_client.secret import Secret
+
+DEFAULT_JOB_TTL = 900
+
+
+@dataclass(frozen=True)
+class SubmittedJob:
+    """An accepted sign-in or code. `expires_in` is how many seconds its result can be fetched."""
+
+    job_id: str
+    poll_token: Secret
+    expires_in: int = DEFAULT_JOB_TTL
+
+    @classmethod
+    def read(cls, data: object) -> "SubmittedJob":
+        fields = Fields(data)
+        return cls(
+            job_id=fields.get("job_id", text),
+            poll_token=fields.get("poll_token", secret),
+            expires_in=fields.get("expires_in", integer),
+        )
+
+
+@dataclass(frozen=True)
+class User:
+    id: str
+    display_name: str | None = None
+
+    @classmethod
+    def read(cls, data: object) -> "User":
+        fields = Fields(data)
+        return cls(fields.get("id", text), fields.optional("display_name", text))
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobInProgress:
+    """A job that has not ended. `stage` says what is happening."""
+
+    job_id: str
+    kind: str
+    status: str
+    stage: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeRequired:
+    """A sign-in that waits for a one-time code until `expires_at`.
+
+    `mfa_type` says how Garmin sent it (`email`, `sms`, `app`…), `mfa_destination` where to,
+    masked.
+    """
+
+    status: ClassVar[str] = "mfa_required"
+
+    job_id: str
+    kind: str
+    challenge_id: Secret
+    mfa_type: str | None
+    mfa_destination: str | None
+    attempts_left: int | None
+    expires_in: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedIn:
+    """A finished sign-in, with a session of the service. `access_token` is the session's."""
+
+    status: ClassVar[str] = "succeeded"
+
+    job_id: str
+    kind: str
+    session_id: str
+    access_token: Secret
+    expires_in: int
+    expires_at: datetime
+    user: User
+
+
+@dataclass(frozen=True)
+class JobError:
+    code: str
+    message: str
+    retry_after: int | None
+
+    @classmethod
+    def read(cls, data: object) -> "JobError":
+        fields = Fields(data)
+        return cls(
+            code=fields.get("code", text),
+            message=fields.optional("message", text) or "",
+            retry_after=fields.optional("retry_after", integer),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFailed:
+    """A failed job. With a `challenge_id`, another code may be tried for that challenge."""
+
+    status: ClassVar[str] = "failed"
+
+    job_id: str
+    kind: str
+    error: JobError
+    attempts_left: int | None
+    challenge_id: Secret | None
+
+
+Job: TypeAlias = JobInProgress | CodeRequired | SignedIn | JobFailed
+
+
+def read_job(data: object) -> Job:
+    """Raises MalformedError."""
+    fields = Fields(data)
+    job_id, kind = fields.get("job_id", text), fields.optional("kind", text) or ""
+    match fields.get("status", text):
+        case "queued" | "running" as status:
+            stage = fields.optional("stage", text) or status
+            return JobInProgress(job_id=job_id, kind=kind, status=status, stage=stage)
+        case "mfa_required":
+            expires_in = fields.get("expires_in", integer)
+            return CodeRequired(
+                job_id=job_id,
+                kind=kind,
+                challenge_id=fields.get("mfa_challenge_id", secret),
+                mfa_type=fields.optional("mfa_type", text),
+                mfa_destination=fields.optional("mfa_destination", text),
+                attempts_left=fields.optional("attempts_left", integer),
+                expires_in=expires_in,
+                expires_at=_from_now(expires_in),
+            )
+        case "succeeded":
+            expires_in = fields.get("expires_in", integer)
+            return SignedIn(
+                job_id=job_id,
+                kind=kind,
+                session_id=fields.get("session_id", text),
+                access_token=fields.get("access_token", secret),
+                expires_in=expires_in,
+                expires_at=_from_now(expires_in),
+                user=fields.get("user", User.read),
+            )
+        case "failed":
+            return JobFailed(
+                job_id=job_id,
+                kind=kind,
+                error=fields.get("error", JobError.read),
+                attempts_left=fields.optional("attempts_left", integer),
+                challenge_id=fields.optional("mfa_challenge_id", secret),
+            )
+        case _:
+            raise MalformedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class GarminLink:
+    """The link to a Garmin account. `linked` is false once its tokens can't be refreshed."""
+
+    linked: bool
+    domain: str | None = None
+    driver: str | None = None
+    access_token_expires_at: datetime | None = None
+    refreshable_until: datetime | None = None
+
+    @classmethod
+    def read(cls, data: object) -> "GarminLink":
+        fields = Fields(data)
+        return cls(
+            linked=fields.get("linked", boolean),
+            domain=fields.optional("domain", text),
+            driver=fields.optional("driver", text),
+            access_token_expires_at=fields.optional("access_token_expires_at", moment),
+            refreshable_until=fields.optional("refreshable_until", moment),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """The session that an access token belongs to."""
+
+    session_id: str
+    user: User
+    created_at: datetime
+    expires_at: datetime
+    garmin: GarminLink
+
+    @classmethod
+    def read(cls, data: object) -> "Session":
+        fields = Fields(data)
+        return cls(
+            session_id=fields.get("session_id", text),
+            user=fields.get("user", User.read),
+            created_at=fields.get("created_at", moment),
+            expires_at=fields.get("expires_at", moment),
+            garmin=fields.get("garmin", GarminLink.read),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """The Garmin account that an app has linked to its own `user_id`."""
+
+    user_id: str
+    user: User
+    garmin: GarminLink
+
+    @classmethod
+    def read(cls, data: object) -> "Connection":
+        fields = Fields(data)
+        return cls(
+            user_id=fields.get("user_id", text),
+            user=fields.get("user", User.read),
+            garmin=fields.get("garmin", GarminLink.read),
+        )
+
+
+def _from_now(seconds: int) -> datetime:
+    try:
+        return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=seconds)
+    except OverflowError:
+        raise MalformedError from None

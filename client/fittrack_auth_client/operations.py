@@ -1,0 +1,176 @@
+"""Every call of the service, written once for both clients."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TypeAlias, TypeVar
+from urllib.parse import quote
+from uuid import uuid4
+
+from fittrack_auth_client.errors import NoResultInTimeError, UnexpectedAnswerError, job_failed
+from fittrack_auth_client.exchange import Operation, Reply, Request, header_token
+from fittrack_auth_client.models import (
+    CodeRequired,
+    Connection,
+    Job,
+    JobFailed,
+    JobInProgress,
+    Session,
+    SignedIn,
+    SubmittedJob,
+    read_job,
+)
+from fittrack_auth_client.retries import SHORTEST_PAUSE, Deadline, OnRetry, send
+from fittrack_auth_client.secret import Secret, as_secret
+
+RETRY_SECONDS = 60.0
+LONGEST_POLL = 20
+LONGEST_JOB = 3600.0
+FIRST_STAGE = "waiting_for_worker"
+_PAUSE_WITHOUT_RETRY_AFTER = 1.0
+
+T = TypeVar("T")
+OnStage: TypeAlias = Callable[[str], None]
+Text: TypeAlias = str | Secret
+
+
+def ignore(*_: object) -> None:
+    """Do nothing: the default of every hook."""
+
+
+class Operations:
+    """`client_key` identifies an app; it goes with submissions and connections alone."""
+
+    def __init__(self, client_key: Text | None, max_retries: int, on_retry: OnRetry) -> None:
+        self._client_headers = _client_key_header(client_key)
+        self._max_retries = max_retries
+        self._on_retry = on_retry
+
+    def submit_sign_in(
+        self,
+        username: str,
+        password: Text,
+        *,
+        domain: str,
+        user_id: str | None,
+        idempotency_key: str | None,
+    ) -> Operation[SubmittedJob]:
+        body: dict[str, Text] = {
+            "username": username,
+            "password": as_secret(password),
+            "domain": domain,
+        }
+        if user_id is not None:
+            body["user_id"] = user_id
+        return self._submit("/api/garmin/login", body, idempotency_key)
+
+    def submit_code(
+        self, challenge: CodeRequired | Text, code: Text, *, idempotency_key: str | None
+    ) -> Operation[SubmittedJob]:
+        challenge_id = challenge.challenge_id if isinstance(challenge, CodeRequired) else challenge
+        body = {"challenge_id": as_secret(challenge_id), "mfa_code": as_secret(code)}
+        return self._submit("/api/garmin/login/mfa-complete", body, idempotency_key)
+
+    def job(self, submitted: SubmittedJob, *, wait: int, seen: str | None) -> Operation[Job]:
+        reply = yield from self._send(_poll(submitted, wait, seen))
+        return reply.read(read_job)
+
+    def wait(
+        self, submitted: SubmittedJob, *, timeout: float | None, on_stage: OnStage
+    ) -> Operation[CodeRequired | SignedIn]:
+        """Poll until the job has ended, through outages. Raises JobFailedError."""
+        limit = math.inf if timeout is None else timeout
+        deadline = Deadline.after(min(submitted.expires_in, LONGEST_JOB, limit))
+        stage, pause = FIRST_STAGE, 0.0
+        while not deadline.passed:
+            on_stage(stage)
+            wait = min(LONGEST_POLL, int(deadline.left))
+            request = _poll(submitted, wait, stage, delay=min(pause, deadline.left))
+            reply = yield from send(request, deadline, math.inf, self._on_retry)
+            job = reply.read(read_job)
+            if isinstance(job, JobFailed):
+                raise job_failed(job)
+            if not isinstance(job, JobInProgress):
+                return job
+            pause = _pause_before_next_poll(reply, changed=job.stage != stage)
+            stage = job.stage
+        raise NoResultInTimeError
+
+    def sign_in(
+        self,
+        username: str,
+        password: Text,
+        *,
+        domain: str,
+        user_id: str | None,
+        on_stage: OnStage,
+    ) -> Operation[CodeRequired | SignedIn]:
+        submitted = yield from self.submit_sign_in(
+            username, password, domain=domain, user_id=user_id, idempotency_key=None
+        )
+        return (yield from self.wait(submitted, timeout=None, on_stage=on_stage))
+
+    def enter_code(
+        self, challenge: CodeRequired | Text, code: Text, *, on_stage: OnStage
+    ) -> Operation[SignedIn]:
+        submitted = yield from self.submit_code(challenge, code, idempotency_key=None)
+        ended = yield from self.wait(submitted, timeout=None, on_stage=on_stage)
+        if isinstance(ended, CodeRequired):
+            raise UnexpectedAnswerError("another code is required")
+        return ended
+
+    def session(self, access_token: Text) -> Operation[Session]:
+        reply = yield from self._send(Request("GET", "/api/session", _bearer(access_token)))
+        return reply.read(Session.read)
+
+    def delete(self, path: str, access_token: Text) -> Operation[None]:
+        yield from self._send(Request("DELETE", path, _bearer(access_token)))
+
+    def connection(self, user_id: str) -> Operation[Connection]:
+        reply = yield from self._send(Request("GET", _garmin_of(user_id), self._client_headers))
+        return reply.read(Connection.read)
+
+    def disconnect(self, user_id: str) -> Operation[None]:
+        yield from self._send(Request("DELETE", _garmin_of(user_id), self._client_headers))
+
+    def _submit(
+        self, path: str, body: Mapping[str, Text], idempotency_key: str | None
+    ) -> Operation[SubmittedJob]:
+        headers = {"Idempotency-Key": idempotency_key or str(uuid4()), **self._client_headers}
+        reply = yield from self._send(Request("POST", path, headers, body=body))
+        return reply.read(SubmittedJob.read)
+
+    def _send(self, request: Request) -> Operation[Reply]:
+        deadline = Deadline.after(RETRY_SECONDS + request.wait)
+        return send(request, deadline, self._max_retries, self._on_retry)
+
+
+def _poll(submitted: SubmittedJob, wait: int, seen: str | None, delay: float = 0.0) -> Request:
+    """The path is made of the job's id, so that the poll token goes to no other server."""
+    path = f"/api/jobs/{_segment(submitted.job_id)}"
+    params = {} if seen is None else {"seen": seen}
+    headers = _bearer(submitted.poll_token)
+    return Request("GET", path, headers, params, wait=wait, delay=delay)
+
+
+def _pause_before_next_poll(reply: Reply, *, changed: bool) -> float:
+    """As long as the service says. A stage that did not change might be answered in no time."""
+    if reply.retry_after is None:
+        return _PAUSE_WITHOUT_RETRY_AFTER
+    return max(float(reply.retry_after), 0.0 if changed else SHORTEST_PAUSE)
+
+
+def _bearer(token: Text) -> dict[str, str]:
+    return {"Authorization": f"Bearer {header_token(as_secret(token))}"}
+
+
+def _client_key_header(client_key: Text | None) -> dict[str, str]:
+    return {} if client_key is None else {"X-Client-Key": header_token(as_secret(client_key))}
+
+
+def _garmin_of(user_id: str) -> str:
+    return f"/api/users/{_segment(user_id)}/garmin"
+
+
+def _segment(text: str) -> str:
+    """One segment of a path. Dots too are escaped: `..` would lead elsewhere."""
+    return quote(text, safe="").replace(".", "%2E")

@@ -1,0 +1,44 @@
+import asyncio
+from collections.abc import Iterator
+from typing import Unpack
+
+import pytest
+
+from fittrack_auth_client import FitTrackAuth
+from tests.client.clients import Connect, Options, blocking
+from tests.client.stand_in import StandIn
+
+
+@pytest.fixture
+def stand_in() -> Iterator[StandIn]:
+    with StandIn().running() as stand_in:
+        yield stand_in
+    assert stand_in.unexpected == []
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the client would have waited before each request: it does not."""
+    seconds: list[float] = []
+
+    async def record(delay: float) -> None:
+        seconds.append(delay)
+
+    monkeypatch.setattr("time.sleep", seconds.append)
+    monkeypatch.setattr(asyncio, "sleep", record)
+    return seconds
+
+
+@pytest.fixture(params=["sync", "async"])
+def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
+    """Makes a FitTrackAuth, or an AsyncFitTrackAuth that is called in the same way."""
+    clients: list[FitTrackAuth] = []
+
+    def connect(url: str, **options: Unpack[Options]) -> FitTrackAuth:
+        make: Connect = FitTrackAuth if request.param == "sync" else blocking
+        clients.append(make(url, **options))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        client.close()

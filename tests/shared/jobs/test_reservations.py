@@ -1,0 +1,124 @@
+"""A challenge that was reserved is given back, counted or deleted, by how its job goes on."""
+
+import pytest
+from pydantic import SecretStr
+
+from shared import errors
+from shared.jobs.challenges import ChallengeStore
+from tests.shared.samples import ATTEMPTS, PENDING
+
+
+@pytest.fixture
+def challenge_id(challenges: ChallengeStore) -> SecretStr:
+    return challenges.create(PENDING).challenge_id
+
+
+def is_open(challenges: ChallengeStore, challenge_id: SecretStr) -> bool:
+    try:
+        challenges.reserve(challenge_id, "another job")
+    except errors.ChallengeNotFoundError:
+        return False
+    return True
+
+
+def test_a_failed_submission_gives_the_challenge_back(
+    challenges: ChallengeStore, challenge_id: SecretStr
+) -> None:
+    with (
+        pytest.raises(errors.ServiceUnavailableError),
+        challenges.reserved_for_submission(challenge_id, "job", None),
+    ):
+        raise errors.ServiceUnavailableError("broker")
+    assert is_open(challenges, challenge_id)
+
+
+def test_a_submitted_job_keeps_the_challenge_and_reserves_it_again(
+    challenges: ChallengeStore, challenge_id: SecretStr
+) -> None:
+    with challenges.reserved_for_submission(challenge_id, "job", None):
+        pass
+    with pytest.raises(errors.ChallengeBusyError):
+        is_open(challenges, challenge_id)
+    with challenges.reserved_for_check(challenge_id, "job", None) as challenge:
+        assert challenge.pending == PENDING
+    assert not is_open(challenges, challenge_id)
+
+
+def check(challenges: ChallengeStore, challenge_id: SecretStr, error: Exception) -> None:
+    with challenges.reserved_for_check(challenge_id, "job", None):
+        raise error
+
+
+def test_a_wrong_code_is_counted_and_replaces_the_state(
+    challenges: ChallengeStore, challenge_id: SecretStr
+) -> None:
+    with pytest.raises(errors.MfaCodeInvalidError) as caught:
+        check(challenges, challenge_id, errors.MfaCodeInvalidError("new state"))
+    assert caught.value.challenge_id == challenge_id
+    assert caught.value.attempts_left == ATTEMPTS - 1
+    reserved = challenges.reserve(challenge_id, "another job")
+    assert reserved.pending.state.get_secret_value() == "new state"
+
+
+def test_the_last_wrong_code_ends_the_challenge(
+    challenges: ChallengeStore, challenge_id: SecretStr
+) -> None:
+    for number in range(ATTEMPTS - 1):
+        challenges.reserve(challenge_id, f"job {number}")
+        challenges.reject(challenge_id, f"job {number}")
+    with pytest.raises(errors.MfaAttemptsExhaustedError):
+        check(challenges, challenge_id, errors.MfaCodeInvalidError())
+    assert not is_open(challenges, challenge_id)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.MfaAttemptsExhaustedError(),
+        errors.AccountLockedError(),
+        errors.SignInExpiredError(),
+        errors.InterruptedSignInError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_ends_the_sign_in_at_garmin_ends_the_challenge(
+    challenges: ChallengeStore, challenge_id: SecretStr, error: errors.SignInError
+) -> None:
+    with pytest.raises(type(error)) as caught:
+        check(challenges, challenge_id, error)
+    assert caught.value.challenge_id is None
+    assert not is_open(challenges, challenge_id)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.GarminUnavailableError(),
+        errors.GarminRateLimitedError(60),
+        errors.CaptchaRequiredError(),
+        errors.TimedOutError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_without_a_verdict_on_the_code_another_may_be_tried(
+    challenges: ChallengeStore, challenge_id: SecretStr, error: errors.SignInError
+) -> None:
+    with pytest.raises(type(error)) as caught:
+        check(challenges, challenge_id, error)
+    assert caught.value.challenge_id == challenge_id
+    assert caught.value.attempts_left == ATTEMPTS
+    assert is_open(challenges, challenge_id)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [errors.ServiceUnavailableError("redis"), errors.JobLostError(), RuntimeError()],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_run_that_was_cut_off_keeps_the_challenge_for_the_next_one(
+    challenges: ChallengeStore, challenge_id: SecretStr, error: Exception
+) -> None:
+    with pytest.raises(type(error)):
+        check(challenges, challenge_id, error)
+    with pytest.raises(errors.ChallengeBusyError):
+        is_open(challenges, challenge_id)
