@@ -16,7 +16,7 @@ from tests.end_to_end.plants import PLANTS
 from tests.end_to_end.scene import Evidence, play
 from tests.end_to_end.wrong_requests import A_WORD
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.long]
 
 TOLERATED = {
     # The access log shows the path, less what looks like a secret in it.
