@@ -5,6 +5,7 @@ and nowhere else.
 """
 
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,7 @@ OF_CLIENTS = {
 
 @pytest.fixture(scope="module")
 def evidence(server_folder: Path) -> Evidence:
-    folder = server_folder / "canary"
-    folder.mkdir()
-    return play(folder)
+    return play(Path(tempfile.mkdtemp(dir=server_folder)))
 
 
 @pytest.fixture(scope="module")

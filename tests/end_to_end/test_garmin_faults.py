@@ -4,6 +4,7 @@ What the polling client sees, and how often Garmin saw the password and the code
 for both libraries at once, and what hangs is waited for together.
 """
 
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -65,8 +66,7 @@ def running_services(
     with ExitStack() as exit:
         services = []
         for driver in DRIVERS:
-            folder = server_folder / f"faults-{driver}"
-            folder.mkdir()
+            folder = Path(tempfile.mkdtemp(dir=server_folder))
             redis = exit.enter_context(RedisServer(folder))
             assert isinstance(redis, RedisServer)
             database_url = exit.enter_context(postgres_databases.migrated())
