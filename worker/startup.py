@@ -24,9 +24,9 @@ from worker.chain import DriverChain
 from worker.drivers.driver import GarminDriver
 from worker.drivers.http import GarminAdapter
 from worker.drivers.lazy import LazyDriver
+from worker.handlers.completion import Completion
 from worker.handlers.login import LoginHandler
 from worker.handlers.mfa_completion import MfaCompletionHandler
-from worker.handlers.signing_in import SigningIn
 from worker.health import heartbeat_file
 from worker.heartbeat import Heartbeat
 from worker.lease import LeaseKeeper
@@ -61,8 +61,9 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
     challenges = ChallengeStore(
         patient, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
     )
-    signing_in = SigningIn(
-        chain=DriverChain(_drivers(settings.garmin_drivers, timings), DriverCooldowns(patient)),
+    chain = DriverChain(_drivers(settings.garmin_drivers, timings), DriverCooldowns(patient))
+    completion = Completion(
+        chain=chain,
         accounts=Accounts(database, keyring, settings.session_ttl),
         limit=AccountLimit(patient, settings.limit_login_per_account, settings.mfa_attempts),
     )
@@ -70,8 +71,8 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
         claims=JobClaims(patient, keyring, ttl, timings),
         keeper=LeaseKeeper(JobClaims(prompt, keyring, ttl, timings), timings),
         handlers={
-            JobKind.LOGIN: LoginHandler(signing_in, challenges),
-            JobKind.MFA_COMPLETION: MfaCompletionHandler(signing_in, challenges),
+            JobKind.LOGIN: LoginHandler(chain, challenges, completion),
+            JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
         },
         timings=timings,
     )
