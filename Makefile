@@ -1,5 +1,8 @@
 .PHONY: install demo dev test test-full lint check audit bench lock
 
+# Test runs start hundreds of processes: they compile our sources once.
+unexport PYTHONDONTWRITEBYTECODE
+
 install: .venv/.installed
 
 .venv/.installed: pyproject.toml client/pyproject.toml requirements/dev.txt requirements/uv.txt

@@ -1,4 +1,4 @@
-"""`clients add`, `list`, `renew`, `remove`: the apps that embed this service."""
+"""`clients add`, `list`, `renew`, `remove`: client apps and their keys."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -6,70 +6,82 @@ from typing import Annotated
 import typer
 from sqlalchemy.orm import Session
 
-from admin.service import open_database
+from admin.service import open_service
 from shared.accounts.accounts import Accounts
 from shared.accounts.clients import ClientRepository, ClientView
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
-from shared.crypto.keyring import Keyring
 from shared.origin import Origin
-from shared.settings import Settings
 
-app = typer.Typer(help="The apps that embed this service.", no_args_is_help=True)
+app = typer.Typer(
+    help="Manage client apps and their keys.", no_args_is_help=True, rich_markup_mode=None
+)
 
-Name = Annotated[str, typer.Argument(help="1 to 32 letters, digits, dots, dashes, underscores.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="1 to 32 letters, digits, dots, dashes, underscores.")
+]
 
 
 @app.command()
 def add(name: Name) -> None:
-    """Add an app and print its key: this once, only a hash of it is kept."""
+    """Add an app and print its key.
+
+    The key can't be shown again: only its hash is stored.
+    """
     _print_key(name, EventKind.CLIENT_ADDED, lambda clients: clients.add(name))
 
 
 @app.command()
 def renew(name: Name) -> None:
-    """Print a new key for an app: the one before is void at once, its links stay."""
+    """Replace an app's key and print the new one.
+
+    The old key stops working at once. The app's connections stay.
+    """
     _print_key(name, EventKind.CLIENT_RENEWED, lambda clients: clients.renew(name))
 
 
 @app.command()
 def remove(name: Name) -> None:
-    """Remove an app, its key and its links: tokens that only it had linked are deleted."""
-    settings = Settings.from_environment()
-    database = open_database(settings)
-    accounts = Accounts(
-        database, Keyring.parse(settings.encryption_keys.get_secret_value()), settings.session_ttl
-    )
+    """Remove an app, its key and its connections.
 
-    def work(session: Session) -> int:
-        clients = ClientRepository(session)
-        origin = Origin(client_id=clients.named(name).client_id)
-        unlinked = accounts.unlink_client(session, origin)
-        clients.remove(name)
-        _tell(session, EventKind.CLIENT_REMOVED, origin, name)
-        return unlinked
+    Garmin tokens that no other app has connected are deleted.
+    """
+    with open_service() as service:
+        accounts = Accounts(service.database, service.keyring, service.settings.session_ttl)
 
-    print(f"{name}: removed, with {database.run(work)} links")
+        def work(session: Session) -> int:
+            clients = ClientRepository(session)
+            origin = Origin(client_id=clients.lock_for_removal(name).client_id)
+            connections = accounts.unlink_client(session, origin)
+            clients.remove(name)
+            _record(session, EventKind.CLIENT_REMOVED, origin, name)
+            return connections
+
+        connections = service.database.run(work)
+    print(f"{name} removed; connections deleted: {connections}")
 
 
 @app.command("list")
 def list_clients() -> None:
-    """List the apps, by name."""
-    database = open_database(Settings.from_environment())
-    for client in database.run(lambda session: ClientRepository(session).all()):
-        print(f"{client.name}\t{client.client_id}\tsince {client.created_at:%Y-%m-%d %H:%M} UTC")
+    """List all apps, by name."""
+    with open_service() as service:
+        clients = service.database.run(lambda session: ClientRepository(session).all())
+    for client in clients:
+        print(f"{client.name}\t{client.client_id}\tadded {client.created_at:%Y-%m-%d %H:%M} UTC")
 
 
 def _print_key(
-    name: str, kind: EventKind, make: Callable[[ClientRepository], tuple[ClientView, str]]
+    name: str, kind: EventKind, create: Callable[[ClientRepository], tuple[ClientView, str]]
 ) -> None:
     def work(session: Session) -> str:
-        client, key = make(ClientRepository(session))
-        _tell(session, kind, Origin(client_id=client.client_id), name)
+        client, key = create(ClientRepository(session))
+        _record(session, kind, Origin(client_id=client.client_id), name)
         return key
 
-    print(open_database(Settings.from_environment()).run(work))
+    with open_service() as service:
+        key = service.database.run(work)
+    print(key)
 
 
-def _tell(session: Session, kind: EventKind, origin: Origin, name: str) -> None:
+def _record(session: Session, kind: EventKind, origin: Origin, name: str) -> None:
     EventLog(session).append(Event.of(kind, origin, name))

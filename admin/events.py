@@ -8,63 +8,81 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from admin.service import open_database
+from admin.service import Service, open_service
 from shared.audit.delivery import deliver
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventFilter, EventLog
 from shared.audit.outbox import EventOutbox
-from shared.crypto.keyring import Keyring
-from shared.database.engine import Database
 from shared.errors import ServiceUnavailableError
 from shared.garmin.types import Credentials, GarminDomain
 from shared.redis.connection import connect
-from shared.settings import Settings
 
 _REDIS_TIMEOUT = 5.0
 
 
 def events(
-    most: Annotated[int, typer.Option("--limit", "-n", min=1, help="The newest so many.")] = 50,
-    kind: Annotated[EventKind | None, typer.Option(help="Of one kind.")] = None,
-    user: Annotated[uuid.UUID | None, typer.Option(help="Of the user with this id.")] = None,
-    username: Annotated[
-        str | None, typer.Option(help="Of the Garmin account with this name.")
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, metavar="N", help="Show the newest N events.")
+    ] = 50,
+    kind: Annotated[
+        EventKind | None,
+        typer.Option(metavar="KIND", help=f"Only this kind: {', '.join(EventKind)}."),
     ] = None,
-    domain: Annotated[GarminDomain, typer.Option(help="Where that lives.")] = GarminDomain.COM,
-    job: Annotated[str | None, typer.Option(help="Of the job with this id.")] = None,
-    days: Annotated[float | None, typer.Option(min=0, help="Of the last so many days.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    user: Annotated[
+        uuid.UUID | None, typer.Option(metavar="ID", help="Only the user with this id.")
+    ] = None,
+    username: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only the Garmin account with this username.")
+    ] = None,
+    domain: Annotated[
+        GarminDomain,
+        typer.Option(metavar="DOMAIN", help="Where that account is: garmin.com or garmin.cn."),
+    ] = GarminDomain.COM,
+    job: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only the job with this id.")
+    ] = None,
+    days: Annotated[
+        float | None, typer.Option(min=0, metavar="N", help="Only the last N days.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per line.")
+    ] = False,
 ) -> None:
-    """Show the audit log, the newest last."""
-    settings = Settings.from_environment()
-    database = open_database(settings)
-    _bring_what_waits(settings, database)
-    account = None
-    if username is not None:
-        named = Credentials(
-            username=SecretStr(username), password=SecretStr(""), domain=domain
-        ).account
-        account = Keyring.parse(settings.encryption_keys.get_secret_value()).hash_name(named)
-    since = None if days is None else datetime.now(UTC) - timedelta(days=days)
-    which = EventFilter(kind, user, account, job, since)
-    for event in reversed(database.run(lambda session: EventLog(session).newest(which, most))):
+    """Show the audit log, newest last."""
+    with open_service() as service:
+        _deliver_pending(service)
+        filters = EventFilter(
+            kind=kind,
+            user_id=user,
+            account=None if username is None else _account(service, username, domain),
+            job_id=job,
+            since=None if days is None else datetime.now(UTC) - timedelta(days=days),
+        )
+        newest = service.database.run(lambda session: EventLog(session).newest(filters, limit))
+    for event in reversed(newest):
         print(event.model_dump_json(exclude_none=True) if as_json else _line(event))
 
 
-def _bring_what_waits(settings: Settings, database: Database) -> None:
-    """A worker does it every second; without one, or in the second between, it is done here."""
-    with connect(settings.redis_url.get_secret_value(), timeout=_REDIS_TIMEOUT) as redis:
+def _deliver_pending(service: Service) -> None:
+    """Do what workers do every second, so that the newest events are shown even without one."""
+    url = service.settings.redis_url.get_secret_value()
+    with connect(url, timeout=_REDIS_TIMEOUT) as redis:
         outbox = EventOutbox(redis)
         try:
-            while deliver(outbox, database):
+            while deliver(outbox, service.database):
                 pass
         except ServiceUnavailableError as error:
-            text = f"the {error.what} does not answer: the newest events may be missing"
-            print(f"fittrack-auth-admin: {text}", file=sys.stderr)
+            warning = f"{error.what} does not answer: the newest events may be missing"
+            print(f"fittrack-auth-admin: {warning}", file=sys.stderr)
+
+
+def _account(service: Service, username: str, domain: GarminDomain) -> str:
+    credentials = Credentials(username=SecretStr(username), password=SecretStr(""), domain=domain)
+    return service.keyring.hash_name(credentials.account)
 
 
 def _line(event: Event) -> str:
-    told = {
+    details = {
         "user": event.user_id,
         "account": event.account and event.account[:12],
         "client": event.client_id,
@@ -73,5 +91,5 @@ def _line(event: Event) -> str:
         "address": event.address,
         "request": event.request_id,
     }
-    more = " ".join(f"{name}={value}" for name, value in told.items() if value)
-    return f"{event.at:%Y-%m-%dT%H:%M:%SZ} {event.kind:<17} {event.outcome} {more}".rstrip()
+    pairs = " ".join(f"{name}={value}" for name, value in details.items() if value)
+    return f"{event.at:%Y-%m-%dT%H:%M:%SZ} {event.kind:<17} {event.outcome} {pairs}".rstrip()

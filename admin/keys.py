@@ -1,119 +1,125 @@
-"""`keys new`, `keys rotate`, `keys check`: the keys that seal what is stored.
+"""`keys new`, `keys rotate`, `keys check`: the keys that seal secrets.
 
-To rotate: make a key and put it first in FITTRACK_ENCRYPTION_KEYS of every process. Stop the
-workers, restart every API, start the workers: a process without the new key can't open what one
-that has it seals. Then `keys rotate`, and drop the old one when `keys check` says so.
+docs/operations.md describes a rotation step by step.
 """
 
 import base64
 import secrets
+import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 import typer
+from sqlalchemy.orm import Session
 
-from admin.service import open_database
-from shared.accounts.tokens import SealedTokens
+from admin.service import Service, open_service
+from shared.accounts.tokens import ResealedBatch, SealedTokens
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.crypto.keyring import KEY_BYTES, Keyring
-from shared.database.engine import Database
 from shared.origin import UNKNOWN
 from shared.settings import Settings
 from shared.timings import PRODUCTION
 
 _BATCH = 100
 
-app = typer.Typer(help="The keys that seal what is stored.", no_args_is_help=True)
+app = typer.Typer(
+    help="Manage the keys that seal secrets.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command()
 def new(
     name: Annotated[
-        str | None, typer.Argument(help="The key's id; this month, if not given.")
+        str | None, typer.Argument(metavar="NAME", help="The key's name; by default this month.")
     ] = None,
 ) -> None:
-    """Print a new key, as FITTRACK_ENCRYPTION_KEYS wants it. It is kept nowhere."""
-    entry = f"{name or f'{datetime.now(UTC):%Y-%m}'}:{_random_key()}"
-    Keyring.parse(entry)  # a name that would not be accepted is refused here
+    """Print a new key for FITTRACK_ENCRYPTION_KEYS.
+
+    It is not stored anywhere.
+    """
+    key = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+    entry = f"{name or f'{datetime.now(UTC):%Y-%m}'}:{key}"
+    Keyring.parse(entry)  # rejects invalid names
     print(entry)
 
 
 @app.command()
 def rotate() -> None:
-    """Seal every stored row with the first key, in batches, while the service runs.
+    """Seal all stored tokens with the first key.
 
-    Stopped half-way it loses nothing: run it again and it goes on.
+    Safe while the service runs. If interrupted, run it again.
     """
-    settings = Settings.from_environment()
-    keyring, database = (
-        Keyring.parse(settings.encryption_keys.get_secret_value()),
-        open_database(settings),
-    )
-    done, broken, after = 0, 0, None
-    while True:
-        batch = database.run(
-            lambda session, after=after: SealedTokens(session, keyring).reseal(_BATCH, after)  # type: ignore[misc]
-        )
-        done, broken, after = done + batch.sealed, broken + len(batch.broken), batch.last
-        for user_id in batch.broken:
-            print(f"user {user_id}: the tokens do not open with any of the keys: left as they are")
-        left = _left(database, keyring)
-        if after is None and done:
-            break
-        print(f"{done} rows sealed with {keyring.sealing_key_id!r}, {left} left", flush=True)
-        if after is None:
-            break
-    if done:
-        event = Event.of(EventKind.KEYS_ROTATED, UNKNOWN, keyring.sealing_key_id)
-        database.run(lambda session: EventLog(session).append(event))
+    with open_service() as service:
+        key_id = service.keyring.sealing_key_id
+        sealed, broken = 0, 0
+        for batch in _reseal(service):
+            sealed, broken = sealed + batch.sealed, broken + len(batch.broken)
+            for user_id in batch.broken:
+                print(f"user {user_id}: the tokens do not open with any key: left unchanged")
+            print(f"{sealed} rows sealed", flush=True)
+        if sealed:
+            event = Event.of(EventKind.KEYS_ROTATED, UNKNOWN, key_id)
+            service.database.run(lambda session: EventLog(session).append(event))
+        left = sum(count for key, count in _count_rows(service).items() if key != key_id)
+    print(f"{sealed} rows sealed with {key_id!r}, {left} left")
     if left > broken:
-        print("Some rows were being written just now: run this once more.")
+        print("Some rows were being written: run this command again.")
     if left:
         raise typer.Exit(1)
 
 
 @app.command()
 def check() -> None:
-    """Tell what each key is used for, and which can be dropped."""
-    settings = Settings.from_environment()
-    keyring, database = (
-        Keyring.parse(settings.encryption_keys.get_secret_value()),
-        open_database(settings),
-    )
-    used = _count(database, keyring)
+    """Show how much each key seals, and which keys can be dropped."""
+    with open_service() as service:
+        counts = _count_rows(service)
+    keyring = service.keyring
     for key_id in keyring.key_ids:
-        print(f"{key_id}: {used.get(key_id, 0)} rows; {_verdict(key_id, keyring, used, settings)}")
-    missing = sorted(set(used) - set(keyring.key_ids))
+        count = counts.get(key_id, 0)
+        print(f"{key_id}: {count} rows; {_advice(key_id, count, keyring, service.settings)}")
+    missing = sorted(set(counts) - set(keyring.key_ids))
     for key_id in missing:
-        print(f"{key_id}: {used[key_id]} rows, and NOT in FITTRACK_ENCRYPTION_KEYS: they are lost")
+        print(
+            f"{key_id}: {counts[key_id]} rows; NOT in FITTRACK_ENCRYPTION_KEYS: without this key "
+            "these tokens are lost"
+        )
     if missing:
         raise typer.Exit(1)
 
 
-def _verdict(key_id: str, keyring: Keyring, used: dict[str, int], settings: Settings) -> str:
+def _advice(key_id: str, count: int, keyring: Keyring, settings: Settings) -> str:
     if key_id == keyring.sealing_key_id:
-        return "seals what is new"
-    if used.get(key_id):
-        return "still needed: `keys rotate` frees it"
+        return "seals new tokens"
+    if count:
+        return "still needed: run `keys rotate`"
     hours = -(-max(settings.job_ttl, settings.challenge_ttl, PRODUCTION.progress_ttl) // 3600)
-    names = ""
-    if key_id == keyring.key_ids[-1]:
-        names = "; names are hashed with it: the audit log knows accounts by new hashes then"
-    return (
-        f"nothing stored uses it: it can be dropped {hours} hours after every process was "
-        f"started with {keyring.sealing_key_id!r} first (jobs live that long){names}"
+    advice = (
+        f"unused: can be dropped {hours} hours after every process was restarted with "
+        f"{keyring.sealing_key_id!r} first"
     )
+    if key_id == keyring.key_ids[-1]:
+        advice += (
+            "\n  (account names are hashed with it: once removed, the audit log shows new hashes)"
+        )
+    return advice
 
 
-def _left(database: Database, keyring: Keyring) -> int:
-    counts = _count(database, keyring)
-    return sum(count for key_id, count in counts.items() if key_id != keyring.sealing_key_id)
+def _reseal(service: Service) -> Iterator[ResealedBatch]:
+    """Reseal batch by batch until no row is left to look at."""
+
+    def reseal(after: uuid.UUID | None, session: Session) -> ResealedBatch:
+        return SealedTokens(session, service.keyring).reseal(_BATCH, after)
+
+    batch = service.database.run(partial(reseal, None))
+    while batch.last is not None:
+        yield batch
+        batch = service.database.run(partial(reseal, batch.last))
 
 
-def _count(database: Database, keyring: Keyring) -> dict[str, int]:
-    return database.run(lambda session: SealedTokens(session, keyring).count_by_key())
-
-
-def _random_key() -> str:
-    return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+def _count_rows(service: Service) -> dict[str, int]:
+    return service.database.run(
+        lambda session: SealedTokens(session, service.keyring).count_by_key()
+    )

@@ -1,6 +1,7 @@
 """The operator's commands: `fittrack-auth-admin`."""
 
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -9,54 +10,43 @@ from admin.events import events
 from shared.errors import (
     ClientExistsError,
     ConfigurationError,
+    FitTrackError,
     InvalidClientNameError,
-    SealBrokenError,
     ServiceUnavailableError,
     UnknownClientError,
 )
 
 app = typer.Typer(
     name="fittrack-auth-admin",
-    help="Look after a FitTrack Auth service. Reads the service's own settings.",
+    help="Administer a FitTrack Auth service. Reads the same settings as the service.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 app.add_typer(clients.app, name="clients")
 app.add_typer(keys.app, name="keys")
 app.command()(events)
 
-_EXITS: dict[type[Exception], tuple[int, str]] = {
+_EXITS: dict[type[FitTrackError], tuple[int, str]] = {
+    ClientExistsError: (1, "an app with this name exists already"),
+    UnknownClientError: (1, "there is no app with this name"),
+    ConfigurationError: (2, "{error}"),
     InvalidClientNameError: (
         2,
-        "a client's name is 1 to 32 letters, digits, dots, dashes or underscores",
+        "a name is 1 to 32 letters, digits, dots, dashes or underscores, and begins with a letter "
+        "or digit",
     ),
-    ClientExistsError: (1, "there is a client with this name"),
-    UnknownClientError: (1, "there is no client with this name"),
-    SealBrokenError: (
-        1,
-        "a stored value does not open with any of the keys: nothing of its batch was changed",
-    ),
+    ServiceUnavailableError: (3, "{error} does not answer"),
 }
-"""Errors that need no more words."""
+"""The exit code of each error, and what is printed."""
 
 
-@app.callback()
-def fittrack_auth_admin() -> None:
-    """Look after a FitTrack Auth service. Reads the service's own settings."""
-
-
-def main() -> None:
-    """Exit codes: 0 done, 1 something is not right, 2 usage or settings, 3 unreachable."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit: 0 done, 1 failed, 2 usage or settings, 3 service unreachable."""
     try:
-        app()
-    except ConfigurationError as error:
-        print(f"fittrack-auth-admin: {error}", file=sys.stderr)
-        sys.exit(2)
-    except ServiceUnavailableError as error:
-        print(f"fittrack-auth-admin: the {error.what} does not answer", file=sys.stderr)
-        sys.exit(3)
+        app(arguments)
     except tuple(_EXITS) as error:
-        code, text = _EXITS[type(error)]
-        print(f"fittrack-auth-admin: {text}", file=sys.stderr)
+        code, message = _EXITS[type(error)]
+        print(f"fittrack-auth-admin: {message.format(error=error)}", file=sys.stderr)
         sys.exit(code)

@@ -1,9 +1,28 @@
-"""What the commands work on: the settings of the service, and its database."""
+"""The service as the operator's commands see it: its settings, database and keys."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.settings import Settings
 
 
-def open_database(settings: Settings) -> Database:
-    """Raises ConfigurationError if it does not answer or is not migrated."""
-    return Database.migrated(settings.database_url.get_secret_value())
+@dataclass(frozen=True)
+class Service:
+    settings: Settings
+    database: Database
+    keyring: Keyring
+
+
+@contextmanager
+def open_service() -> Iterator[Service]:
+    """Open the service that the environment describes. Raises ConfigurationError."""
+    settings = Settings.from_environment()
+    keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
+    database = Database.migrated(settings.database_url.get_secret_value())
+    try:
+        yield Service(settings, database, keyring)
+    finally:
+        database.close()

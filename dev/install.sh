@@ -24,6 +24,7 @@ if [ -n "${UV_PYTHON:-}" ]; then
 elif ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then
     "$uv" venv --quiet --clear .venv 2>/dev/null || "$uv" venv --quiet --clear --python '>=3.12' .venv
 fi
-"$uv" pip sync --quiet --python .venv/bin/python --require-hashes requirements/dev.txt
+# Compiled once, here: otherwise each process compiles what it imports where PYTHONDONTWRITEBYTECODE is set.
+"$uv" pip sync --quiet --compile-bytecode --python .venv/bin/python --require-hashes requirements/dev.txt
 "$uv" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation -e . -e ./client
 touch .venv/.installed

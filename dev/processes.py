@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 ROOT = Path(__file__).resolve().parent.parent
 _START_SECONDS = 90.0
@@ -44,6 +44,41 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt(number)
 
 
+class Child(Protocol):
+    """A started program, in a process group of its own. `subprocess.Popen` is one."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+
+
+Launch = Callable[[list[str], Mapping[str, str], Path], Child]
+"""Starts a command with an environment and a log file that it appends to."""
+
+
+def launch(
+    command: list[str],
+    environment: Mapping[str, str],
+    log: Path,
+    *,
+    user: pwd.struct_passwd | None = None,
+) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            user=user and user.pw_uid,
+            group=user and user.pw_gid,
+            extra_groups=user and (),
+        )
+
+
 class Process:
     """One child in a process group of its own, writing to a log file."""
 
@@ -57,37 +92,25 @@ class Process:
         environment: Mapping[str, str],
         ready: Callable[["Process"], bool],
         *,
-        user: pwd.struct_passwd | None = None,
+        launch: Launch = launch,
     ) -> None:
         self.name = name
         self.log = log
         self._ready = ready
         self._mark = log.stat().st_size if log.exists() else 0
-        with log.open("ab") as output:
-            self._popen = subprocess.Popen(
-                [str(part) for part in command],
-                cwd=ROOT,
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                user=user and user.pw_uid,
-                group=user and user.pw_gid,
-                extra_groups=user and (),
-            )
+        self._child = launch([str(part) for part in command], environment, log)
 
     @property
     def pid(self) -> int:
-        return self._popen.pid
+        return self._child.pid
 
     @property
     def running(self) -> bool:
-        return self._popen.poll() is None
+        return self._child.poll() is None
 
     @property
     def exit_code(self) -> int | None:
-        return self._popen.poll()
+        return self._child.poll()
 
     def output(self) -> str:
         """Return what this process has written, without what earlier ones left in the same log."""
@@ -110,26 +133,26 @@ class Process:
         """Ask it to end, and kill it if it has not after `seconds`. Return its exit code."""
         self.signal(self.stop_signal)
         try:
-            self._popen.wait(seconds)
+            self._child.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
-        return self._popen.poll()
+        return self._child.poll()
 
     def kill(self) -> None:
         """Send SIGKILL to it and to all its children."""
         self.signal(signal.SIGKILL)
-        self._popen.wait()
+        self._child.wait()
 
     def signal(self, number: signal.Signals) -> None:
         if self.running:
             try:
                 os.killpg(self.pid, number)
             except ProcessLookupError:
-                self._popen.wait()
+                self._child.wait()
 
     def wait(self, seconds: float) -> int:
         """Wait until it has ended. Raises subprocess.TimeoutExpired."""
-        return self._popen.wait(seconds)
+        return self._child.wait(seconds)
 
     def __enter__(self) -> Self:
         return self.wait_ready()

@@ -4,9 +4,10 @@ import os
 import pwd
 import signal
 import tempfile
+from functools import partial
 from pathlib import Path
 
-from dev.processes import Process, answers_on, clean_environment, free_port
+from dev.processes import Process, answers_on, clean_environment, free_port, launch
 from dev.server_programs import postgres_folder, redis_server
 
 _SUPERUSER = "postgres"
@@ -58,7 +59,7 @@ class PostgresServer(Process):
             folder / "postgres.log",
             _environment(),
             lambda process: "ready to accept connections" in process.output(),
-            user=_unprivileged(),
+            launch=partial(launch, user=_unprivileged()),
         )
 
     @property
@@ -75,7 +76,8 @@ def _create_cluster(folder: Path, data: Path) -> None:
     options = ("--auth=trust", "--no-sync", "--no-locale", "--encoding=UTF8")
     initdb = str(postgres_folder() / "initdb")
     command = [initdb, "-D", str(data), "-U", _SUPERUSER, *options]
-    with Process("initdb", command, folder / "initdb.log", _environment(), _succeeded, user=user):
+    log, start = folder / "initdb.log", partial(launch, user=user)
+    with Process("initdb", command, log, _environment(), _succeeded, launch=start):
         pass
 
 

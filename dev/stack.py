@@ -12,7 +12,10 @@ from typing import Self
 
 import httpx
 
-from dev.processes import Process, clean_environment, free_port, says
+from dev import short
+from dev.processes import Launch, Process, clean_environment, free_port, launch, says
+from shared import timings
+from shared.timings import Timings
 
 BIN = Path(sys.executable).parent
 """Where this environment's commands are."""
@@ -32,14 +35,16 @@ def new_key(name: str = "dev") -> str:
 
 @dataclass(frozen=True)
 class Programs:
-    """The entry modules of API and worker."""
+    """The entry modules of API and worker, the timings they use, and how they are started."""
 
     api: str
     worker: str
+    timings: Timings
+    launch: Launch = launch
 
 
-PRODUCTION = Programs("api.main", "worker.main")
-SHORT = Programs("dev.short.api", "dev.short.worker")
+PRODUCTION = Programs("api.main", "worker.main", timings.PRODUCTION)
+SHORT = Programs("dev.short.api", "dev.short.worker", short.SHORT)
 """With shorter timings, for tests."""
 
 
@@ -69,6 +74,10 @@ class Stack:
         self.workers: list[Process] = []
         self.apis: list[Process] = []
         self._exit = ExitStack()
+
+    @property
+    def timings(self) -> Timings:
+        return self._programs.timings
 
     @property
     def url(self) -> str:
@@ -103,6 +112,7 @@ class Stack:
                 self.folder / f"api-{port}.log",
                 clean_environment(self.settings),
                 lambda _: _is_ready(f"http://127.0.0.1:{port}"),
+                launch=self._programs.launch,
             ),
         )
 
@@ -119,6 +129,7 @@ class Stack:
                 self.folder / f"{name}.log",
                 clean_environment(self.settings | self.garmin),
                 says(" ready."),
+                launch=self._programs.launch,
             ),
         )
 

@@ -1,7 +1,7 @@
-"""What API, workers and the operator's commands share."""
+"""Code shared by the API, the workers and the operator's commands."""
 
 import os
 
-# garth brings logfire, and logfire a plugin that pydantic loads into every process: it costs 15 MB
-# and a second at the start, and could watch what our models validate.
+# garth depends on logfire, whose plugin pydantic would load into every process. It takes 15 MB and
+# a second at startup, and could observe the values that our models validate.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

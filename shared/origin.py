@@ -1,4 +1,4 @@
-"""Who asked for something, as far as it may be kept: ids, an address, a keyed hash, no name."""
+"""Where a request came from, as far as it may be stored: ids, an address, no name."""
 
 import uuid
 
@@ -6,11 +6,10 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Origin(BaseModel):
-    """Travels with a job, in the clear, from the request to the audit log.
+    """Passed on with a job, unsealed, from the request to the audit log.
 
-    `account` is the keyed hash of the Garmin account's name. `client_id` is the app that asked,
-    and `client_user_id` that app's own id for the person. `address` is the client's, as the
-    operator's proxies told it.
+    `account` is the keyed hash of the Garmin account's name, `client_id` the app, `client_user_id`
+    the app's own id of the user, and `address` the client's, as reported by trusted proxies.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -23,4 +22,4 @@ class Origin(BaseModel):
 
 
 UNKNOWN = Origin()
-"""Nobody in particular: the service itself."""
+"""The service itself."""

@@ -1,4 +1,4 @@
-"""Settings from the environment. Read only in the entry files, handed on from there."""
+"""Settings from the environment, read at startup and passed on from there."""
 
 import difflib
 import os
@@ -42,14 +42,14 @@ NAMES_OF_OTHERS = {
         "HEARTBEAT_FILE",  # the worker's health check
     )
 }
-"""Variables with our prefix that are no settings, but may stand in the same environment."""
+"""Variables with our prefix that are not settings, but may be set in the same environment."""
 
 _PREFIX_OF_TESTS = f"{PREFIX}TEST_"
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 
 class _FileSource(PydanticBaseSettingsSource):
-    """Reads `FITTRACK_X` from the file that `FITTRACK_X_FILE` names, as Docker secrets want it."""
+    """Read `FITTRACK_X` from the file at `FITTRACK_X_FILE`, for Docker secrets."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         name = f"{PREFIX}{field_name.upper()}"
@@ -57,20 +57,18 @@ class _FileSource(PydanticBaseSettingsSource):
         if path is None:
             return None, field_name, False
         if name in os.environ:
-            raise ConfigurationError(f"{name} and {name}_FILE are both set: keep one")
+            raise ConfigurationError(f"{name} and {name}_FILE are both set: remove one")
         try:
             return Path(path).read_text(encoding="utf-8").strip(), field_name, False
         except (OSError, UnicodeDecodeError):
-            raise ConfigurationError(
-                f"{name}_FILE names a file that can't be read: {path}"
-            ) from None
+            raise ConfigurationError(f"{name}_FILE: can't read {path}") from None
 
     def __call__(self) -> dict[str, Any]:
-        found = ((n, self.get_field_value(f, n)[0]) for n, f in self._fields())
-        return {name: value for name, value in found if value is not None}
-
-    def _fields(self) -> list[tuple[str, FieldInfo]]:
-        return list(self.settings_cls.model_fields.items())
+        values = {
+            name: self.get_field_value(field, name)[0]
+            for name, field in self.settings_cls.model_fields.items()
+        }
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def _check_redis_url(url: SecretStr) -> SecretStr:
@@ -78,15 +76,17 @@ def _check_redis_url(url: SecretStr) -> SecretStr:
         raise ValueError("must begin with redis://, rediss:// or unix://")
     try:
         parse_url(url.get_secret_value())  # type: ignore[no-untyped-call]
-    except ValueError:  # its text holds a piece of the URL
-        raise ValueError("is not a Redis URL: percent-encode what stands in it") from None
+    except ValueError:  # its message quotes parts of the URL
+        raise ValueError(
+            "is not a valid URL: percent-encode special characters in the password"
+        ) from None
     return url
 
 
 def _check_database_url(url: SecretStr) -> SecretStr:
     try:
         driver = make_url(url.get_secret_value()).drivername
-    except (ArgumentError, ValueError):  # the port is no number
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number
         driver = ""
     if driver not in ("postgresql+psycopg", "sqlite"):
         raise ValueError("must be a URL that begins with postgresql+psycopg:// or sqlite:///")
@@ -97,25 +97,25 @@ def _check_notation(value: str) -> str:
     try:
         parse_many(value)
     except ValueError:
-        raise ValueError("must read like 20/minute;100/hour") from None
+        raise ValueError("must have the form 20/minute;100/hour") from None
     return value
 
 
 RateLimitNotation = Annotated[str, AfterValidator(_check_notation)]
-"""The notation of the `limits` library: one or more windows, each with a limit of its own."""
+"""One or more limits in the notation of the `limits` library."""
 
 RedisUrl = Annotated[SecretStr, AfterValidator(_check_redis_url)]
 
 
 class DatabaseSettings(BaseSettings):
-    """The one setting that migrations need."""
+    """The only setting that migrations need."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
     )
 
     database_url: Annotated[SecretStr, AfterValidator(_check_database_url)]
-    """Where users, tokens and sessions are kept: `postgresql+psycopg://…` or `sqlite:///…`."""
+    """The database for users, tokens and sessions: `postgresql+psycopg://…` or `sqlite:///…`."""
 
     @classmethod
     def settings_customise_sources(
@@ -130,48 +130,48 @@ class DatabaseSettings(BaseSettings):
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Read and check every setting. Raises ConfigurationError, one line with all faults."""
-        faults = _unknown_names(os.environ)
+        """Read and validate all settings. Raises ConfigurationError with all errors in one line."""
+        errors = _unknown_names(os.environ)
         try:
             settings = cls()
         except ConfigurationError as error:
-            faults.append(str(error))
+            errors.append(str(error))
         except ValidationError as error:
-            faults += [
+            errors += [
                 f"{PREFIX}{str(e['loc'][0]).upper()}: {_reason(e['type'], e['msg'])}"
                 for e in error.errors(include_input=False, include_context=False)
             ]
-        if faults:
-            raise ConfigurationError("; ".join(faults))
+        if errors:
+            raise ConfigurationError("; ".join(errors))
         return settings
 
 
 class Settings(DatabaseSettings):
-    """Everything that can be set."""
+    """All settings of the service."""
 
     redis_url: RedisUrl
-    """Jobs, challenges and driver rests live here."""
+    """The Redis for jobs, challenges and driver cooldowns."""
 
     broker_url: RedisUrl | None = Field(None, validate_default=True)
-    """Celery's queues; the Redis URL if not set."""
+    """The Redis for Celery's queues; by default the same."""
 
     encryption_keys: SecretStr
-    """`NAME:BASE64[,NAME:BASE64…]`, 32 bytes each: the first seals, all open."""
+    """`NAME:BASE64[,NAME:BASE64…]`, 32 bytes each: the first encrypts, all decrypt."""
 
     garmin_drivers: Annotated[tuple[str, ...], NoDecode] = KNOWN_DRIVERS
-    """Which Garmin libraries to sign in with, in order, comma-separated."""
+    """Garmin libraries to sign in with, in the order in which they are tried, comma-separated."""
 
     job_ttl: int = Field(900, ge=120, le=86_400)
-    """Seconds a job can be polled."""
+    """Seconds for which a job can be polled."""
 
     challenge_ttl: int = Field(600, ge=30, le=3600)
-    """Seconds a person has for the code."""
+    """Seconds a user has to enter the code."""
 
     session_ttl: int = Field(30 * 86_400, ge=60)
-    """Seconds a user session lasts at the most."""
+    """Longest life of a user session, in seconds."""
 
     session_idle_ttl: int = Field(7 * 86_400, ge=60)
-    """Seconds after which a user session that nobody uses ends."""
+    """Seconds after which an unused user session ends."""
 
     mfa_attempts: int = Field(3, ge=1, le=10)
     """Codes that may be tried for one challenge."""
@@ -180,47 +180,43 @@ class Settings(DatabaseSettings):
     """Sign-ins that one address may submit."""
 
     limit_login_per_account: RateLimitNotation = "5/15minute;20/day"
-    """Sign-ins of one Garmin account that may fail."""
+    """Sign-ins that Garmin may reject for one account; a successful one resets the count."""
 
     limit_code_per_ip: RateLimitNotation = "30/minute"
     """Codes that one address may submit."""
 
     limit_code_per_challenge: RateLimitNotation = "20/hour"
-    """Codes that may be submitted for one challenge, also where Garmin gave no verdict on them."""
+    """Codes that may be submitted for one challenge, including those that Garmin never judged."""
 
     require_client_key: bool = False
-    """Whether sign-ins and codes are taken from known apps alone."""
+    """Whether to accept sign-ins and codes only with a client key."""
 
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    """Origins whose pages may use the API from a browser, comma-separated. None by default."""
+    """Origins whose pages may use the API from a browser, comma-separated."""
 
     event_days: int = Field(90, ge=1, le=3650)
-    """Days the audit log is kept, and sessions that are over."""
+    """Days to keep the audit log and ended sessions."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """How much the log tells. No secret, at any level."""
+    """The lowest level that is logged. No level shows a secret."""
 
     log_format: Literal["auto", "json", "console"] = "auto"
-    """One JSON object a line, or for people; `auto`: for people on a terminal."""
+    """`json`: one object per line; `console`: for people; `auto`: console on a terminal."""
 
     @field_validator("broker_url")
     @classmethod
     def _check_broker_url(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        """Celery speaks to Redis over TCP alone."""
+        # Celery's Redis transport has no unix://.
         url = value or info.data.get("redis_url")
         if url is not None and url.get_secret_value().startswith("unix://"):
-            raise ValueError(
-                "must be redis:// or rediss://; with unix:// for Redis it has to be set"
-            )
+            raise ValueError("must be redis:// or rediss://, also if FITTRACK_REDIS_URL is unix://")
         return value
 
     @field_validator("cors_origins")
     @classmethod
     def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not all(_ORIGIN.fullmatch(origin) for origin in value):
-            raise ValueError(
-                "must name origins as browsers do: https://app.example.com, without a path"
-            )
+            raise ValueError("must list origins without a path: https://app.example.com")
         return value
 
     @field_validator("garmin_drivers", "cors_origins", mode="before")
@@ -235,12 +231,12 @@ class Settings(DatabaseSettings):
     def _check_drivers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         unknown = sorted(set(value) - set(KNOWN_DRIVERS))
         if unknown or not value or len(set(value)) != len(value):
-            raise ValueError(f"must name one or both of {', '.join(KNOWN_DRIVERS)}, each once")
+            raise ValueError(f"must list one or both of {', '.join(KNOWN_DRIVERS)}, each once")
         return value
 
     @property
     def queue_url(self) -> str:
-        """Where Celery's messages go. Celery asks for no certificate unless it is told to."""
+        """Celery's broker URL. With TLS it requires a valid certificate, which Celery does not."""
         url = (self.broker_url or self.redis_url).get_secret_value()
         if url.startswith("rediss://") and "ssl_cert_reqs=" not in url:
             url += ("&" if "?" in url else "?") + "ssl_cert_reqs=required"
@@ -248,7 +244,7 @@ class Settings(DatabaseSettings):
 
 
 def _unknown_names(environment: Iterable[str]) -> list[str]:
-    """One fault for each variable that looks like a setting and is none."""
+    """Return an error for each variable with our prefix that is not a setting."""
     settings = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
     known = {*settings, *(f"{name}_FILE" for name in settings), *NAMES_OF_OTHERS}
     return [
@@ -261,7 +257,7 @@ def _unknown_names(environment: Iterable[str]) -> list[str]:
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:
-    # Without the prefix, which would make all of them look alike.
+    # Without the common prefix, which would make all names similar.
     candidates = [candidate.removeprefix(PREFIX) for candidate in sorted(known)]
     close = difflib.get_close_matches(name.removeprefix(PREFIX), candidates, n=1)
     return f", did you mean {PREFIX}{close[0]}?" if close else ""

@@ -6,9 +6,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.contract import examples
-from shared.accounts.tokens import GarminLink
+from shared.accounts.tokens import TokenInfo
+from shared.errors import JobErrorCode
 from shared.garmin.types import GarminDomain
-from shared.jobs.states import JobErrorCode, JobKind, JobStage
+from shared.jobs.states import JobKind, JobStage
 
 
 class _Response(BaseModel):
@@ -108,15 +109,15 @@ class GarminLinkResponse(_Response):
     )
 
     @classmethod
-    def of(cls, link: GarminLink | None) -> "GarminLinkResponse":
-        if link is None:
+    def of(cls, tokens: TokenInfo | None) -> "GarminLinkResponse":
+        if tokens is None:
             return cls(linked=False)
         return cls(
             linked=True,
-            domain=GarminDomain(link.domain),
-            driver=link.driver,
-            access_token_expires_at=link.access_expires_at,
-            refreshable_until=link.refresh_expires_at,
+            domain=GarminDomain(tokens.domain),
+            driver=tokens.driver,
+            access_token_expires_at=tokens.access_expires_at,
+            refreshable_until=tokens.refresh_expires_at,
         )
 
 

@@ -48,7 +48,7 @@ async def delete_tokens(request: Request) -> Response:
     """Delete the person's Garmin tokens and end every session."""
     accounts = services(request).accounts
     await _in_transaction(
-        request, lambda call: accounts.unlink_person(call.session, call.view.user_id, call.origin)
+        request, lambda call: accounts.unlink_user(call.session, call.view.user_id, call.origin)
     )
     return Response(status_code=204)
 

@@ -3,8 +3,8 @@
 from shared.timings import Timings
 
 SHORT = Timings(
-    login_deadline=40.0,
-    code_deadline=30.0,
+    login_deadline=20.0,
+    code_deadline=15.0,
     lease=3.0,
     lease_renewal=0.5,
     lease_renewal_retry=0.2,

@@ -1,4 +1,4 @@
-"""A Garmin on this computer: every sign-in both libraries know, and every way it goes wrong."""
+"""A simulated Garmin: the sign-in flows of garth and garminconnect, and their known failures."""
 
 from dev.simulator.accounts import PASSWORD
 from dev.simulator.simulator import Simulator

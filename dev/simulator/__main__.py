@@ -1,4 +1,4 @@
-"""`python -m dev.simulator`: the simulator as a process of its own."""
+"""Run the simulator as a process: `python -m dev.simulator`."""
 
 import argparse
 import asyncio
@@ -46,13 +46,22 @@ def _env_file(addresses: Addresses) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m dev.simulator",
-        description="A simulated Garmin. Prints one line of JSON when it is ready, then serves.",
+        description="Simulate Garmin. Prints one line of JSON when ready.",
     )
-    parser.add_argument("--port", type=int, default=0, help="of the proxy; 0 takes a free one")
-    parser.add_argument("--control-port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--latency-ms", type=float, default=0, help="before every answer")
-    parser.add_argument("--state-dir", type=Path, help="where ca.pem lies, and is kept")
-    parser.add_argument("--env-file", type=Path, help="write the variables clients need here")
+    parser.add_argument(
+        "--port", type=int, default=0, help="port of the proxy (default: any free one)"
+    )
+    parser.add_argument(
+        "--control-port",
+        type=int,
+        default=0,
+        help="port of the control endpoint (default: any free one)",
+    )
+    parser.add_argument("--latency-ms", type=float, default=0, help="delay before each response")
+    parser.add_argument("--state-dir", type=Path, help="directory that keeps ca.pem between runs")
+    parser.add_argument(
+        "--env-file", type=Path, help="file to write the environment variables for clients to"
+    )
     return parser
 
 

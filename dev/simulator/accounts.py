@@ -1,6 +1,6 @@
-"""Accounts by name: what a username's first words say is what happens to whoever signs in with it.
+"""Accounts whose usernames say how their sign-in goes.
 
-The local part of a username is read word by word, split at dashes, until a word that means nothing:
+The local part of a username is read word by word, split at dashes, up to the first unknown word:
 `plain-anna@example.com`, `sms-codelocked-7@example.com`, `ticket401-email-bob@example.com`.
 """
 
@@ -10,12 +10,13 @@ import uuid
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any
 
 PASSWORD = "correct horse battery staple"
 
 
 class Outcome(StrEnum):
-    """What Garmin does when credentials or a code arrive."""
+    """How Garmin responds to credentials or a code."""
 
     ACCEPTED = "accepted"
     WRONG = "wrong"
@@ -37,7 +38,7 @@ class Outcome(StrEnum):
 
 
 class Method(StrEnum):
-    """How a code reaches its person, as `mfaLastMethodUsed` says it (only `email` is recorded)."""
+    """How a code is sent, as in `mfaLastMethodUsed` (only `email` is recorded)."""
 
     EMAIL = "email"
     SMS = "sms"
@@ -76,15 +77,16 @@ CODE_WORDS = {
     "codegarbage": Outcome.GARBAGE,
 }
 METHOD_WORDS = {"email": Method.EMAIL, "sms": Method.SMS, "app": Method.APP}
+FLAG_WORDS = {"ticket401": "ticket_refused", "direfused": "di_refused", "inactive": "di_inactive"}
 PROFILE_WORD = re.compile(r"profile500(?:x(\d+))?")
 
 
 @dataclass(frozen=True)
 class Account:
-    """One person at Garmin, the same every time the name is used.
+    """A Garmin account; everything about it follows from its username and domain.
 
-    method: None where Garmin asks for no code.
-    profile_failures: how many profile requests answer 500 before one works.
+    method: None if no code is needed.
+    profile_failures: how many profile requests fail with 500 before one succeeds.
     """
 
     username: str
@@ -107,7 +109,7 @@ class Account:
 
     @property
     def full_name(self) -> str:
-        """The local part as a name: `plain-anna@example.com` is Plain Anna."""
+        """A name made of the local part: `plain-anna@example.com` is Plain Anna."""
         return re.sub(r"[^a-z0-9]+", " ", self.username.partition("@")[0]).strip().title()
 
     @property
@@ -125,7 +127,7 @@ class Account:
 
     @property
     def destination(self) -> str | None:
-        """Where codes go, masked as Garmin masks it; None for an authenticator app."""
+        """Where codes are sent, masked as by Garmin; None for an authenticator app."""
         match self.method:
             case Method.EMAIL:
                 return self.masked_email
@@ -141,38 +143,39 @@ class Account:
 
 @lru_cache(maxsize=100_000)
 def account_for(username: str, domain: str) -> Account:
-    """The account that goes by this name; case does not matter, as at Garmin."""
+    """Return the account with this username, which is case-insensitive, as at Garmin."""
     username = username.strip().lower()
-    account = Account(username, domain)
+    settings: dict[str, Any] = {}
     words = username.partition("@")[0].split("-")
     while words:
-        pair, word = "-".join(words[:2]), words[0]
-        if (longer := _with_word(account, pair)) is not None:
-            account, words = longer, words[2:]
-        elif (shorter := _with_word(account, word)) is not None:
-            account, words = shorter, words[1:]
+        # Some words contain a dash: try the first two as one.
+        for length in (2, 1):
+            if (setting := _setting("-".join(words[:length]))) is not None:
+                settings |= setting
+                words = words[length:]
+                break
         else:
             break
-    needs_method = account.code is not Outcome.ACCEPTED
-    needs_method |= account.login in (Outcome.REFUSED_427, Outcome.REFUSED_427_IN_BODY)
-    if needs_method and account.method is None:
-        account = replace(account, method=Method.EMAIL)
+    account = Account(username, domain, **settings)
+    if account.method is None and _implies_code(account):
+        return replace(account, method=Method.EMAIL)
     return account
 
 
-def _with_word(account: Account, word: str) -> Account | None:
+def _setting(word: str) -> dict[str, Any] | None:
     if word in METHOD_WORDS:
-        return replace(account, method=METHOD_WORDS[word])
+        return {"method": METHOD_WORDS[word]}
     if word in LOGIN_WORDS:
-        return replace(account, login=LOGIN_WORDS[word])
+        return {"login": LOGIN_WORDS[word]}
     if word in CODE_WORDS:
-        return replace(account, code=CODE_WORDS[word])
-    if word == "ticket401":
-        return replace(account, ticket_refused=True)
-    if word == "direfused":
-        return replace(account, di_refused=True)
-    if word == "inactive":
-        return replace(account, di_inactive=True)
+        return {"code": CODE_WORDS[word]}
+    if word in FLAG_WORDS:
+        return {FLAG_WORDS[word]: True}
     if match := PROFILE_WORD.fullmatch(word):
-        return replace(account, profile_failures=int(match[1] or 2))
+        return {"profile_failures": int(match[1] or 2)}
     return None
+
+
+def _implies_code(account: Account) -> bool:
+    refused_with_427 = (Outcome.REFUSED_427, Outcome.REFUSED_427_IN_BODY)
+    return account.code is not Outcome.ACCEPTED or account.login in refused_with_427

@@ -1,4 +1,4 @@
-"""A certificate authority of the simulator's own, and one certificate for all its hosts."""
+"""The simulator's certificate authority, and one certificate for all simulated hosts."""
 
 import ssl
 from collections.abc import Iterable
@@ -11,10 +11,10 @@ KEY_FILE = "ca.key"
 
 
 def server_context(directory: Path, hosts: Iterable[str]) -> ssl.SSLContext:
-    """A TLS context for the hosts; writes the authority's certificate to `ca.pem`.
+    """Make a TLS context for the hosts and write the authority's certificate to `ca.pem`.
 
-    A directory that holds an authority already keeps it, so that clients of a simulator that was
-    started again go on trusting it.
+    An authority already in the directory is reused, so that clients still trust a restarted
+    simulator.
     """
     authority = _authority(directory)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -1,4 +1,4 @@
-"""The control endpoint: what tests read and change. The simulator in a process has the same."""
+"""The control endpoint. `Simulator` has the same operations as methods."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,74 +11,74 @@ from dev.simulator.messages import Request, Response, json_response
 from dev.simulator.profile import profile_of
 from dev.simulator.sessions import SentCode
 from dev.simulator.settings import Fault, Settings
-from dev.simulator.world import World
+from dev.simulator.state import State
 
 
 @dataclass(frozen=True)
 class Control:
-    """Everything a test may do to this Garmin."""
+    """The operations of the control endpoint."""
 
-    world: World
+    state: State
 
     def counters(self) -> dict[str, Any]:
-        """`{"total": {...}, "by_username": {...}, "by_client": {...}}`."""
-        return self.world.counters.snapshot()
+        """Return `{"total": {...}, "by_username": {...}, "by_client": {...}}`."""
+        return self.state.counters.snapshot()
 
     def issued(self) -> dict[str, list[str]]:
-        """Every secret that was handed out, by kind."""
-        return self.world.issued.snapshot()
+        """Return every secret that was issued, by kind."""
+        return self.state.issued.snapshot()
 
     def codes(self, username: str) -> list[SentCode]:
-        """Every code made for this person, the oldest first."""
-        return list(self.world.codes(username))
+        """Return all codes of this person, oldest first."""
+        return list(self.state.codes(username))
 
     def settings(self) -> dict[str, Any]:
-        return self.world.settings.model_dump(mode="json")
+        return self.state.settings.model_dump(mode="json")
 
     def configure(self, **changes: object) -> dict[str, Any]:
-        """Change settings, one top-level name at a time. Raises ValidationError."""
-        merged = {**self.world.settings.model_dump(), **changes}
-        self.world.configure(Settings.model_validate(merged), changes)
+        """Replace the settings named; return all. Raises ValidationError."""
+        merged = {**self.state.settings.model_dump(), **changes}
+        self.state.configure(Settings.model_validate(merged), changes)
         return self.settings()
 
     def add_fault(self, **fault: object) -> dict[str, Any]:
-        """One more fault after those there are. Raises ValidationError."""
-        self.world.add_fault(Fault.model_validate(fault))
+        """Append a fault; return all settings. Raises ValidationError."""
+        self.state.add_fault(Fault.model_validate(fault))
         return self.settings()
 
     def account(self, username: str, domain: str = "garmin.com") -> dict[str, Any]:
-        """Who goes by this name: the profile, the password, and what awaits them."""
-        account = self.world.account(username, domain)
+        """Return an account: its profile and password, and how its sign-in goes."""
+        account = self.state.account(username, domain)
         return {**asdict(account), "password": PASSWORD, "profile": profile_of(account)}
 
     def expire_codes(self, username: str | None = None) -> int:
-        return self.world.sessions.expire_codes(_normal(username))
+        return self.state.sessions.expire_codes(_normalized(username))
 
     def expire_sessions(self, username: str | None = None) -> int:
-        return self.world.sessions.expire(_normal(username))
+        return self.state.sessions.expire(_normalized(username))
 
     def expire_tokens(self, username: str | None = None) -> int:
-        """Access tokens only: refreshing goes on working."""
-        return self.world.tokens.expire_access(_normal(username))
+        """Expire access tokens, which can still be refreshed; return how many."""
+        return self.state.tokens.expire_access(_normalized(username))
 
     def revoke_tokens(self, username: str | None = None) -> int:
-        """Access, OAuth1 and refresh tokens: only signing in again helps."""
-        return self.world.tokens.revoke(_normal(username))
+        """Revoke access, OAuth1 and refresh tokens; return how many."""
+        return self.state.tokens.revoke(_normalized(username))
 
     def reset(self) -> None:
-        """Counters, sessions, tokens and settings, back to how the simulator started."""
-        self.world.reset()
+        """Restore the initial settings; drop counters, sessions, codes and tokens."""
+        self.state.reset()
 
 
-async def answer(control: Control, request: Request) -> Response:
-    """One request to the control endpoint."""
+async def respond(control: Control, request: Request) -> Response:
+    """Respond to a request to the control endpoint."""
     try:
-        return _answer(control, request)
+        return _dispatch(control, request)
     except (ValidationError, TypeError) as error:
         return json_response(422, {"error": str(error)})
 
 
-def _answer(control: Control, request: Request) -> Response:
+def _dispatch(control: Control, request: Request) -> Response:
     argument = {**request.query, **request.json}
     username = argument.get("username")
     match request.method, urlsplit(request.target).path:
@@ -117,9 +117,9 @@ def _answer(control: Control, request: Request) -> Response:
 def _codes(control: Control, username: str) -> Response:
     codes = control.codes(username)
     if not codes:
-        return json_response(404, {"error": "no code was sent to this username"})
+        return json_response(404, {"error": "no code for this username"})
     return json_response(200, asdict(codes[-1]))
 
 
-def _normal(username: str | None) -> str | None:
+def _normalized(username: str | None) -> str | None:
     return username.strip().lower() if username else None

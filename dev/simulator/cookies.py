@@ -1,4 +1,4 @@
-"""The cookies Garmin and its Cloudflare set, with the attributes that were recorded."""
+"""Cookies of Garmin and Cloudflare, with their recorded attributes."""
 
 import base64
 import secrets
@@ -12,7 +12,7 @@ HALF_AN_HOUR = 1800
 
 
 def page_cookies(session: SsoSession) -> list[str]:
-    """What a sign-in page sets: host-only ones of the SSO, domain-wide ones of Cloudflare."""
+    """Cookies of a sign-in page: host-only ones of the SSO, domain-wide ones of Cloudflare."""
     return [
         f"SESSION={session.cookie}; Path=/; Secure; HttpOnly; SameSite=Lax",
         f"__VCAP_ID__={secrets.token_hex(18)}; Path=/; HttpOnly; Secure; SameSite=Lax",
@@ -22,7 +22,7 @@ def page_cookies(session: SsoSession) -> list[str]:
 
 def cloudflare_cookies(domain: str) -> list[str]:
     until = formatdate(time.time() + HALF_AN_HOUR, usegmt=True)
-    bot_management = f"{secrets.token_urlsafe(32)}-{int(time.time())}-1.0.1.1-{_blob(64)}"
+    bot_management = f"{secrets.token_urlsafe(32)}-{int(time.time())}-1.0.1.1-{_random_base64(64)}"
     return [
         f"__cf_bm={bot_management}; path=/; expires={until}; domain=.{domain}; "
         "HttpOnly; Secure; SameSite=None",
@@ -32,19 +32,21 @@ def cloudflare_cookies(domain: str) -> list[str]:
 
 
 def balancer_cookie() -> str:
-    """The load balancer's, which keeps a client with one backend."""
+    """The load balancer's cookie, which keeps a client on one backend."""
     tomorrow = formatdate(time.time() + 23 * 3600, usegmt=True)
-    return f"__cflb={_blob(32)}; SameSite=None; Secure; path=/; expires={tomorrow}; HttpOnly"
+    return (
+        f"__cflb={_random_base64(32)}; SameSite=None; Secure; path=/; expires={tomorrow}; HttpOnly"
+    )
 
 
 def visitor_cookie(domain: str) -> str:
-    """The one cookie that connectapi's answers set as well."""
+    """The one cookie that connectapi sets as well."""
     visitor = f"{secrets.token_urlsafe(32)}-{int(time.time() * 1000)}-0.0.1.1-604800000"
     return f"_cfuvid={visitor}; path=/; domain=.{domain}; HttpOnly; Secure; SameSite=None"
 
 
 def signed_in_cookies(ticket: Ticket) -> list[str]:
-    """What a finished sign-in sets."""
+    """Cookies of a completed sign-in."""
     domain, guid = ticket.account.domain, ticket.account.garmin_guid
     return [
         f"CASTGC=TGT-{secrets.token_hex(32)}-cas; Path=/; Secure; HttpOnly",
@@ -53,5 +55,5 @@ def signed_in_cookies(ticket: Ticket) -> list[str]:
     ]
 
 
-def _blob(size: int) -> str:
+def _random_base64(size: int) -> str:
     return base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=").replace("/", "_")

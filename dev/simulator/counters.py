@@ -1,4 +1,4 @@
-"""How often what happened: in all, by username, and by the client that asked."""
+"""Counters of what happened: in total, by username and by client."""
 
 from collections import Counter
 from typing import Literal, get_args

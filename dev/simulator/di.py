@@ -1,4 +1,4 @@
-"""garminconnect's exchange: a ticket for DI tokens, and refresh tokens that work once."""
+"""garminconnect's exchange: a ticket for DI tokens, and their rotating refresh tokens."""
 
 import base64
 import uuid
@@ -6,53 +6,53 @@ import uuid
 from dev.simulator.accounts import Account
 from dev.simulator.messages import Request, Response, json_response
 from dev.simulator.oauth1 import SCOPE
-from dev.simulator.world import World
+from dev.simulator.state import State
 
 TICKET_GRANT = "https://connectapi.garmin.com/di-oauth2-service/oauth/grant/service_ticket"
 CLIENT_PREFIXES = ("GARMIN_CONNECT_MOBILE_ANDROID_DI", "GARMIN_CONNECT_MOBILE_IOS_DI")
 REFRESH_TTL_S = 2591999
 
 
-def token(world: World, request: Request) -> Response:
+def token(state: State, request: Request) -> Response:
     """`POST /di-oauth2-service/oauth/token`."""
     client_id = request.form.get("client_id", "")
-    if not client_id.startswith(CLIENT_PREFIXES) or not _is_basic(request, client_id):
+    if not client_id.startswith(CLIENT_PREFIXES) or not _has_basic_auth(request, client_id):
         return _failure(401, "invalid_client", "Bad client credentials")
     match request.form.get("grant_type"):
         case grant if grant == TICKET_GRANT:
-            return _exchange(world, request, client_id)
+            return _exchange(state, request, client_id)
         case "refresh_token":
-            return _refresh(world, request, client_id)
+            return _refresh(state, request, client_id)
         case _:
             return _failure(400, "unsupported_grant_type", "Unsupported grant type")
 
 
-def _exchange(world: World, request: Request, client_id: str) -> Response:
-    ticket = world.tokens.find_ticket(
+def _exchange(state: State, request: Request, client_id: str) -> Response:
+    ticket = state.tokens.find_ticket(
         request.form.get("service_ticket", ""),
         request.form.get("service_url", ""),
         request.domain,
-        world.now(),
+        state.now(),
     )
     if ticket is None or ticket.account.di_refused:
         return _failure(400, "invalid_grant", "Invalid service ticket")
-    world.redeem(ticket)
-    world.count("di_exchanges", ticket.account, ticket.client)
-    return _tokens(world, ticket.account, ticket.client, client_id)
+    state.redeem(ticket)
+    state.count("di_exchanges", ticket.account, ticket.client)
+    return _tokens(state, ticket.account, ticket.client, client_id)
 
 
-def _refresh(world: World, request: Request, client_id: str) -> Response:
-    known = world.tokens.refresh.get(request.form.get("refresh_token", ""))
+def _refresh(state: State, request: Request, client_id: str) -> Response:
+    known = state.tokens.refresh.get(request.form.get("refresh_token", ""))
     if known is None or known.di_client != client_id or known.account.domain != request.domain:
         return _failure(400, "invalid_grant", "Invalid refresh token")
-    del world.tokens.refresh[known.value]
-    world.count("di_refreshes", known.account, known.client)
-    return _tokens(world, known.account, known.client, client_id)
+    del state.tokens.refresh[known.value]
+    state.count("di_refreshes", known.account, known.client)
+    return _tokens(state, known.account, known.client, client_id)
 
 
-def _tokens(world: World, account: Account, client: str, client_id: str) -> Response:
-    ttl, now = world.access_ttl(), world.now()
-    access = world.tokens.new_jwt(
+def _tokens(state: State, account: Account, client: str, client_id: str) -> Response:
+    ttl, now = state.access_ttl(), state.now()
+    access = state.tokens.new_jwt(
         "di",
         account,
         client,
@@ -63,9 +63,9 @@ def _tokens(world: World, account: Account, client: str, client_id: str) -> Resp
         client_id=client_id,
         grant_type="service_ticket",
     )
-    refresh = world.tokens.new_refresh(account, client, client_id)
-    world.issued.note("access_token", access.value)
-    world.issued.note("refresh_token", refresh.value)
+    refresh = state.tokens.new_refresh(account, client, client_id)
+    state.issued.record("access_token", access.value)
+    state.issued.record("refresh_token", refresh.value)
     value = {
         "access_token": access.value,
         "token_type": "Bearer",
@@ -78,7 +78,7 @@ def _tokens(world: World, account: Account, client: str, client_id: str) -> Resp
     return json_response(200, value, ("Cache-Control", "no-store"))
 
 
-def _is_basic(request: Request, client_id: str) -> bool:
+def _has_basic_auth(request: Request, client_id: str) -> bool:
     expected = base64.b64encode(f"{client_id}:".encode()).decode()
     return request.headers.get("authorization", "") == f"Basic {expected}"
 

@@ -1,4 +1,4 @@
-"""Every secret this Garmin has handed out: what a test looks for where it must not be."""
+"""Every secret that was issued, for tests that look for them where they must not be."""
 
 from collections.abc import Iterable
 from typing import Literal, get_args
@@ -16,28 +16,28 @@ Kind = Literal[
     "refresh_token",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-_NO_SECRETS = {
+_PUBLIC_COOKIES = {
     "GARMIN-SSO",  # always 1
     "GARMIN-SSO-CUST-GUID",  # the person's garminGUID
     "org.springframework.web.servlet.i18n.CookieLocaleResolver.LOCALE",
 }
 
 
-class Issued:
-    """Values by kind, each once, the oldest first; those that are used up or revoked stay."""
+class IssuedSecrets:
+    """Values by kind, oldest first, without duplicates; used and revoked ones included."""
 
     def __init__(self) -> None:
         self._values: dict[Kind, list[str]] = {kind: [] for kind in KINDS}
 
-    def note(self, kind: Kind, value: str) -> None:
+    def record(self, kind: Kind, value: str) -> None:
         self._values[kind].append(value)
 
-    def note_cookies(self, headers: Iterable[tuple[str, str]]) -> None:
-        """The values of what `Set-Cookie` sets."""
+    def record_cookies(self, headers: Iterable[tuple[str, str]]) -> None:
+        """Record the values of all `Set-Cookie` headers that hold a secret."""
         for header, cookie in headers:
             name, _, value = cookie.partition(";")[0].partition("=")
-            if header == "Set-Cookie" and name not in _NO_SECRETS:
-                self.note("cookie", value)
+            if header == "Set-Cookie" and name not in _PUBLIC_COOKIES:
+                self.record("cookie", value)
 
     def snapshot(self) -> dict[str, list[str]]:
         return {kind: list(dict.fromkeys(values)) for kind, values in self._values.items()}

@@ -1,25 +1,16 @@
-"""HTTP/1.1 as the simulator speaks it: one request in, one response out, connections kept alive."""
+"""Requests and responses, and how a response is delivered."""
 
-import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from email.utils import formatdate
 from enum import StrEnum
 from functools import cached_property
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-MAX_BODY = 1024 * 1024
-
-
-class BadRequestError(Exception):
-    """What arrived is not HTTP that the simulator reads."""
-
 
 class Delivery(StrEnum):
-    """How a response reaches the client, or does not."""
+    """How much of a response reaches the client, and how fast."""
 
     WHOLE = "whole"
     HANG = "hang"
@@ -31,7 +22,7 @@ class Delivery(StrEnum):
 
 @dataclass(frozen=True)
 class Request:
-    """One request. `target` is as sent, because OAuth1 signs it; header names are lower case."""
+    """An HTTP request. `target` is as sent, as OAuth1 signs it; header names are lower case."""
 
     method: str
     target: str
@@ -66,7 +57,7 @@ class Request:
 
     @cached_property
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object; empty where it is anything else."""
+        """The body as a JSON object; empty if it is anything else."""
         try:
             value = json.loads(self.body or b"{}")
         except ValueError:
@@ -81,23 +72,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """One response; `headers` may repeat a name, as `Set-Cookie` does."""
+    """An HTTP response; `headers` may repeat a name, as `Set-Cookie` does."""
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     delivery: Delivery = Delivery.WHOLE
-
-    def head(self) -> bytes:
-        """The status line and headers, up to and including the empty line."""
-        lines = [f"HTTP/1.1 {self.status} {_reason(self.status)}"]
-        lines += [f"{name}: {value}" for name, value in self.headers]
-        lines += [
-            f"Date: {formatdate(usegmt=True)}",
-            f"Content-Length: {len(self.body)}",
-            "Connection: keep-alive",
-        ]
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
 def json_response(
@@ -126,59 +106,8 @@ def redirect(location: str, *, cookies: Iterable[str] = ()) -> Response:
 
 
 def undelivered(delivery: Delivery) -> Response:
-    """A response whose content never matters: the client does not get it."""
+    """Make an empty response, for a delivery that sends none of it."""
     return Response(200, b"", (), delivery)
-
-
-async def read_request(
-    reader: asyncio.StreamReader,
-    host: str | None = None,
-    *,
-    acknowledge: Callable[[], None] = lambda: None,
-) -> Request | None:
-    """The next request of a connection, or None where the client has gone.
-
-    `host` is what the client asked the proxy for; without it the Host header counts.
-    `acknowledge` is called when the head has arrived.
-    Raises BadRequestError.
-    """
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError:
-        return None
-    except asyncio.LimitOverrunError as error:
-        raise BadRequestError("request head too large") from error
-    acknowledge()
-    start, *lines = head[:-4].decode("latin-1").split("\r\n")
-    try:
-        method, target, _version = start.split(" ")
-    except ValueError as error:
-        raise BadRequestError("not an HTTP request line") from error
-    headers = {name.strip().lower(): value.strip() for name, _, value in map(_partition, lines)}
-    return Request(
-        method, target, host or headers.get("host", ""), headers, await _body(reader, headers)
-    )
-
-
-async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
-    length = headers.get("content-length", "0")
-    if "transfer-encoding" in headers or not length.isdecimal() or int(length) > MAX_BODY:
-        raise BadRequestError("a body needs a Content-Length of at most 1 MiB")
-    try:
-        return await reader.readexactly(int(length))
-    except asyncio.IncompleteReadError as error:
-        raise BadRequestError("the client stopped inside the body") from error
-
-
-def _partition(line: str) -> tuple[str, str, str]:
-    return line.partition(":")
-
-
-def _reason(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"
 
 
 def _set_cookies(cookies: Iterable[str]) -> tuple[tuple[str, str], ...]:

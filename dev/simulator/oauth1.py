@@ -1,4 +1,4 @@
-"""garth's exchange: a ticket for an OAuth1 token, that for OAuth2 tokens. Signatures count."""
+"""garth's exchange: a ticket for an OAuth1 token, and that for OAuth2 tokens."""
 
 import secrets
 import uuid
@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 from oauthlib.oauth1 import RequestValidator, SignatureOnlyEndpoint
 
 from dev.simulator.messages import Request, Response, json_response, text_response
+from dev.simulator.state import OAUTH1_TTL_S, State
 from dev.simulator.tokens import OAuth1Token
-from dev.simulator.world import OAUTH1_TTL_S, World
 
 CONSUMER_KEY = "5a1d0c3e-7f42-4b8e-9c55-0000f17e57ed"
 CONSUMER_SECRET = "simulated-consumer-secret"
@@ -24,33 +24,33 @@ SCOPE = " ".join(
 )
 
 
-def consumer(world: World, request: Request) -> Response:
+def consumer(state: State, request: Request) -> Response:
     """The consumer key and secret that garth fetches from S3."""
     value = {"consumer_key": CONSUMER_KEY, "consumer_secret": CONSUMER_SECRET}
     return json_response(200, value)
 
 
-def preauthorized(world: World, request: Request) -> Response:
-    """`GET …/oauth/preauthorized`: a ticket for an OAuth1 token, as form text."""
-    if not _is_signed(world, request, needs_token=False):
+def preauthorized(state: State, request: Request) -> Response:
+    """`GET …/oauth/preauthorized`: exchange a ticket for an OAuth1 token, as form text."""
+    if not _signer(state, request, needs_token=False):
         return _unauthorized("Invalid signature")
-    ticket = world.tokens.find_ticket(
+    ticket = state.tokens.find_ticket(
         request.query.get("ticket", ""),
         request.query.get("login-url", ""),
         request.domain,
-        world.now(),
+        state.now(),
     )
     if ticket is None or ticket.account.ticket_refused:
         return _unauthorized("Invalid ticket")
-    world.redeem(ticket)
-    world.count("oauth1_exchanges", ticket.account, ticket.client)
-    token = world.tokens.new_oauth1(ticket, world.now() + OAUTH1_TTL_S)
-    world.issued.note("oauth1_token", token.value)
-    world.issued.note("oauth1_secret", token.secret)
+    state.redeem(ticket)
+    state.count("oauth1_exchanges", ticket.account, ticket.client)
+    token = state.tokens.new_oauth1(ticket, state.now() + OAUTH1_TTL_S)
+    state.issued.record("oauth1_token", token.value)
+    state.issued.record("oauth1_secret", token.secret)
     fields = {"oauth_token": token.value, "oauth_token_secret": token.secret}
     text = urlencode(fields)
     if token.mfa_token:
-        world.issued.note("mfa_token", token.mfa_token)
+        state.issued.record("mfa_token", token.mfa_token)
         until = datetime.fromtimestamp(token.expires_at, UTC)
         text += (
             f"&mfa_token={token.mfa_token}&mfa_expiration_timestamp={until:%Y-%m-%d %H:%M:%S}.000"
@@ -58,23 +58,23 @@ def preauthorized(world: World, request: Request) -> Response:
     return text_response(200, text)
 
 
-def exchange(world: World, request: Request) -> Response:
-    """`POST …/oauth/exchange/user/2.0`: OAuth2 tokens, at sign-in and at every refresh."""
-    if not (key := _is_signed(world, request, needs_token=True)):
+def exchange(state: State, request: Request) -> Response:
+    """`POST …/oauth/exchange/user/2.0`: issue OAuth2 tokens, at sign-in and at each refresh."""
+    if not (key := _signer(state, request, needs_token=True)):
         return _unauthorized("Invalid signature")
-    token = world.tokens.oauth1[key]
-    if token.expires_at <= world.now() or request.form.get("mfa_token") != token.mfa_token:
+    token = state.tokens.oauth1[key]
+    if token.expires_at <= state.now() or request.form.get("mfa_token") != token.mfa_token:
         return _unauthorized("Invalid token")
-    world.count("oauth2_exchanges", token.account, token.client)
-    return json_response(200, _oauth2_tokens(world, token), ("Cache-Control", "no-store"))
+    state.count("oauth2_exchanges", token.account, token.client)
+    return json_response(200, _oauth2_tokens(state, token), ("Cache-Control", "no-store"))
 
 
-def _oauth2_tokens(world: World, token: OAuth1Token) -> dict[str, object]:
-    ttl = world.access_ttl()
-    access = world.tokens.new_access("oauth2", token.account, token.client, world.now() + ttl)
+def _oauth2_tokens(state: State, token: OAuth1Token) -> dict[str, object]:
+    ttl = state.access_ttl()
+    access = state.tokens.new_access("oauth2", token.account, token.client, state.now() + ttl)
     refresh_token = secrets.token_urlsafe(96)
-    world.issued.note("access_token", access.value)
-    world.issued.note("refresh_token", refresh_token)
+    state.issued.record("access_token", access.value)
+    state.issued.record("refresh_token", refresh_token)
     return {
         "scope": SCOPE,
         "jti": str(uuid.uuid4()),
@@ -86,9 +86,9 @@ def _oauth2_tokens(world: World, token: OAuth1Token) -> dict[str, object]:
     }
 
 
-def _is_signed(world: World, request: Request, *, needs_token: bool) -> str | None:
-    """The OAuth token that signed (or the consumer key), or None where the signature is wrong."""
-    endpoint = SignatureOnlyEndpoint(_Validator(world))
+def _signer(state: State, request: Request, *, needs_token: bool) -> str | None:
+    """Return the OAuth1 token (or else consumer key) that signed; None if that is wrong."""
+    endpoint = SignatureOnlyEndpoint(_Validator(state))
     body = request.body.decode("utf-8", "replace")
     headers = {
         "Authorization": request.headers.get("authorization", ""),
@@ -97,13 +97,13 @@ def _is_signed(world: World, request: Request, *, needs_token: bool) -> str | No
     try:
         valid, signed = endpoint.validate_request(request.url, request.method, body, headers)
     except ValueError:
-        # oauthlib's own word for a header or a body that it cannot read.
+        # Raised by oauthlib for a header or body that it cannot parse.
         return None
     if not valid:
         return None
     key = signed.resource_owner_key
     if needs_token:
-        return key if key in world.tokens.oauth1 else None
+        return key if key in state.tokens.oauth1 else None
     return CONSUMER_KEY if not key else None
 
 
@@ -112,16 +112,16 @@ def _unauthorized(message: str) -> Response:
 
 
 class _Validator(RequestValidator):  # type: ignore[misc]
-    """What oauthlib asks: secrets by key, and whether a nonce was used before."""
+    """Give oauthlib the secrets, and check nonces."""
 
     client_key_length = 10, 60
     nonce_length = 6, 60
     dummy_client = "dummy"
     allowed_signature_methods = ("HMAC-SHA1",)
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, state: State) -> None:
         super().__init__()
-        self._tokens = world.tokens
+        self._tokens = state.tokens
 
     @property
     def safe_characters(self) -> set[str]:

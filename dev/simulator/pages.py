@@ -1,6 +1,8 @@
-"""The widget's HTML: titles, hidden fields and script variables as recorded, the rest left out."""
+"""The widget's HTML: recorded titles, hidden fields and script variables, without the rest."""
 
 from html import escape
+
+from dev.simulator.accounts import Outcome
 
 EMBED = """<html>
 <head><title>GAuth Embedded Version</title></head>
@@ -95,7 +97,7 @@ NOTICE = """<!DOCTYPE html>
 
 
 def sign_in(service: str, csrf: str, *, username: str = "", error: str = "") -> str:
-    """The sign-in form; with `error`, as it comes back after a failure."""
+    """The sign-in form, as it first appears or with an error."""
     return SIGN_IN.format(
         service_js=_js(service),
         status="FAIL" if error else "",
@@ -107,9 +109,9 @@ def sign_in(service: str, csrf: str, *, username: str = "", error: str = "") -> 
 
 
 def code(
-    service: str, title: str, *, guid: str, method: str, sent_to: str, csrf: str, error: str = ""
+    service: str, title: str, *, guid: str, method: str, sent_to: str, csrf: str, error_id: str = ""
 ) -> str:
-    """The form for the code. `error` is the element's id; Garmin then leaves `_csrf` empty."""
+    """The form for the code. With an error, Garmin leaves `_csrf` empty."""
     sent = f"<span >Code sent to <b>{escape(sent_to)}</b></span>" if sent_to else ""
     return CODE.format(
         service_js=_js(service),
@@ -118,8 +120,8 @@ def code(
         method=method,
         sent_to=escape(sent_to),
         sent=sent,
-        csrf="" if error else csrf,
-        error=_code_error(error),
+        csrf="" if error_id else csrf,
+        error=_code_errors(error_id),
     )
 
 
@@ -131,19 +133,24 @@ def notice(title: str, message: str) -> str:
     return NOTICE.format(title=escape(title), message=escape(message))
 
 
-CODE_ERRORS = {
+CODE_ERROR_IDS = {
+    Outcome.WRONG: "invalidCode",
+    Outcome.EXPIRED: "expiredCode",
+    Outcome.LIMIT: "maxLimit",
+}
+_CODE_ERRORS = {
     "invalidCode": "That code is not right.",
     "expiredCode": "That code is too old.",
     "maxLimit": "That was one code too many.",
 }
 
 
-def _code_error(shown: str) -> str:
-    """The errors on the form: one is shown; the limit is always there, mostly hidden."""
-    limit = f'<div id="maxLimit" class="error" hidden="hidden">{CODE_ERRORS["maxLimit"]}</div>'
+def _code_errors(shown: str) -> str:
+    """The form's errors: the one shown, and that of the limit, which is always there."""
+    limit = f'<div id="maxLimit" class="error" hidden="hidden">{_CODE_ERRORS["maxLimit"]}</div>'
     if not shown:
         return limit
-    error = f'<div id="{shown}" class="error">{CODE_ERRORS[shown]}</div>'
+    error = f'<div id="{shown}" class="error">{_CODE_ERRORS[shown]}</div>'
     return error if shown == "maxLimit" else f"{error}\n{limit}"
 
 

@@ -1,36 +1,36 @@
-"""Who is it: the profile behind the token that was presented, and nobody else's."""
+"""The profile of the person whose token was sent."""
 
 from dev.simulator.accounts import Account
 from dev.simulator.messages import Request, Response, html_response, json_response
 from dev.simulator.replies import unavailable
+from dev.simulator.state import State
 from dev.simulator.tokens import AccessToken
-from dev.simulator.world import World
 
 
-def social_profile(world: World, request: Request) -> Response:
+def social_profile(state: State, request: Request) -> Response:
     """`GET /userprofile-service/socialProfile`, with a bearer token or a JWT_WEB cookie."""
-    token = _presented(world, request)
+    token = _token_of(state, request)
     if token is None or token.account.domain != request.domain:
         return _unauthorized("Token is not valid")
     if token.kind == "di" and token.account.di_inactive:
         return _unauthorized("Token is not active")
-    if world.profile_fails(token.account):
+    if state.profile_fails(token.account):
         return unavailable(500)
-    world.count("profiles", token.account, token.client)
+    state.count("profiles", token.account, token.client)
     return json_response(200, profile_of(token.account), ("Cache-Control", "no-store"))
 
 
-def service_page(world: World, request: Request) -> Response:
-    """The page of a service a person signs in for; takes its ticket and sets JWT_WEB."""
+def service_page(state: State, request: Request) -> Response:
+    """The page of a service that a person signs in to: redeem its ticket, set JWT_WEB."""
     service = f"https://{request.host}{request.path}"
-    ticket = world.tokens.find_ticket(
-        request.query.get("ticket", ""), service, request.domain, world.now()
+    ticket = state.tokens.find_ticket(
+        request.query.get("ticket", ""), service, request.domain, state.now()
     )
     if ticket is None:
         return html_response(200, "<html><head><title>Garmin Connect</title></head></html>")
-    world.redeem(ticket)
-    now = world.now()
-    web = world.tokens.new_jwt(
+    state.redeem(ticket)
+    now = state.now()
+    web = state.tokens.new_jwt(
         "jwt_web", ticket.account, ticket.client, now, now + 7200, iss="https://connect.garmin.com"
     )
     cookie = f"JWT_WEB={web.value}; Domain=.{request.domain}; Path=/; Secure; HttpOnly"
@@ -39,7 +39,7 @@ def service_page(world: World, request: Request) -> Response:
 
 
 def profile_of(account: Account) -> dict[str, object]:
-    """The profile of an account, with every field that was recorded."""
+    """The profile of an account, with all recorded fields."""
     return {
         "id": account.profile_id,
         "profileId": account.profile_id,
@@ -116,11 +116,11 @@ _SHOWN = (
 )
 
 
-def _presented(world: World, request: Request) -> AccessToken | None:
+def _token_of(state: State, request: Request) -> AccessToken | None:
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     value = bearer if scheme.lower() == "bearer" else request.cookies.get("JWT_WEB", "")
-    token = world.tokens.access.get(value)
-    return token if token is not None and token.expires_at > world.now() else None
+    token = state.tokens.access.get(value)
+    return token if token is not None and token.expires_at > state.now() else None
 
 
 def _unauthorized(message: str) -> Response:

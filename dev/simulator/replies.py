@@ -1,4 +1,4 @@
-"""The replies that more than one flow gives: refusals, Cloudflare's pages, failing deliveries."""
+"""Responses shared by several flows: rate limits, Cloudflare's pages, failed deliveries."""
 
 from collections.abc import Mapping
 
@@ -24,26 +24,29 @@ UNAVAILABLE_PAGE = """<html>
 """
 GARBAGE = b'{"responseStatus": {"type": "SUCC\xff\xfe\x00'
 LIMITED_RETRY_AFTER_S = 120
+_ERROR_MESSAGES = {427: "Unsupported client", 429: "Too Many Requests"}
 
 
-def cloudflare_page() -> Response:
-    return html_response(403, CLOUDFLARE_PAGE, ("cf-mitigated", "challenge"))
+def cloudflare_page(retry_after: int | None = None) -> Response:
+    return html_response(
+        403, CLOUDFLARE_PAGE, ("cf-mitigated", "challenge"), *_retry_after(retry_after)
+    )
 
 
-def error_in_json(status: int, http_status: int, *headers: tuple[str, str]) -> Response:
-    """Garmin's gateway error, which may come with HTTP 200 around it."""
-    error = {"error": {"status-code": str(status), "message": _MESSAGES.get(status, "Error")}}
-    return json_response(http_status, error, *headers)
+def error_in_json(status: int, http_status: int, retry_after: int | None = None) -> Response:
+    """Garmin's gateway error, sometimes sent with HTTP 200."""
+    message = _ERROR_MESSAGES.get(status, "Error")
+    error = {"error": {"status-code": str(status), "message": message}}
+    return json_response(http_status, error, *_retry_after(retry_after))
 
 
-def limited(retry_after: int | None = None) -> Response:
-    headers = () if retry_after is None else (("Retry-After", str(retry_after)),)
-    return error_in_json(429, 429, *headers)
+def rate_limited(retry_after: int | None = None) -> Response:
+    return error_in_json(429, 429, retry_after)
 
 
 def unavailable(status: int = 503, retry_after: int | None = None) -> Response:
-    headers = () if retry_after is None else (("Retry-After", str(retry_after)),)
-    return html_response(status, UNAVAILABLE_PAGE.replace("503", str(status)), *headers)
+    page = UNAVAILABLE_PAGE.replace("503", str(status))
+    return html_response(status, page, *_retry_after(retry_after))
 
 
 def garbage() -> Response:
@@ -51,39 +54,28 @@ def garbage() -> Response:
 
 
 def refused(refusal: Refusal) -> Response:
-    """The reply to a client that is turned away."""
-    retry_after = refusal.retry_after
-    headers = () if retry_after is None else (("Retry-After", str(retry_after)),)
+    """The response to a client or flow that the settings refuse."""
+    status, retry_after = refusal.status, refusal.retry_after
     if refusal.in_body:
-        return error_in_json(refusal.status, 200, *headers)
-    if refusal.status == 403:
-        return html_response(403, CLOUDFLARE_PAGE, ("cf-mitigated", "challenge"), *headers)
-    if refusal.status >= 500:
-        return unavailable(refusal.status, retry_after)
-    return error_in_json(refusal.status, refusal.status, *headers)
+        return error_in_json(status, 200, retry_after)
+    if status == 403:
+        return cloudflare_page(retry_after)
+    if status >= 500:
+        return unavailable(status, retry_after)
+    return error_in_json(status, status, retry_after)
 
 
-def infrastructure_reply(outcome: Outcome) -> Response | None:
-    """The reply of outcomes that say nothing about the person, the same in every flow."""
-    match outcome:
-        case Outcome.LIMITED_AFTER:
-            return limited(LIMITED_RETRY_AFTER_S)
-        case Outcome.CUT_BEFORE | Outcome.CUT_AFTER:
-            return undelivered(Delivery.CUT)
-        case Outcome.HANG:
-            return undelivered(Delivery.HANG)
-        case _:
-            make = _PLAIN.get(outcome)
-            return make() if make else None
+def _retry_after(seconds: int | None) -> tuple[tuple[str, str], ...]:
+    return () if seconds is None else (("Retry-After", str(seconds)),)
 
 
-_PLAIN = {
-    Outcome.LIMITED: limited,
-    Outcome.CLOUDFLARE: cloudflare_page,
-    Outcome.DOWN: unavailable,
-    Outcome.GARBAGE: garbage,
-}
-_MESSAGES: Mapping[int, str] = {
-    427: "Unsupported client",
-    429: "Too Many Requests",
+# Outcomes that say nothing about the person, and look the same in every flow.
+INFRASTRUCTURE: Mapping[Outcome, Response] = {
+    Outcome.LIMITED: rate_limited(),
+    Outcome.LIMITED_AFTER: rate_limited(LIMITED_RETRY_AFTER_S),
+    Outcome.CLOUDFLARE: cloudflare_page(),
+    Outcome.DOWN: unavailable(),
+    Outcome.GARBAGE: garbage(),
+    Outcome.HANG: undelivered(Delivery.HANG),
+    Outcome.CUT_BEFORE: undelivered(Delivery.CUT),
 }

@@ -1,4 +1,4 @@
-"""Which handler answers which request, and what stands before it: refusals and faults."""
+"""Route requests to handlers, and apply refusals and faults."""
 
 import json
 from collections.abc import Callable
@@ -7,10 +7,17 @@ from fnmatch import fnmatchcase
 
 from dev.simulator import di, mobile, oauth1, profile, widget
 from dev.simulator.cookies import visitor_cookie
-from dev.simulator.messages import Delivery, Request, Response, html_response, text_response
+from dev.simulator.messages import (
+    Delivery,
+    Request,
+    Response,
+    html_response,
+    text_response,
+    undelivered,
+)
 from dev.simulator.replies import CLOUDFLARE_PAGE, garbage, refused, unavailable
 from dev.simulator.settings import Fault, FaultKind, Stage
-from dev.simulator.world import World
+from dev.simulator.state import State
 
 SUBDOMAINS = ("sso", "connectapi", "connect", "diauth", "mobile.integration")
 CONSUMER_HOST = "thegarth.s3.amazonaws.com"
@@ -18,12 +25,12 @@ HOSTS = frozenset(
     f"{subdomain}.{domain}" for subdomain in SUBDOMAINS for domain in ("garmin.com", "garmin.cn")
 ) | {CONSUMER_HOST}
 
-Handler = Callable[[World, Request], Response]
+Handler = Callable[[State, Request], Response]
 
 
 @dataclass(frozen=True)
 class Route:
-    """One endpoint. `path` is a shell pattern; `flow` and `stage` are what settings refer to."""
+    """An endpoint. `path` is a shell pattern; settings refer to `flow` and `stage`."""
 
     method: str
     subdomain: str
@@ -50,7 +57,7 @@ PROFILE = "/userprofile-service/socialProfile"
 ROUTES = (
     *_json_flow("mobile"),
     *_json_flow("portal"),
-    Route("GET", "sso", "/portal/sso/embed", mobile.embed, "portal", Stage.OTHER),
+    Route("GET", "sso", "/portal/sso/embed", mobile.embed_page, "portal", Stage.OTHER),
     Route("GET", "sso", "/sso/embed", widget.embed_page, "widget", Stage.PAGE),
     Route("GET", "sso", "/sso/signin", widget.sign_in_page, "widget", Stage.PAGE),
     Route("POST", "sso", "/sso/signin", widget.sign_in, "widget", Stage.LOGIN),
@@ -67,45 +74,45 @@ ROUTES = (
 )
 
 
-def answer(world: World, request: Request) -> Response:
-    """The response of this Garmin, after everything that may stand in the way of it."""
-    response = _response(world, request)
-    world.issued.note_cookies(response.headers)
+def respond(state: State, request: Request) -> Response:
+    """Respond as Garmin does, or as a refusal or fault in the settings says."""
+    response = _with_server_headers(request, _respond(state, request))
+    state.issued.record_cookies(response.headers)
     return response
 
 
-def latency(world: World, request: Request) -> float:
-    """Seconds to wait before this request is answered."""
-    for pattern, milliseconds in world.settings.latency_by_path.items():
+def latency(state: State, request: Request) -> float:
+    """Seconds to wait before the response is sent."""
+    for pattern, milliseconds in state.settings.latency_by_path.items():
         if fnmatchcase(request.path, pattern):
             return milliseconds / 1000
-    return world.settings.latency_ms / 1000
+    return state.settings.latency_ms / 1000
 
 
-def _response(world: World, request: Request) -> Response:
-    world.count("requests")
-    fault = world.faults.meet(request)
+def _respond(state: State, request: Request) -> Response:
+    state.count("requests")
+    fault = state.faults.next_for(request)
     if fault is None:
-        return _headed(request, _answer(world, request))
-    world.count("faults")
-    if fault.when == "before" and fault.kind in _SPOILT_BEFORE:
-        return _headed(request, _SPOILT_BEFORE[fault.kind](fault))
-    return _headed(request, _spoil(fault, _answer(world, request)))
+        return _dispatch(state, request)
+    state.count("faults")
+    if fault.when == "before" and fault.kind in _REPLACEMENTS:
+        return _REPLACEMENTS[fault.kind](fault)
+    return _apply(fault, _dispatch(state, request))
 
 
-def _answer(world: World, request: Request) -> Response:
+def _dispatch(state: State, request: Request) -> Response:
     if request.host == CONSUMER_HOST:
         is_consumer = request.path == "/oauth_consumer.json"
-        return oauth1.consumer(world, request) if is_consumer else text_response(403, "Forbidden")
+        return oauth1.consumer(state, request) if is_consumer else text_response(403, "Forbidden")
     route = _route(request)
     if route is None:
         return html_response(404, "<html><head><title>Not Found</title></head></html>")
     stage = _stage(route, request)
-    refusal = world.refusals.meet(_refusal_keys(route, request), stage)
+    refusal = state.refusals.next_for(_refusal_keys(route, request), stage)
     if refusal is not None:
-        _count_refused(world, route, request, stage)
+        _count_refused(state, route, request, stage)
         return refused(refusal)
-    return route.handler(world, request)
+    return route.handler(state, request)
 
 
 def _route(request: Request) -> Route | None:
@@ -129,27 +136,27 @@ def _refusal_keys(route: Route, request: Request) -> list[str]:
     return [*keys, request.form.get("client_id", "")] if route.flow == "di" else keys
 
 
-def _count_refused(world: World, route: Route, request: Request, stage: Stage) -> None:
+def _count_refused(state: State, route: Route, request: Request, stage: Stage) -> None:
     client = widget.CLIENT if route.flow == "widget" else request.query.get("clientId")
     account = None
     if stage is Stage.LOGIN:
         body = request.form if route.flow == "widget" else request.json
-        account = world.account(str(body.get("username", "")), request.domain)
-        world.count("credential_posts", account, client)
-    world.count("refused", account, client)
+        account = state.account(str(body.get("username", "")), request.domain)
+        state.count("credential_posts", account, client)
+    state.count("refused", account, client)
 
 
-def _spoil(fault: Fault, response: Response) -> Response:
-    """What is left of a good response."""
+def _apply(fault: Fault, response: Response) -> Response:
+    """Spoil a good response."""
     if fault.kind is FaultKind.WITHOUT_FIELD:
         return _without_field(response, fault.field)
-    if fault.kind in _SPOILT_BEFORE and fault.kind not in (FaultKind.HANG, FaultKind.CUT):
-        return _SPOILT_BEFORE[fault.kind](fault)
+    if fault.kind in _REPLACEMENTS:
+        return _REPLACEMENTS[fault.kind](fault)
     return replace(response, delivery=Delivery(fault.kind))
 
 
 def _without_field(response: Response, name: str) -> Response:
-    """The same JSON object, or form text, less one field."""
+    """Remove one field from a JSON object or form text."""
     if ("Content-Type", "application/json") in response.headers:
         value = json.loads(response.body)
         value.pop(name, None)
@@ -159,8 +166,8 @@ def _without_field(response: Response, name: str) -> Response:
     return replace(response, body="&".join(kept).encode())
 
 
-def _headed(request: Request, response: Response) -> Response:
-    """The headers that come from Cloudflare or S3, whoever answers behind it."""
+def _with_server_headers(request: Request, response: Response) -> Response:
+    """Add the headers of Cloudflare or S3."""
     if request.host == CONSUMER_HOST:
         return replace(response, headers=(*response.headers, ("Server", "AmazonS3")))
     headers = [*response.headers, ("Server", "cloudflare"), ("CF-RAY", "0000000000000000-SIM")]
@@ -169,9 +176,10 @@ def _headed(request: Request, response: Response) -> Response:
     return replace(response, headers=tuple(headers))
 
 
-_SPOILT_BEFORE: dict[FaultKind, Callable[[Fault], Response]] = {
-    FaultKind.HANG: lambda fault: Response(200, delivery=Delivery.HANG),
-    FaultKind.CUT: lambda fault: Response(200, delivery=Delivery.CUT),
+# What is sent instead of Garmin's own response.
+_REPLACEMENTS: dict[FaultKind, Callable[[Fault], Response]] = {
+    FaultKind.HANG: lambda fault: undelivered(Delivery.HANG),
+    FaultKind.CUT: lambda fault: undelivered(Delivery.CUT),
     FaultKind.STATUS: lambda fault: unavailable(fault.status, fault.retry_after),
     FaultKind.HTML: lambda fault: html_response(200, CLOUDFLARE_PAGE),
     FaultKind.GARBAGE: lambda fault: garbage(),

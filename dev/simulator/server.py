@@ -1,4 +1,4 @@
-"""Both ports in one event loop, and where to find them."""
+"""The proxy and the control endpoint in one event loop, and their addresses."""
 
 import asyncio
 from dataclasses import asdict, dataclass
@@ -6,24 +6,24 @@ from functools import partial
 from pathlib import Path
 
 from dev.simulator import certificates
-from dev.simulator.connections import Listener, converse
-from dev.simulator.control import Control, answer
+from dev.simulator.connections import HttpConnection, Listener
+from dev.simulator.control import Control, respond
 from dev.simulator.proxy import Proxy
 from dev.simulator.routes import HOSTS
 from dev.simulator.settings import Settings
-from dev.simulator.world import World
+from dev.simulator.state import State
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where a running simulator is reached."""
+    """The addresses of a running simulator."""
 
     proxy_url: str
     control_url: str
     ca_file: str
 
     def environment(self) -> dict[str, str]:
-        """The variables that bring requests, curl and httpx here, and trust nothing else."""
+        """Variables that make requests, curl and httpx use the simulator and trust it alone."""
         local = "127.0.0.1,localhost"
         return {
             "HTTPS_PROXY": self.proxy_url,
@@ -40,14 +40,14 @@ class Addresses:
 
 
 class Server:
-    """The proxy and the control endpoint. Must be started and stopped in one event loop."""
+    """The proxy and the control endpoint. Start and stop it in the same event loop."""
 
     def __init__(self, directory: Path, settings: Settings) -> None:
         self._directory = directory.resolve()
-        world = World(settings)
-        self.control = Control(world)
-        self._proxy = Proxy(world, certificates.server_context(directory, HOSTS))
-        self._control_listener = Listener(self._converse)
+        state = State(settings)
+        self.control = Control(state)
+        self._proxy = Proxy(state, certificates.server_context(directory, HOSTS))
+        self._control_listener = Listener(self._serve_control)
 
     async def start(self, port: int = 0, control_port: int = 0) -> Addresses:
         await self._proxy.listener.start(port)
@@ -62,5 +62,7 @@ class Server:
         await self._proxy.listener.stop()
         await self._control_listener.stop()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await converse(reader, writer, partial(answer, self.control))
+    async def _serve_control(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await HttpConnection(reader, writer).serve(partial(respond, self.control))

@@ -1,4 +1,4 @@
-"""Sign-ins under way: the SSO session behind the SESSION cookie, and the code it waits for."""
+"""Sign-ins in progress: the SSO session of a SESSION cookie, and its challenge."""
 
 import base64
 import secrets
@@ -10,7 +10,7 @@ from dev.simulator.accounts import Account
 
 @dataclass(frozen=True)
 class SentCode:
-    """A code as its person received it; for an authenticator app, the one it shows."""
+    """A code as it was sent or, for an authenticator app, as the app shows it."""
 
     username: str
     code: str
@@ -22,7 +22,7 @@ class SentCode:
 
 @dataclass
 class Challenge:
-    """A code that is asked for."""
+    """A code that a sign-in needs: the codes that are right, and when each expires."""
 
     account: Account
     codes: dict[str, float] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Challenge:
 
 @dataclass
 class SsoSession:
-    """What Garmin knows of one SESSION cookie. `service` is the one signed in for."""
+    """The session of one SESSION cookie. `service` is what the person signs in to."""
 
     cookie: str
     domain: str
@@ -53,7 +53,7 @@ class SsoSession:
 
 
 class SsoSessions:
-    """The sessions by cookie; each belongs to one domain."""
+    """Sessions by cookie; each belongs to one domain."""
 
     def __init__(self) -> None:
         self._sessions: dict[str, SsoSession] = {}
@@ -72,18 +72,18 @@ class SsoSessions:
         return session
 
     def expire(self, username: str | None = None) -> int:
-        """Forget the sessions of one person, or all of them; returns how many."""
-        gone = [
+        """Forget all sessions, or one person's; return how many."""
+        expired = [
             cookie
             for cookie, session in self._sessions.items()
             if username is None or (session.account and session.account.username == username)
         ]
-        for cookie in gone:
+        for cookie in expired:
             del self._sessions[cookie]
-        return len(gone)
+        return len(expired)
 
     def expire_codes(self, username: str | None = None) -> int:
-        """Let every open code run out, of one person or of all; returns how many challenges."""
+        """Expire the codes of all challenges, or of one person's; return how many challenges."""
         challenges = [
             session.challenge
             for session in self._sessions.values()

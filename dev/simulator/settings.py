@@ -1,4 +1,4 @@
-"""What can be changed while the simulator runs: times, refusals and faults."""
+"""Settings that can change while the simulator runs: times, refusals and faults."""
 
 from enum import StrEnum
 from typing import Literal
@@ -9,7 +9,7 @@ from dev.simulator.messages import Delivery
 
 
 class Stage(StrEnum):
-    """Where in a sign-in a request stands."""
+    """The step of a sign-in that a request belongs to."""
 
     PAGE = "page"
     LOGIN = "login"
@@ -22,7 +22,7 @@ class Stage(StrEnum):
 
 
 class FaultKind(StrEnum):
-    """A delivery that fails, or an answer that is not what it should be."""
+    """A failed delivery, or a wrong response."""
 
     HANG_CONNECT = "hang_connect"
     CUT_CONNECT = "cut_connect"
@@ -42,12 +42,12 @@ class Frozen(BaseModel):
 
 
 class Refusal(Frozen):
-    """Garmin turning a whole client or flow away.
+    """A refusal of a whole client or flow.
 
-    status: 403 is a Cloudflare page, anything else a short JSON.
-    in_body: HTTP 200, with the status inside the JSON.
-    at: the stages refused; the sign-in page only if it is named.
-    times: how often, then it works again; None for always.
+    status: 403 is Cloudflare's page, 5xx an HTML page, anything else JSON.
+    in_body: send HTTP 200, with the status inside the JSON.
+    at: the stages refused; the sign-in page only if named.
+    times: how many requests are refused; None for all.
     """
 
     status: int = 429
@@ -58,11 +58,11 @@ class Refusal(Frozen):
 
 
 class Fault(Frozen):
-    """Something that goes wrong for everybody.
+    """A fault that applies to everybody.
 
-    path, host: shell patterns; `hang_connect` and `cut_connect` look at the host alone.
-    when: `before` Garmin works on the request, or `after` it (the answer is lost or spoilt).
-    times: how often, then it works again; None for always. skip: how many go well first.
+    path, host: shell patterns; `hang_connect` and `cut_connect` use `host` only.
+    when: `before` Garmin handles the request, or `after` (its response is lost or spoilt).
+    skip: how many matching requests succeed first. times: how many fail then; None for all.
     """
 
     kind: FaultKind
@@ -78,7 +78,7 @@ class Fault(Frozen):
 
 
 class WrongCode(Frozen):
-    """The reply of `verifyCode` to a code that is not right."""
+    """The reply of `verifyCode` to a wrong code."""
 
     status: int = 200
     type: str = "MFA_CODE_INVALID"
@@ -86,11 +86,10 @@ class WrongCode(Frozen):
 
 
 class Settings(Frozen):
-    """Everything `POST /settings` takes. Times are seconds, latencies milliseconds.
+    """All settings. docs/simulator.md describes each.
 
-    latency_by_path: shell patterns of a path to a latency that replaces `latency_ms`.
-    code_alphabet, code_length: what codes are made of.
-    access_ttl_s: life of new access tokens; None draws from the recorded range.
+    latency_by_path: path patterns to latencies that replace `latency_ms`.
+    access_ttl_s: lifetime of new access tokens; None draws from the recorded range.
     refuse: by clientId (SSO or DI) or flow: mobile, portal, widget, oauth1, oauth2, di, profile.
     """
 

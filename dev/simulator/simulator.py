@@ -1,4 +1,4 @@
-"""The simulator inside another process: a thread with its own event loop."""
+"""The simulator inside another process: a thread with an event loop of its own."""
 
 import asyncio
 import threading
@@ -16,10 +16,10 @@ from dev.simulator.settings import Settings
 
 
 class Simulator:
-    """A Garmin for as long as the `with` block lasts.
+    """A simulated Garmin that runs in a thread while the `with` block lasts.
 
-    latency: seconds before every answer. settings: any name of `Settings`. state_dir: where
-    `ca.pem` lies; a temporary directory without it.
+    latency: seconds before each response. port, control_port: 0 takes a free one. state_dir:
+    keeps `ca.pem` between runs; default is a temporary directory. settings: fields of `Settings`.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Simulator:
         self.environment: dict[str, str] = {}
 
     def start(self) -> Self:
+        """Start serving. Raises OSError if a port is taken."""
         directory = self._state_dir
         if directory is None:
             self._temporary = TemporaryDirectory(prefix="garmin-simulator-")
@@ -57,7 +58,7 @@ class Simulator:
         try:
             addresses = ready.result()
         except BaseException:
-            self._clean()
+            self._clean_up()
             raise
         self.proxy_url = addresses.proxy_url
         self.control_url = addresses.control_url
@@ -66,10 +67,10 @@ class Simulator:
         return self
 
     def stop(self) -> None:
-        """Stop serving; open connections are cut. Does nothing the second time."""
+        """Stop serving and cut open connections. Does nothing if already stopped."""
         if self._thread is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
-            self._clean()
+            self._clean_up()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -83,44 +84,44 @@ class Simulator:
         self.stop()
 
     def counters(self) -> dict[str, Any]:
-        """`{"total": {...}, "by_username": {...}, "by_client": {...}}`, zeros included."""
+        """Return `{"total": {...}, "by_username": {...}, "by_client": {...}}`, zeros included."""
         return self._call(lambda control: control.counters())
 
     def count(self, name: str, username: str | None = None) -> int:
-        """One counter, of one person or in all."""
+        """Return one counter, of one person or in total."""
         counters = self.counters()
         if username is None:
             return int(counters["total"][name])
         return int(counters["by_username"].get(username.lower(), {}).get(name, 0))
 
     def issued(self) -> dict[str, list[str]]:
-        """Every secret that was handed out since the last reset, by kind, also those used up."""
+        """Return every secret issued since the last reset, by kind, used ones included."""
         return self._call(lambda control: control.issued())
 
     def code(self, username: str) -> str:
-        """The last code made for this person. Raises LookupError if there is none."""
+        """Return the last code of this person. Raises LookupError if there is none."""
         codes = self.codes(username)
         if not codes:
             raise LookupError(username)
         return codes[-1].code
 
     def codes(self, username: str) -> list[SentCode]:
-        """Every code made for this person, the oldest first."""
+        """Return all codes of this person, oldest first."""
         return self._call(lambda control: control.codes(username))
 
     def account(self, username: str, domain: str = "garmin.com") -> dict[str, Any]:
-        """Who goes by this name: the profile, the password, and what awaits them."""
+        """Return an account: its profile and password, and how its sign-in goes."""
         return self._call(lambda control: control.account(username, domain))
 
     def settings(self) -> dict[str, Any]:
         return self._call(lambda control: control.settings())
 
     def configure(self, **changes: object) -> dict[str, Any]:
-        """Change settings, one top-level name at a time. Raises ValidationError."""
+        """Replace the settings named; return all. Raises ValidationError."""
         return self._call(lambda control: control.configure(**changes))
 
     def add_fault(self, **fault: object) -> dict[str, Any]:
-        """One more fault after those there are. Raises ValidationError."""
+        """Append a fault; return all settings. Raises ValidationError."""
         return self._call(lambda control: control.add_fault(**fault))
 
     def expire_codes(self, username: str | None = None) -> int:
@@ -130,22 +131,22 @@ class Simulator:
         return self._call(lambda control: control.expire_sessions(username))
 
     def expire_tokens(self, username: str | None = None) -> int:
-        """Access tokens only: refreshing goes on working."""
+        """Expire access tokens, which can still be refreshed; return how many."""
         return self._call(lambda control: control.expire_tokens(username))
 
     def revoke_tokens(self, username: str | None = None) -> int:
-        """Access, OAuth1 and refresh tokens: only signing in again helps."""
+        """Revoke access, OAuth1 and refresh tokens; return how many."""
         return self._call(lambda control: control.revoke_tokens(username))
 
     def reset(self) -> None:
-        """Counters, sessions, tokens and settings, back to how the simulator started."""
+        """Restore the initial settings; drop counters, sessions, codes and tokens."""
         self._call(lambda control: control.reset())
 
-    def _call[T](self, work: Callable[[Control], T]) -> T:
-        """Do it in the simulator's own thread, where alone its state is touched."""
+    def _call[T](self, operation: Callable[[Control], T]) -> T:
+        """Run an operation in the simulator's thread, the only one that touches its state."""
 
         async def run() -> T:
-            return work(self._control)
+            return operation(self._control)
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
 
@@ -167,7 +168,7 @@ class Simulator:
         finally:
             await server.stop()
 
-    def _clean(self) -> None:
+    def _clean_up(self) -> None:
         if self._thread is not None:
             self._thread.join()
             self._thread = None

@@ -1,4 +1,4 @@
-"""Tickets and tokens: what a finished sign-in is exchanged for."""
+"""Service tickets, and the tokens they are exchanged for."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ from dev.simulator.accounts import Account
 
 @dataclass
 class Ticket:
-    """A CAS service ticket. Works once, for the service it was made for."""
+    """A CAS service ticket. Works once, for the service it was issued for."""
 
     value: str
     account: Account
@@ -25,7 +25,7 @@ class Ticket:
 
 @dataclass(frozen=True)
 class OAuth1Token:
-    """garth's long-lived token; `mfa_token` where the sign-in took a code."""
+    """garth's long-lived token; has an `mfa_token` if the sign-in needed a code."""
 
     value: str
     secret: str
@@ -48,7 +48,7 @@ class AccessToken:
 
 @dataclass(frozen=True)
 class RefreshToken:
-    """A DI refresh token; gone as soon as it has been used."""
+    """A DI refresh token. Works once."""
 
     value: str
     account: Account
@@ -57,11 +57,11 @@ class RefreshToken:
 
 
 class Tokens:
-    """Everything handed out, by its value."""
+    """Everything issued, by value."""
 
     def __init__(self) -> None:
         self._signing_key = secrets.token_bytes(32)
-        self._numbers = secrets.randbelow(900_000) + 50_000
+        self._serial = secrets.randbelow(900_000) + 50_000
         self.tickets: dict[str, Ticket] = {}
         self.oauth1: dict[str, OAuth1Token] = {}
         self.access: dict[str, AccessToken] = {}
@@ -72,20 +72,20 @@ class Tokens:
         self, account: Account, client: str, service: str, expires_at: float, suffix: str
     ) -> Ticket:
         """suffix: `sso` from the JSON flows, `cas` from the widget."""
-        self._numbers += 1
-        value = f"ST-{self._numbers:06}-{_letters(20)}-{suffix}"
+        self._serial += 1
+        value = f"ST-{self._serial:06}-{_letters(20)}-{suffix}"
         ticket = self.tickets[value] = Ticket(value, account, client, service, expires_at)
         return ticket
 
     def find_ticket(self, value: str, service: str, domain: str, now: float) -> Ticket | None:
-        """The ticket, if it still works there. Whoever accepts it marks it used."""
+        """Return the ticket if it is valid for this service and domain. Does not redeem it."""
         ticket = self.tickets.get(value)
         if ticket is None or ticket.used or ticket.expires_at <= now:
             return None
         return ticket if (ticket.service, ticket.account.domain) == (service, domain) else None
 
     def new_oauth1(self, ticket: Ticket, expires_at: float) -> OAuth1Token:
-        mfa_token = f"MFA-{self._numbers}-{_letters(50)}-cas" if ticket.account.method else None
+        mfa_token = f"MFA-{self._serial}-{_letters(50)}-cas" if ticket.account.method else None
         token = OAuth1Token(
             str(uuid.uuid4()), _letters(35), ticket.account, ticket.client, mfa_token, expires_at
         )
@@ -108,7 +108,7 @@ class Tokens:
         expires_at: float,
         **claims: object,
     ) -> AccessToken:
-        """An access token that says who it is for, in the order real ones do."""
+        """Issue an access token as a JWT, its claims in the recorded order."""
         payload = {
             **claims,
             "iat": int(issued_at),
@@ -126,14 +126,14 @@ class Tokens:
         return token
 
     def expire_access(self, username: str | None = None) -> int:
-        """Let access tokens run out, one person's or all; returns how many."""
+        """Expire all access tokens, or one person's; return how many."""
         gone = [t for t in self.access.values() if username in (None, t.account.username)]
         for token in gone:
             del self.access[token.value]
         return len(gone)
 
     def revoke(self, username: str | None = None) -> int:
-        """Take everything back, as when a person changes their password; returns how many."""
+        """Revoke all tokens, or one person's, as a change of password does; return how many."""
         stores: tuple[dict[str, OAuth1Token], dict[str, RefreshToken]] = (self.oauth1, self.refresh)
         gone = self.expire_access(username)
         for store in stores:

@@ -1,6 +1,7 @@
 """The HTML flow of the embedded widget (garminconnect's third strategy)."""
 
 import secrets
+from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
 from dev.simulator import pages
@@ -15,77 +16,85 @@ from dev.simulator.messages import (
     redirect,
     undelivered,
 )
-from dev.simulator.mobile import code_rejection
-from dev.simulator.replies import error_in_json, infrastructure_reply, limited
-from dev.simulator.sessions import SsoSession
-from dev.simulator.world import World
+from dev.simulator.replies import INFRASTRUCTURE, error_in_json, rate_limited
+from dev.simulator.sessions import Challenge, SsoSession
+from dev.simulator.state import State
 
 CLIENT = "widget"
 LOCALE_COOKIE = "org.springframework.web.servlet.i18n.CookieLocaleResolver.LOCALE=en; Path=/"
 
 
-def embed_page(world: World, request: Request) -> Response:
+def embed_page(state: State, request: Request) -> Response:
     """`GET /sso/embed`: the first cookies, without a SESSION."""
-    world.count("sign_in_pages", client=CLIENT)
+    state.count("sign_in_pages", client=CLIENT)
     cookies = [LOCALE_COOKIE, *cloudflare_cookies(request.domain)]
     return html_response(200, pages.EMBED, cookies=cookies)
 
 
-def sign_in_page(world: World, request: Request) -> Response:
-    """`GET /sso/signin`: the form with its `_csrf`, and the SESSION it belongs to."""
-    session = _session(world, request) or world.open_session(request.domain, CLIENT)
-    world.count("sign_in_pages", client=CLIENT)
+def sign_in_page(state: State, request: Request) -> Response:
+    """`GET /sso/signin`: the form with its `_csrf`, and its SESSION cookie."""
+    session = state.find_session(request) or state.open_session(request.domain, CLIENT)
+    state.count("sign_in_pages", client=CLIENT)
     page = pages.sign_in(_service(request), session.csrf)
     return html_response(200, page, cookies=[LOCALE_COOKIE, *page_cookies(session)])
 
 
-def sign_in(world: World, request: Request) -> Response:
+def sign_in(state: State, request: Request) -> Response:
     """`POST /sso/signin`: the credentials, with the session's `_csrf`."""
-    account = world.account(request.form.get("username", ""), request.domain)
+    account = state.account(request.form.get("username", ""), request.domain)
     if account.login is Outcome.CUT_BEFORE:
         return undelivered(Delivery.CUT)
-    world.count("credential_posts", account, CLIENT)
-    session = _session(world, request)
+    state.count("credential_posts", account, CLIENT)
+    session = state.find_session(request)
     if session is None:
-        return limited()
+        return rate_limited()
     if not _has_csrf(session, request):
-        return html_response(403, pages.notice("Forbidden", "Invalid CSRF token."))
-    if (reply := _reply_before_verdict(account)) is not None:
-        return reply
-    world.count("credentials_checked", account, CLIENT)
+        return _page(403, pages.notice("Forbidden", "Invalid CSRF token."))
+    if account.login in _WITHOUT_VERDICT:
+        return _WITHOUT_VERDICT[account.login]
+    state.count("credentials_checked", account, CLIENT)
     if account.login is Outcome.WRONG or request.form.get("password") != PASSWORD:
-        return _again(session, request, "Email or password is wrong.")
-    return _accept_credentials(world, request, session, account)
+        return _sign_in_error(session, request, "Email or password is wrong.")
+    if account.login is Outcome.CAPTCHA:
+        return _sign_in_error(session, request, "Please complete the captcha.")
+    if account.login is Outcome.LOCKED:
+        return _locked()
+    session.account, session.client, session.service = account, CLIENT, _service(request)
+    if account.method is None:
+        reply = _success(state, session, account)
+    else:
+        reply = _require_code(state, request, session, account)
+    return undelivered(Delivery.CUT) if account.login is Outcome.CUT_AFTER else reply
 
 
-def code_page(world: World, request: Request) -> Response:
+def code_page(state: State, request: Request) -> Response:
     """`GET /sso/verifyMFA/loginEnterMfaCode`: the form for the code."""
-    session = _session(world, request)
+    session = state.find_session(request)
     if session is None or session.challenge is None:
         return _expired()
-    return _code_form(world, session, session.challenge.account)
+    return _code_form(state, session, session.challenge)
 
 
-def enter_code(world: World, request: Request) -> Response:
-    """`POST /sso/verifyMFA/loginEnterMfaCode`: the code; a wrong one gets the form again."""
-    session = _session(world, request)
-    if session is None or session.challenge is None:
+def enter_code(state: State, request: Request) -> Response:
+    """`POST /sso/verifyMFA/loginEnterMfaCode`: the code; a wrong one brings the form back."""
+    session = state.find_session(request)
+    if session is None or (challenge := session.challenge) is None:
         return _expired()
-    account = session.challenge.account
+    account = challenge.account
     if account.code is Outcome.CUT_BEFORE:
         return undelivered(Delivery.CUT)
-    world.count("codes_checked", account, CLIENT)
+    state.count("codes_checked", account, CLIENT)
     if not _has_csrf(session, request):
-        return html_response(403, pages.notice("Forbidden", "Invalid CSRF token."))
-    if account.code is Outcome.LIMITED_IN_BODY:
-        return limited()
-    if account.code is not Outcome.CUT_AFTER and (reply := infrastructure_reply(account.code)):
-        return reply
-    rejection = code_rejection(world, session, request.form.get("mfa-code", "").strip())
-    if rejection is not None:
-        return _rejected(world, session, account, rejection)
+        return _page(403, pages.notice("Forbidden", "Invalid CSRF token."))
+    if account.code in _WITHOUT_VERDICT:
+        return _WITHOUT_VERDICT[account.code]
+    outcome = state.check_code(session, challenge, request.form.get("mfa-code", "").strip())
+    if outcome is Outcome.LOCKED:
+        return _locked()
+    if outcome is not Outcome.ACCEPTED:
+        return _code_form(state, session, challenge, pages.CODE_ERROR_IDS[outcome])
     session.login_token = secrets.token_urlsafe(8)[:10]
-    world.issued.note("login_token", session.login_token)
+    state.issued.record("login_token", session.login_token)
     if account.code is Outcome.CUT_AFTER:
         return undelivered(Delivery.CUT)
     query = {"logintoken": session.login_token, "service": session.service, "locale": "en"}
@@ -94,109 +103,80 @@ def enter_code(world: World, request: Request) -> Response:
     return redirect(url, cookies=[LOCALE_COOKIE])
 
 
-def login_token(world: World, request: Request) -> Response:
-    """`GET /sso/login?logintoken=…`: after a right code, the page with the ticket."""
-    session = _session(world, request)
+def login_token(state: State, request: Request) -> Response:
+    """`GET /sso/login?logintoken=…`: the page with the ticket, after a right code."""
+    session = state.find_session(request)
     token = request.query.get("logintoken")
     if session is None or session.account is None or not token or token != session.login_token:
         return _expired()
     session.login_token = ""
-    return _success(world, session, session.account, token)
+    return _success(state, session, session.account, token)
 
 
-def request_code(world: World, request: Request) -> Response:
-    """`POST /sso/verifyMFA/mfaCode`: send the code (again), at most every 30 s."""
-    session = _session(world, request)
-    if session is None or session.challenge is None:
+def request_code(state: State, request: Request) -> Response:
+    """`POST /sso/verifyMFA/mfaCode`: send the code (again), after `resend_interval_s`."""
+    session = state.find_session(request)
+    if session is None or (challenge := session.challenge) is None:
         return json_response(401, {"error": "sessionExpired"})
-    challenge, account = session.challenge, session.challenge.account
+    account, sent_at = challenge.account, challenge.sent_at
     if request.json.get("customerGuid") != account.garmin_guid or account.destination is None:
         return json_response(400, {"error": "invalidRequest"})
-    sent_at = challenge.sent_at
-    if sent_at is not None and world.now() - sent_at < world.settings.resend_interval_s:
-        return error_in_json(429, 429)
-    world.send_code(challenge, CLIENT)
+    if sent_at is not None and state.now() - sent_at < state.settings.resend_interval_s:
+        return rate_limited()
+    state.send_code(challenge, CLIENT)
     return json_response(200, {"codeSentTo": account.destination})
 
 
-def _reply_before_verdict(account: Account) -> Response | None:
-    match account.login:
-        case Outcome.CUT_AFTER | Outcome.REFUSED_427_IN_BODY:
-            # What the JSON flows refuse with 427 is what the widget still lets in.
-            return None
-        case Outcome.REFUSED_427:
-            return error_in_json(427, 427)
-        case Outcome.LIMITED_IN_BODY:
-            return limited()
-        case outcome:
-            return infrastructure_reply(outcome)
-
-
-def _accept_credentials(
-    world: World, request: Request, session: SsoSession, account: Account
+def _require_code(
+    state: State, request: Request, session: SsoSession, account: Account
 ) -> Response:
-    if account.login is Outcome.LOCKED:
-        return html_response(200, pages.notice("Account Locked", "Your account is locked."))
-    if account.login is Outcome.CAPTCHA:
-        return _again(session, request, "Please complete the captcha.")
-    session.account, session.client = account, CLIENT
-    session.service = _service(request)
-    if account.method is None:
-        reply = _success(world, session, account)
-    else:
-        challenge = world.challenge(session, account)
-        if account.destination is not None and world.settings.widget_sends_code:
-            world.send_code(challenge, CLIENT)
-        query = request.target.partition("?")[2]
-        url = f"https://{request.host}/sso/verifyMFA/loginEnterMfaCode?{query}"
-        reply = redirect(url, cookies=[LOCALE_COOKIE])
-    return undelivered(Delivery.CUT) if account.login is Outcome.CUT_AFTER else reply
+    challenge = state.open_challenge(session, account)
+    if account.destination is not None and state.settings.widget_sends_code:
+        state.send_code(challenge, CLIENT)
+    query = request.target.partition("?")[2]
+    url = f"https://{request.host}/sso/verifyMFA/loginEnterMfaCode?{query}"
+    return redirect(url, cookies=[LOCALE_COOKIE])
 
 
-def _again(session: SsoSession, request: Request, error: str) -> Response:
+def _success(state: State, session: SsoSession, account: Account, token: str = "") -> Response:
+    ticket = state.issue_ticket(account, CLIENT, session.service, "cas")
+    page = pages.success(session.service, ticket.value, token)
+    return _page(200, page, *signed_in_cookies(ticket))
+
+
+def _sign_in_error(session: SsoSession, request: Request, error: str) -> Response:
     username = request.form.get("username", "")
-    page = pages.sign_in(_service(request), session.csrf, username=username, error=error)
-    return html_response(401, page, cookies=[LOCALE_COOKIE])
+    return _page(
+        401, pages.sign_in(_service(request), session.csrf, username=username, error=error)
+    )
 
 
-def _code_form(world: World, session: SsoSession, account: Account, error: str = "") -> Response:
-    sent = session.challenge is not None and session.challenge.sent_at is not None
+def _code_form(
+    state: State, session: SsoSession, challenge: Challenge, error_id: str = ""
+) -> Response:
+    account = challenge.account
     page = pages.code(
         session.service,
-        world.settings.widget_mfa_title,
+        state.settings.widget_mfa_title,
         guid=account.garmin_guid,
         method=str(account.method or ""),
-        sent_to=(account.destination or "") if sent else "",
+        sent_to=(account.destination or "") if challenge.sent_at is not None else "",
         csrf=session.csrf,
-        error=error,
+        error_id=error_id,
     )
-    return html_response(200, page, cookies=[LOCALE_COOKIE])
+    return _page(200, page)
 
 
-def _rejected(world: World, session: SsoSession, account: Account, rejection: Outcome) -> Response:
-    match rejection:
-        case Outcome.LOCKED:
-            return html_response(200, pages.notice("Account Locked", "Your account is locked."))
-        case Outcome.LIMIT:
-            return _code_form(world, session, account, "maxLimit")
-        case Outcome.EXPIRED:
-            return _code_form(world, session, account, "expiredCode")
-        case _:
-            return _code_form(world, session, account, "invalidCode")
-
-
-def _success(world: World, session: SsoSession, account: Account, token: str = "") -> Response:
-    ticket = world.issue_ticket(account, CLIENT, session.service, "cas")
-    page = pages.success(session.service, ticket.value, token)
-    return html_response(200, page, cookies=[LOCALE_COOKIE, *signed_in_cookies(ticket)])
+def _locked() -> Response:
+    return _page(200, pages.notice("Account Locked", "Your account is locked."))
 
 
 def _expired() -> Response:
-    return html_response(401, pages.notice("Session Expired", "Your session has expired."))
+    return _page(401, pages.notice("Session Expired", "Your session has expired."))
 
 
-def _session(world: World, request: Request) -> SsoSession | None:
-    return world.sessions.find(request.cookies.get("SESSION"), request.domain, world.now())
+def _page(status: int, page: str, *cookies: str) -> Response:
+    return html_response(status, page, cookies=[LOCALE_COOKIE, *cookies])
 
 
 def _service(request: Request) -> str:
@@ -205,3 +185,12 @@ def _service(request: Request) -> str:
 
 def _has_csrf(session: SsoSession, request: Request) -> bool:
     return secrets.compare_digest(session.csrf, request.form.get("_csrf", ""))
+
+
+# Outcomes that end a request before Garmin looks at its password or code. A 427 inside the JSON
+# of the other flows is missing here: the widget lets these accounts in.
+_WITHOUT_VERDICT: Mapping[Outcome, Response] = {
+    **INFRASTRUCTURE,
+    Outcome.LIMITED_IN_BODY: rate_limited(),
+    Outcome.REFUSED_427: error_in_json(427, 427),
+}

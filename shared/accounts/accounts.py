@@ -1,7 +1,4 @@
-"""A finished sign-in, stored in one transaction: the person, their tokens, their session.
-
-And what takes that back: unlinking, by the person or by the app that linked them.
-"""
+"""Store a finished sign-in: user, Garmin tokens, connection and session; and disconnect again."""
 
 import uuid
 from contextlib import suppress
@@ -47,16 +44,17 @@ class Accounts:
         access_token: SecretStr,
         origin: Origin = UNKNOWN,
     ) -> StoredSignIn:
-        """Stores user, tokens, link and session, all or nothing. Repeating it changes nothing more.
+        """Store user, tokens, connection and session in one transaction.
 
-        Raises ServiceUnavailableError when the database is away, InterruptedSignInError if the app
-        that asked for it was removed meanwhile.
+        Idempotent: a second call with the same `session_id` changes nothing. Raises
+        ServiceUnavailableError if the database does not answer, InterruptedSignInError if the app
+        that requested the sign-in has been removed.
         """
 
         def work(session: Session) -> StoredSignIn:
-            app = origin.client_id
-            # Held until the end: an app is not removed while one of its sign-ins is stored.
-            if app is not None and not ClientRepository(session).hold(app):
+            client_id = origin.client_id
+            # The lock keeps the app from being removed while one of its sign-ins is stored.
+            if client_id is not None and not ClientRepository(session).lock(client_id):
                 raise InterruptedSignInError
             user = _find_or_add(session, identity, tokens.domain)
             sessions = SessionRepository(session)
@@ -81,46 +79,47 @@ class Accounts:
         stored = Event.of(EventKind.TOKENS_STORED, origin, tokens.driver, user_id=user_id)
         EventLog(session).append(stored)
         if origin.client_id is not None and origin.client_user_id is not None:
-            links = ConnectionRepository(session)
-            before = links.save(origin.client_id, origin.client_user_id, user_id)
-            if before is not None:
-                self._let_go(session, before, origin)
+            connections = ConnectionRepository(session)
+            previous = connections.save(origin.client_id, origin.client_user_id, user_id)
+            if previous is not None:
+                self._after_disconnect(session, previous, origin)
 
-    def unlink_person(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
-        """The person's own word: tokens and links gone, every session ended."""
-        _lock(session, user_id)
+    def unlink_user(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
+        """Delete the user's tokens and connections; end all of their sessions."""
+        _lock_user(session, user_id)
         SessionRepository(session).end_unlinked(user_id, origin)
         self._delete_tokens(session, user_id, origin)
 
     def unlink_client_user(self, session: Session, client_user_id: str, origin: Origin) -> None:
-        """The app's word: its link gone, and with the last link the tokens and all sessions.
+        """Delete one connection of the app in `origin`.
 
-        `origin` names the app. Raises LinkNotFoundError.
+        If it was the user's last, delete their tokens and end all of their sessions too. Raises
+        LinkNotFoundError.
         """
         assert origin.client_id is not None  # noqa: S101 - for the type checker
-        links = ConnectionRepository(session)
-        user_id = links.view(origin.client_id, client_user_id).user_id
-        _lock(session, user_id)
-        links.delete(origin.client_id, client_user_id, user_id)
-        self._let_go(session, user_id, origin)
+        connections = ConnectionRepository(session)
+        user_id = connections.view(origin.client_id, client_user_id).user_id
+        _lock_user(session, user_id)
+        connections.delete(origin.client_id, client_user_id, user_id)
+        self._after_disconnect(session, user_id, origin)
 
     def unlink_client(self, session: Session, origin: Origin) -> int:
-        """Deletes every link of the app that `origin` names. How many there were."""
+        """Delete every connection of the app in `origin`; return how many there were."""
         assert origin.client_id is not None  # noqa: S101 - for the type checker
-        unlinked = 0
-        for client_user_id in ConnectionRepository(session).of_client(origin.client_id):
-            with suppress(LinkNotFoundError):  # the person was faster
+        deleted = 0
+        for client_user_id in ConnectionRepository(session).user_ids(origin.client_id):
+            with suppress(LinkNotFoundError):  # the user disconnected meanwhile
                 self.unlink_client_user(session, client_user_id, origin)
-                unlinked += 1
-        return unlinked
+                deleted += 1
+        return deleted
 
-    def _let_go(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
-        """After a link was deleted: nobody keeps tokens that no link leads to any more."""
-        _lock(session, user_id)
+    def _after_disconnect(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
+        """Delete the tokens with their last connection; until then, end the app's sessions only."""
+        _lock_user(session, user_id)
         if ConnectionRepository(session).count(user_id):
             SessionRepository(session).end_unlinked(user_id, origin, origin.client_id)
         else:
-            self.unlink_person(session, user_id, origin)
+            self.unlink_user(session, user_id, origin)
 
     def _delete_tokens(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
         if TokenRepository(session, self._keyring).delete(user_id):
@@ -128,8 +127,8 @@ class Accounts:
             EventLog(session).append(event)
 
 
-def _lock(session: Session, user_id: uuid.UUID) -> None:
-    """Whoever links or unlinks a person's tokens waits for whoever does so already."""
+def _lock_user(session: Session, user_id: uuid.UUID) -> None:
+    """Let one transaction at a time change a user's connections."""
     session.execute(select(User.id).where(User.id == user_id).with_for_update())
 
 

@@ -1,4 +1,4 @@
-"""Apps that embed this service. Each has a key, of which only a hash is kept."""
+"""Client apps. Each has a client key, of which only the hash is stored."""
 
 import re
 import uuid
@@ -12,7 +12,7 @@ from shared.crypto.tokens import new_token, token_hash
 from shared.database.models import ApiClient
 from shared.errors import ClientExistsError, InvalidClientNameError, UnknownClientError
 
-# Shorter than a key: one that is pasted in a name's place is not kept in the clear.
+# Shorter than a key, so that a key pasted in place of a name is rejected and never stored.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 
 
@@ -24,13 +24,13 @@ class ClientView:
 
 
 class ClientRepository:
-    """Clients, within the caller's transaction."""
+    """Client apps, within the caller's transaction."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def add(self, name: str) -> tuple[ClientView, str]:
-        """A new client and its key: 256 random bits, which can't be told again.
+        """Add a client; return it with its key, which can't be shown again.
 
         Raises InvalidClientNameError, or ClientExistsError if the name is taken.
         """
@@ -47,39 +47,40 @@ class ClientRepository:
         return _view(row), key
 
     def renew(self, name: str) -> tuple[ClientView, str]:
-        """A new key; the one before is void at once. Raises UnknownClientError."""
-        row, key = self._named(name), new_token()
+        """Replace a client's key; the old one stops working. Raises UnknownClientError."""
+        row, key = self._row(name), new_token()
         row.key_hash = token_hash(key)
         self._session.flush()
         return _view(row), key
 
     def remove(self, name: str) -> None:
-        """Forgets a client, its key and its links. Raises UnknownClientError."""
-        self._session.delete(self._named(name))
+        """Delete a client, its key and its connections. Raises UnknownClientError."""
+        self._session.delete(self._row(name))
         self._session.flush()
 
     def find(self, key: str) -> ClientView:
-        """The client with this key. Raises UnknownClientError."""
-        # The hash of 256 random bits: how long the index looks tells nothing of the key.
+        """Return the client with this key. Raises UnknownClientError."""
+        # A lookup by hash: its duration reveals nothing about the key.
         row = self._session.scalar(select(ApiClient).where(ApiClient.key_hash == token_hash(key)))
         if row is None:
             raise UnknownClientError
         return _view(row)
 
-    def named(self, name: str) -> ClientView:
-        """The client, which gets no new link until the end. Raises UnknownClientError."""
+    def lock_for_removal(self, name: str) -> ClientView:
+        """Return the client; block its new connections until commit. Raises UnknownClientError."""
         self._session.execute(select(ApiClient.id).where(ApiClient.name == name).with_for_update())
-        return _view(self._named(name))
+        return _view(self._row(name))
 
-    def hold(self, client_id: uuid.UUID) -> bool:
-        """Keeps a client from being removed until the end; False if it is gone."""
-        held = select(ApiClient.id).where(ApiClient.id == client_id)
-        return self._session.scalar(held.with_for_update(read=True, key_share=True)) is not None
+    def lock(self, client_id: uuid.UUID) -> bool:
+        """Block the client's removal until commit; return False if it does not exist."""
+        query = select(ApiClient.id).where(ApiClient.id == client_id)
+        return self._session.scalar(query.with_for_update(read=True, key_share=True)) is not None
 
     def all(self) -> list[ClientView]:
+        """Return every client, by name."""
         return [_view(row) for row in self._session.scalars(select(ApiClient).order_by("name"))]
 
-    def _named(self, name: str) -> ApiClient:
+    def _row(self, name: str) -> ApiClient:
         row = self._session.scalar(select(ApiClient).where(ApiClient.name == name))
         if row is None:
             raise UnknownClientError

@@ -1,4 +1,4 @@
-"""Which Garmin account belongs to which id that an app has for its own people."""
+"""Connections: the Garmin accounts that apps have linked to their own user ids."""
 
 import uuid
 from collections.abc import Sequence
@@ -8,22 +8,22 @@ from datetime import UTC, datetime
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from shared.accounts.tokens import GarminLink, garmin_link
+from shared.accounts.tokens import TokenInfo, token_info
 from shared.database.models import ClientLink, GarminToken, User
 from shared.errors import LinkNotFoundError
 
 
 @dataclass(frozen=True)
 class ConnectionView:
-    """Whose Garmin account it is; `garmin` is None when the tokens have run out."""
+    """The Garmin account behind a connection; `garmin` is None if its tokens have expired."""
 
     user_id: uuid.UUID
     display_name: str
-    garmin: GarminLink | None
+    garmin: TokenInfo | None
 
 
 class ConnectionRepository:
-    """Links, within the caller's transaction. They end with the tokens they lead to."""
+    """Connections, within the caller's transaction. Deleting the tokens deletes them too."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -31,20 +31,20 @@ class ConnectionRepository:
     def save(
         self, client_id: uuid.UUID, client_user_id: str, user_id: uuid.UUID
     ) -> uuid.UUID | None:
-        """Links the tokens of `user_id`. Returns whose were linked before, if another's."""
+        """Connect the app's user to `user_id`; return the user connected before, if another."""
         now = datetime.now(UTC)
         row = self._session.get(ClientLink, (client_id, client_user_id), with_for_update=True)
         if row is None:
             row = ClientLink(client_id=client_id, client_user_id=client_user_id, created_at=now)
             self._session.add(row)
-        before: uuid.UUID | None = row.user_id
+        previous: uuid.UUID | None = row.user_id
         row.user_id = user_id
         row.updated_at = now
         self._session.flush()
-        return before if before != user_id else None
+        return previous if previous != user_id else None
 
     def view(self, client_id: uuid.UUID, client_user_id: str) -> ConnectionView:
-        """What may be told of the linked account. Raises LinkNotFoundError."""
+        """Return a connection without its tokens. Raises LinkNotFoundError."""
         row = self._session.execute(
             select(User, GarminToken)
             .join(GarminToken, GarminToken.user_id == User.id)
@@ -54,10 +54,10 @@ class ConnectionRepository:
         if row is None:
             raise LinkNotFoundError
         user, token = row
-        return ConnectionView(user.id, user.display_name, garmin_link(user, token))
+        return ConnectionView(user.id, user.display_name, token_info(user, token))
 
     def delete(self, client_id: uuid.UUID, client_user_id: str, user_id: uuid.UUID) -> None:
-        """Deletes the link to this person. Raises LinkNotFoundError."""
+        """Delete the connection to `user_id`. Raises LinkNotFoundError."""
         deleted = self._session.execute(
             delete(ClientLink)
             .where(
@@ -71,11 +71,11 @@ class ConnectionRepository:
             raise LinkNotFoundError
 
     def count(self, user_id: uuid.UUID) -> int:
-        """How many links lead to a person's tokens."""
-        counted = select(func.count()).where(ClientLink.user_id == user_id)
-        return self._session.scalar(counted) or 0
+        """Return how many connections a user has, over all apps."""
+        query = select(func.count()).where(ClientLink.user_id == user_id)
+        return self._session.scalar(query) or 0
 
-    def of_client(self, client_id: uuid.UUID) -> Sequence[str]:
-        """The ids a client has linked."""
-        linked = select(ClientLink.client_user_id).where(ClientLink.client_id == client_id)
-        return self._session.scalars(linked).all()
+    def user_ids(self, client_id: uuid.UUID) -> Sequence[str]:
+        """Return the client's own ids of the users it has connected."""
+        query = select(ClientLink.client_user_id).where(ClientLink.client_id == client_id)
+        return self._session.scalars(query).all()

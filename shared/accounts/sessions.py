@@ -1,4 +1,4 @@
-"""User sessions: what a client holds after a sign-in."""
+"""User sessions, each opened by a sign-in and identified by an access token of this service."""
 
 import uuid
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
-from shared.accounts.tokens import GarminLink, garmin_link
+from shared.accounts.tokens import TokenInfo, token_info
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.crypto.tokens import token_hash
@@ -16,30 +16,30 @@ from shared.errors import UnauthorizedError
 from shared.origin import UNKNOWN, Origin
 
 IDLE_SECONDS = 7 * 86_400
-_SEEN_EVERY = timedelta(minutes=1)
+_TOUCH_INTERVAL = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class SessionView:
-    """A valid session, whose it is, and the person's Garmin link if there is one."""
+    """A valid session; `garmin` is None if the user has no usable Garmin tokens."""
 
     session_id: uuid.UUID
     user_id: uuid.UUID
     display_name: str
     created_at: datetime
     expires_at: datetime
-    garmin: GarminLink | None
+    garmin: TokenInfo | None
 
 
 class SessionRepository:
-    """Sessions, within the caller's transaction. One that nobody uses for `idle` seconds ends."""
+    """Sessions, within the caller's transaction. One that is unused for `idle` seconds ends."""
 
     def __init__(self, session: Session, idle: int = IDLE_SECONDS) -> None:
         self._session = session
         self._idle = timedelta(seconds=idle)
 
     def expiry(self, session_id: uuid.UUID) -> datetime | None:
-        """When a session expires that an earlier try has opened; None if there is none."""
+        """Return when the session expires; None if there is no such session."""
         row = self._session.get(UserSession, session_id)
         return None if row is None else row.expires_at
 
@@ -51,7 +51,7 @@ class SessionRepository:
         lifetime: timedelta,
         origin: Origin = UNKNOWN,
     ) -> datetime:
-        """Opens a session. Returns when it expires at the latest."""
+        """Open a session; return when it expires at the latest."""
         now = datetime.now(UTC)
         row = UserSession(
             id=session_id,
@@ -68,9 +68,9 @@ class SessionRepository:
         return row.expires_at
 
     def find(self, access_token: str) -> SessionView:
-        """The session of an access token, which is in use by that.
+        """Return the session of an access token and note that it was used.
 
-        Raises UnauthorizedError if it is not valid.
+        Raises UnauthorizedError if the token is unknown or its session has ended.
         """
         now = datetime.now(UTC)
         row = self._session.execute(
@@ -78,7 +78,7 @@ class SessionRepository:
             .join(User, User.id == UserSession.user_id)
             .outerjoin(GarminToken, GarminToken.user_id == User.id)
             .where(
-                # The hash of 256 random bits: how long the index looks tells nothing of the token.
+                # A lookup by hash: its duration reveals nothing about the token.
                 UserSession.token_hash == token_hash(access_token),
                 UserSession.revoked_at.is_(None),
                 UserSession.expires_at > now,
@@ -88,46 +88,45 @@ class SessionRepository:
         if row is None:
             raise UnauthorizedError
         session, user, token = row
-        self._see(session, now)
+        self._touch(session, now)
         return SessionView(
             session_id=session.id,
             user_id=user.id,
             display_name=user.display_name,
             created_at=session.created_at,
             expires_at=session.expires_at,
-            garmin=garmin_link(user, token),
+            garmin=token_info(user, token),
         )
 
     def end(self, session_id: uuid.UUID, origin: Origin = UNKNOWN) -> None:
-        """Logs one session out."""
+        """Log out of one session."""
         self._revoke(UserSession.id == session_id, origin, "log_out")
 
     def end_all(self, user_id: uuid.UUID, origin: Origin = UNKNOWN) -> None:
-        """Logs a person out everywhere."""
+        """Log a user out of all sessions."""
         self._revoke(UserSession.user_id == user_id, origin, "log_out_everywhere")
 
     def end_unlinked(
         self, user_id: uuid.UUID, origin: Origin, client_id: uuid.UUID | None = None
     ) -> None:
-        """Ends the sessions of a person whose tokens are gone; of one client alone, if given."""
-        which = UserSession.user_id == user_id
+        """End a disconnected user's sessions: all, or those that one client opened."""
+        condition = UserSession.user_id == user_id
         if client_id is not None:
-            which &= UserSession.client_id == client_id
-        self._revoke(which, origin, "unlinked")
+            condition &= UserSession.client_id == client_id
+        self._revoke(condition, origin, "unlinked")
 
     def delete_ended_before(self, moment: datetime) -> None:
-        """Forgets sessions that ended, in whatever way, before then."""
-        idle_since = moment - self._idle
-        over = (
+        """Delete sessions that expired, idled out or were revoked before `moment`."""
+        ended = (
             (UserSession.expires_at < moment)
             | (UserSession.revoked_at < moment)
-            | (UserSession.last_seen_at < idle_since)
+            | (UserSession.last_seen_at < moment - self._idle)
         )
-        self._session.execute(delete(UserSession).where(over))
+        self._session.execute(delete(UserSession).where(ended))
 
-    def _see(self, session: UserSession, now: datetime) -> None:
-        """Written at most once a minute, also where several requests come at once."""
-        stale = now - min(_SEEN_EVERY, self._idle / 4)
+    def _touch(self, session: UserSession, now: datetime) -> None:
+        # At most one write a minute, also where several requests arrive at once.
+        stale = now - min(_TOUCH_INTERVAL, self._idle / 4)
         if session.last_seen_at > stale:
             return
         self._session.execute(
@@ -136,15 +135,17 @@ class SessionRepository:
             .values(last_seen_at=now)
         )
 
-    def _revoke(self, which: ColumnElement[bool], origin: Origin, how: str) -> None:
+    def _revoke(self, condition: ColumnElement[bool], origin: Origin, reason: str) -> None:
         ended = self._session.execute(
             update(UserSession)
-            .where(which, UserSession.revoked_at.is_(None))
+            .where(condition, UserSession.revoked_at.is_(None))
             .values(revoked_at=datetime.now(UTC))
             .returning(UserSession.id, UserSession.user_id)
         ).all()
         events = [
-            Event.of(EventKind.SESSION_ENDED, origin, how, user_id=user_id, session_id=session_id)
+            Event.of(
+                EventKind.SESSION_ENDED, origin, reason, user_id=user_id, session_id=session_id
+            )
             for session_id, user_id in ended
         ]
         EventLog(self._session).append(*events)

@@ -1,4 +1,4 @@
-"""Garmin tokens in the database, encrypted."""
+"""Garmin tokens in the database, sealed."""
 
 import uuid
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from shared.origin import UNKNOWN, Origin
 
 
 @dataclass(frozen=True)
-class GarminLink:
-    """What may be told about the Garmin tokens of a person without opening them."""
+class TokenInfo:
+    """What the database knows about a user's Garmin tokens without opening them."""
 
     domain: str
     driver: str
@@ -26,39 +26,39 @@ class GarminLink:
     refresh_expires_at: datetime
 
 
-def garmin_link(user: User, token: GarminToken | None) -> GarminLink | None:
-    """None where there are no tokens, or they can no longer be refreshed."""
+def token_info(user: User, token: GarminToken | None) -> TokenInfo | None:
+    """Describe the tokens; return None if there are none or they can no longer be refreshed."""
     if token is None or token.refresh_expires_at <= datetime.now(UTC):
         return None
-    return GarminLink(user.domain, token.driver, token.access_expires_at, token.refresh_expires_at)
+    return TokenInfo(user.domain, token.driver, token.access_expires_at, token.refresh_expires_at)
 
 
 class SealedTokens:
-    """All sealed token rows, for the operator who rotates keys; within the caller's transaction."""
+    """All rows of Garmin tokens, for key rotation; within the caller's transaction."""
 
     def __init__(self, session: Session, keyring: Keyring) -> None:
         self._session = session
         self._keyring = keyring
 
     def count_by_key(self) -> dict[str, int]:
-        """How many rows each key id has sealed."""
+        """Return how many rows each key has sealed, by key id."""
         rows = self._session.execute(
             select(GarminToken.key_id, func.count()).group_by(GarminToken.key_id)
         )
         return {key_id: count for key_id, count in rows}  # noqa: C416 - rows are not pairs to mypy
 
-    def reseal(self, most: int, after: uuid.UUID | None = None) -> "ResealedBatch":
-        """Seals up to `most` rows anew that another key than the first has sealed.
+    def reseal(self, limit: int, after: uuid.UUID | None = None) -> "ResealedBatch":
+        """Reseal up to `limit` rows of older keys with the first key, in the order of user ids.
 
-        Goes on behind the user `after`. Rows that another transaction is writing are left to a
-        later call, and rows that do not open are left as they are.
+        Start after user `after`. Skip rows that another transaction has locked; leave rows that
+        can't be opened unchanged.
         """
         current = self._keyring.sealing_key_id
         query = select(GarminToken).where(GarminToken.key_id != current)
         if after is not None:
             query = query.where(GarminToken.user_id > after)
         rows = self._session.scalars(
-            query.order_by(GarminToken.user_id).limit(most).with_for_update(skip_locked=True)
+            query.order_by(GarminToken.user_id).limit(limit).with_for_update(skip_locked=True)
         ).all()
         broken = [row.user_id for row in rows if not self._reseal(row)]
         self._session.flush()
@@ -78,7 +78,7 @@ class SealedTokens:
 
 @dataclass(frozen=True)
 class ResealedBatch:
-    """How many rows were sealed anew, whose did not open, and the last user looked at."""
+    """How many rows were resealed, whose could not be opened, and the last user of the batch."""
 
     sealed: int
     broken: tuple[uuid.UUID, ...]
@@ -86,10 +86,9 @@ class ResealedBatch:
 
 
 class TokenRepository:
-    """Garmin tokens of a person, within the caller's transaction.
+    """A user's Garmin tokens, within the caller's transaction.
 
-    What lies in the database is sealed and bound to the user's id: copied to another row it does
-    not open.
+    They are sealed for the user's id: copied to another row, they can't be opened.
     """
 
     def __init__(self, session: Session, keyring: Keyring) -> None:
@@ -97,7 +96,7 @@ class TokenRepository:
         self._keyring = keyring
 
     def save(self, user_id: uuid.UUID, tokens: GarminTokens) -> None:
-        """Keeps the tokens in the place of earlier ones. If it fails, the earlier ones stay."""
+        """Store the tokens in place of earlier ones."""
         sealed = self._keyring.seal(tokens.reveal(), Purpose.GARMIN_TOKENS, str(user_id))
         now = datetime.now(UTC)
         row = self._session.get(GarminToken, user_id, with_for_update=True)
@@ -113,10 +112,9 @@ class TokenRepository:
         self._session.flush()
 
     def load(self, user_id: uuid.UUID, origin: Origin = UNKNOWN) -> GarminTokens | None:
-        """The tokens; None when there are none or they can no longer be refreshed.
+        """Return the tokens; None if there are none or they can no longer be refreshed.
 
-        That they were read is told to the audit log. Raises SealBrokenError if what lies there does
-        not open.
+        Writes a `tokens_read` event. Raises SealBrokenError if they can't be opened.
         """
         row = self._session.get(GarminToken, user_id)
         if row is None or row.refresh_expires_at <= datetime.now(UTC):
@@ -127,7 +125,7 @@ class TokenRepository:
         return GarminTokens.from_revealed(revealed)
 
     def delete(self, user_id: uuid.UUID) -> bool:
-        """Forgets the tokens. True if there were any."""
+        """Delete the tokens; return whether there were any."""
         deleted = self._session.execute(
             delete(GarminToken).where(GarminToken.user_id == user_id).returning(GarminToken.user_id)
         )

@@ -1,4 +1,4 @@
-"""Moves audit events from the outbox in Redis to the audit log in the database."""
+"""Move audit events from the outbox in Redis to the audit log in the database."""
 
 import logging
 
@@ -13,10 +13,10 @@ _log = logging.getLogger(__name__)
 
 
 def deliver(outbox: EventOutbox, database: Database, limit: int = 200) -> int:
-    """Move up to `limit` of the oldest events; return how many there were.
+    """Move up to `limit` events, oldest first; return how many.
 
-    An event may be delivered twice, by two workers or after a crash: the log keeps each id once.
-    Raises ServiceUnavailableError when Redis or the database does not answer.
+    An event may be delivered twice, by two workers or after a crash; the log stores each id once.
+    Raises ServiceUnavailableError if Redis or the database does not answer.
     """
     entries = outbox.oldest(limit)
     if entries:

@@ -1,8 +1,4 @@
-"""The audit log: who did what, when, from where, and how it ended. Never a secret.
-
-Rows are only ever added, and dropped when they are older than the operator keeps them; the database
-itself refuses to change one.
-"""
+"""Audit events: who did what, when, from where, and with which outcome. Never a secret."""
 
 import uuid
 from datetime import UTC, datetime
@@ -34,7 +30,7 @@ class EventKind(StrEnum):
 
 
 def _printable(value: object) -> object:
-    """Also Garmin's words and clients' find their way here: nothing the database would refuse."""
+    # Some texts come from Garmin or a client: keep only what every database accepts.
     if isinstance(value, str):
         return "".join(c for c in value if c.isprintable())[:64]
     return value
@@ -44,7 +40,7 @@ _Text = Annotated[str, BeforeValidator(_printable)]
 
 
 class Event(BaseModel):
-    """One thing that happened. `outcome` is `ok`, or in a word why not or how."""
+    """One event. `outcome` is `ok`, or one word for the reason or the manner."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -71,6 +67,7 @@ class Event(BaseModel):
         session_id: uuid.UUID | None = None,
         job_id: str | None = None,
     ) -> "Event":
+        """Create an event with the origin's account, client, address and request id."""
         return cls(
             kind=kind,
             outcome=outcome,

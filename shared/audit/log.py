@@ -1,7 +1,6 @@
 """The audit log in the database.
 
-Rows are only ever added, and deleted past their retention; the database itself refuses to change
-one.
+It is append-only: rows are deleted after their retention, and a trigger rejects updates.
 """
 
 import uuid
@@ -18,7 +17,7 @@ from shared.database.models import AuthEvent
 
 @dataclass(frozen=True)
 class EventFilter:
-    """Which events to read; None: all."""
+    """Which events to read; None means any."""
 
     kind: EventKind | None = None
     user_id: uuid.UUID | None = None
@@ -28,7 +27,7 @@ class EventFilter:
 
 
 class EventLog:
-    """The events, within the caller's transaction."""
+    """Audit events, within the caller's transaction."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -38,10 +37,10 @@ class EventLog:
         self._session.flush()
 
     def append_missing(self, events: Iterable[Event]) -> None:
-        """Adds those that are not there yet: the same ones may be brought twice."""
+        """Add the events that are not stored yet."""
         by_id = {event.id: event for event in events}
-        known = self._session.scalars(select(AuthEvent.id).where(AuthEvent.id.in_(by_id)))
-        for event_id in known.all():
+        stored = self._session.scalars(select(AuthEvent.id).where(AuthEvent.id.in_(by_id)))
+        for event_id in stored.all():
             del by_id[event_id]
         self.append(*by_id.values())
 

@@ -15,13 +15,13 @@ from shared.redis.connection import redis_errors_translated
 KEY = "fittrack:events"
 TTL = 7 * 86_400
 MAX_LENGTH = 100_000
-"""Events kept at most, some 40 MB; beyond that the oldest are lost."""
+"""Most events kept, about 40 MB; beyond that, the oldest are dropped."""
 
 _FIELD = "event"
 
 
 class EventOutbox:
-    """Every method raises ServiceUnavailableError when Redis does not answer."""
+    """Audit events in Redis. Every method raises ServiceUnavailableError if it does not answer."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -36,7 +36,7 @@ class EventOutbox:
 
     @redis_errors_translated
     def add_once(self, event: Event, name: str, seconds: int) -> None:
-        """Add the event unless one of this name was added in the last `seconds`."""
+        """Add the event unless one with this name was added in the last `seconds`."""
         if self._redis.set(f"{KEY}:told:{name}", 1, nx=True, ex=seconds):
             self.add(event)
 
@@ -56,7 +56,7 @@ class EventOutbox:
 
 
 def _parse(text: bytes | None) -> Event | None:
-    """Return None for an event that another version of this service wrote in another form."""
+    """Return None for an event in the format of another version of this service."""
     try:
         return Event.model_validate_json(text or b"")
     except ValidationError:

@@ -1,4 +1,4 @@
-"""The database: an engine with deadlines, transactions, and whether it is migrated."""
+"""The database: an engine with timeouts, transactions, and a check of the schema revision."""
 
 import sqlite3
 from collections.abc import Callable
@@ -15,67 +15,61 @@ from shared.errors import ConfigurationError, ServiceUnavailableError
 from shared.timings import PRODUCTION, Timings
 
 SCHEMA_REVISION = "0002"
-"""The newest of `shared/database/migrations/versions`: asking alembic would cost a worker 10 MB."""
+"""The newest in `shared/database/migrations/versions`; importing alembic would take 10 MB."""
 
-_TRANSACTION_TRIES = 5
 _RETRIED_STATES = {"40001", "40P01", "23505"}
-"""PostgreSQL: serialization failure, deadlock, two inserting the same row at once."""
+"""PostgreSQL's codes for serialization failure, deadlock and unique violation."""
 
 _RETRIED_NAMES = {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
 
 
 class Database:
-    """One engine for a process; every transaction runs on a connection of its own."""
+    """One engine per process; each transaction runs on a pooled connection."""
 
     def __init__(self, url: str, timings: Timings = PRODUCTION, pool_size: int = 8) -> None:
         self._engine = _make_engine(url, timings, pool_size)
 
     @classmethod
     def migrated(cls, url: str, timings: Timings = PRODUCTION) -> "Database":
-        """Raises ConfigurationError if it does not answer or is not migrated."""
+        """Open a database. Raises ConfigurationError if it is unreachable or not migrated."""
         database = cls(url, timings)
         database.check_migrated()
         return database
 
     def run[T](self, work: Callable[[Session], T]) -> T:
-        """Run `work` in one transaction and commit it.
+        """Run `work` in one transaction, commit it and return its result.
 
-        After a conflict (deadlock, serialization failure, two inserting the same row at once) it is
-        run again, a few times: `work` must do nothing but use the session. Raises
-        ServiceUnavailableError when the database is away or conflicts don't end.
+        On a conflict (deadlock, serialization failure, unique violation) the transaction is
+        retried, so `work` must have no effect but on the session. Raises ServiceUnavailableError
+        if the database does not answer or every attempt conflicts.
         """
-        retrying = Retrying(
-            retry=retry_if_exception(_is_conflict),
-            wait=wait_random_exponential(multiplier=0.05, max=0.25),
-            stop=stop_after_attempt(_TRANSACTION_TRIES),
-            reraise=True,
-        )
         try:
-            result: T = retrying(lambda: self._run_once(work))
-            return result
+            return _retrying_conflicts(lambda: self._transaction(work))
         except (DBAPIError, PoolTimeoutError) as error:
             raise _translated(error) from None
 
-    def _run_once[T](self, work: Callable[[Session], T]) -> T:
+    def _transaction[T](self, work: Callable[[Session], T]) -> T:
         with Session(self._engine, expire_on_commit=False) as session, session.begin():
             return work(session)
 
     def ping(self) -> None:
-        """Raises ServiceUnavailableError if the database does not answer."""
+        """Run an empty query. Raises ServiceUnavailableError if the database does not answer."""
         self.run(lambda session: session.execute(text("SELECT 1")))
 
     def check_migrated(self) -> None:
-        """Raises ConfigurationError if the tables are not those this code was written for."""
+        """Check the schema revision. Raises ConfigurationError if it is not the expected one."""
         try:
             with self._engine.connect() as connection:
-                found = _revision(connection)
+                revision = _revision(connection)
         except SQLAlchemyError:
             raise ConfigurationError(
                 "the database does not answer: check FITTRACK_DATABASE_URL"
             ) from None
-        if found != SCHEMA_REVISION:
+        if revision is None:
+            raise ConfigurationError("the database has no tables: run `alembic upgrade head`")
+        if revision != SCHEMA_REVISION:
             raise ConfigurationError(
-                f"the database is at revision {found}, not {SCHEMA_REVISION}: "
+                f"the database is at revision {revision}, not {SCHEMA_REVISION}: "
                 "run `alembic upgrade head`"
             )
 
@@ -128,8 +122,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event
-    # A write lock from the start: a transaction that reads first and then writes would fail at
-    # once, without waiting, if another had written in between.
+    # Lock for writing at once: a transaction that reads before it writes would otherwise fail,
+    # without waiting, if another one wrote in between.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
@@ -138,6 +132,14 @@ def _is_conflict(error: BaseException) -> bool:
     if isinstance(cause, sqlite3.Error):
         return cause.sqlite_errorname in _RETRIED_NAMES
     return getattr(cause, "sqlstate", None) in _RETRIED_STATES
+
+
+_retrying_conflicts = Retrying(
+    retry=retry_if_exception(_is_conflict),
+    stop=stop_after_attempt(5),
+    wait=wait_random_exponential(multiplier=0.05, max=0.2),
+    reraise=True,
+)
 
 
 def _translated(error: Exception) -> Exception:

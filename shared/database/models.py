@@ -1,4 +1,4 @@
-"""The tables. The same on PostgreSQL and on SQLite."""
+"""The tables, on PostgreSQL and SQLite alike."""
 
 import uuid
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A time with its zone in Python, UTC in the database (SQLite keeps no zone)."""
+    """A datetime with time zone, stored in UTC (SQLite stores no zone)."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -48,7 +48,7 @@ class Base(DeclarativeBase):
 
 
 class User(Base):
-    """A person at Garmin. `garmin_guid` is theirs within one Garmin domain."""
+    """A Garmin user. `garmin_guid` is unique within a Garmin domain."""
 
     __tablename__ = "users"
     __table_args__ = (
@@ -66,7 +66,7 @@ class User(Base):
 
 
 class GarminToken(Base):
-    """What Garmin gave us for a person: one row a person, sealed and bound to their id."""
+    """A user's Garmin tokens, sealed for the user's id: one row per user."""
 
     __tablename__ = "garmin_tokens"
     __table_args__ = (
@@ -87,7 +87,7 @@ class GarminToken(Base):
 
 
 class UserSession(Base):
-    """What we gave a client: only the SHA-256 of its access token, in hex."""
+    """A user session. `token_hash` is the SHA-256 of its access token, in hex."""
 
     __tablename__ = "user_sessions"
     __table_args__ = (
@@ -100,7 +100,7 @@ class UserSession(Base):
         ForeignKey("users.id", ondelete="CASCADE"), index=True
     )
     client_id: Mapped[uuid.UUID | None]
-    """Which app opened it; no foreign key, so that removing a client leaves the row as it was."""
+    """The app that opened it; no foreign key, so that removing the app leaves the row unchanged."""
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
@@ -109,7 +109,7 @@ class UserSession(Base):
 
 
 class ApiClient(Base):
-    """An app that embeds this service: only the SHA-256 of its key, in hex."""
+    """A client app. `key_hash` is the SHA-256 of its key, in hex."""
 
     __tablename__ = "api_clients"
     __table_args__ = (
@@ -124,7 +124,7 @@ class ApiClient(Base):
 
 
 class ClientLink(Base):
-    """A client's own id for a person, and the Garmin tokens that belong to it."""
+    """A connection: a client's own id of a user, and the user's Garmin tokens."""
 
     __tablename__ = "client_links"
 
@@ -140,7 +140,7 @@ class ClientLink(Base):
 
 
 class AuthEvent(Base):
-    """One line of the audit log. Only added, never changed; no foreign keys, so it outlives all."""
+    """One event of the audit log. Append-only; no foreign keys, so that it outlives other rows."""
 
     __tablename__ = "auth_events"
     __table_args__ = (

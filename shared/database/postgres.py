@@ -1,7 +1,7 @@
-"""A PostgreSQL connection on which every wait has a deadline.
+"""A PostgreSQL connection on which every wait has a timeout.
 
-The server's `statement_timeout` ends what takes too long there. It is of no use where the server
-itself has stopped, or is gone without a word; libpq then waits for ever.
+The server's `statement_timeout` ends slow statements. It does not help where the server hangs or
+its host disappears from the network: libpq then waits for ever.
 """
 
 from typing import Any
@@ -11,16 +11,16 @@ from psycopg.errors import OperationalError, _WaitTimeout
 
 
 class DeadlineConnection(psycopg.Connection[Any]):
-    """A connection that raises OperationalError, and closes, when an answer is late."""
+    """A connection that closes and raises OperationalError if an answer takes too long."""
 
     answer_timeout = 15.0
 
-    def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the library's
+    def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - psycopg's signature
         kwargs.setdefault("timeout", self.answer_timeout)
         try:
             return super().wait(gen, *args, **kwargs)
         except _WaitTimeout:
-            self.pgconn.finish()  # the answer may still come, and would be taken for another's
+            self.pgconn.finish()  # a late answer would be read as that of the next statement
             raise OperationalError("no answer in time") from None
 
 

@@ -1,4 +1,4 @@
-"""What is said about a Garmin account between the rooms: credentials, pending sign-ins, tokens."""
+"""Types exchanged between API, workers and drivers: credentials, pending sign-ins, tokens."""
 
 import unicodedata
 from datetime import datetime
@@ -8,14 +8,14 @@ from shared.crypto.secret import Sealable, Secret
 
 
 class GarminDomain(StrEnum):
-    """Garmin's two worlds. An account of one does not exist in the other."""
+    """Garmin's two systems. Accounts of one do not exist in the other."""
 
     COM = "garmin.com"
     CN = "garmin.cn"
 
 
 class Credentials(Sealable):
-    """What the person typed. Lives sealed, and only until the job has ended."""
+    """A Garmin username and password. Stored sealed, and only until the job has ended."""
 
     username: Secret
     password: Secret
@@ -23,9 +23,9 @@ class Credentials(Sealable):
 
     @property
     def account(self) -> str:
-        """The account's name as Garmin takes it: case and width of letters make no difference.
+        """Return the domain and username, normalized as Garmin does: case and width don't matter.
 
-        Personal: hash it before it is kept.
+        Personal data: hash it before storing it.
         """
         name = unicodedata.normalize("NFKC", self.username.get_secret_value())
         return f"{self.domain}:{name.strip().casefold()}"
@@ -39,10 +39,10 @@ class CodeSubmission(Sealable):
 
 
 class PendingSignIn(Sealable):
-    """What a driver needs to go on once the code is there.
+    """What a driver needs to complete a sign-in with a code.
 
-    `state` is JSON text that only the driver named by `driver` reads: cookies and form fields of
-    the half-done Garmin session. `mfa_destination` is masked by Garmin.
+    `state` is JSON that only the driver named by `driver` reads: cookies and form fields of the
+    pending sign-in. `mfa_destination` is masked by Garmin.
     """
 
     driver: str
@@ -53,7 +53,7 @@ class PendingSignIn(Sealable):
 
 
 class GarminTokens(Sealable):
-    """What Garmin gave us. `data` is JSON text that only the driver named by `driver` reads."""
+    """Garmin's tokens. `data` is JSON that only the driver named by `driver` reads."""
 
     driver: str
     domain: GarminDomain
@@ -63,9 +63,9 @@ class GarminTokens(Sealable):
 
 
 class GarminIdentity(Sealable):
-    """Who the tokens belong to, as Garmin's profile says.
+    """Whose tokens they are, according to Garmin's profile.
 
-    `guid` is `garminGUID`, which stays when a person renames themselves.
+    `guid` is `garminGUID`, which does not change when the display name does.
     """
 
     guid: str
@@ -73,12 +73,12 @@ class GarminIdentity(Sealable):
 
 
 class SignedIn(Sealable):
-    """Garmin's yes."""
+    """Sign-in succeeded."""
 
     tokens: GarminTokens
 
 
 class CodeRequired(Sealable):
-    """Garmin's "not without a code"."""
+    """Sign-in needs a one-time code."""
 
     pending: PendingSignIn

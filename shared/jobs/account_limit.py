@@ -2,7 +2,8 @@
 
 from redis import Redis
 
-from shared.jobs.states import Failure, JobErrorCode, Outcome, Success
+from shared.errors import JobErrorCode
+from shared.jobs.states import Failure, Outcome, Success
 from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit, RateLimitedError
 
 _COUNTED = {

@@ -3,8 +3,9 @@
 import uuid
 
 from shared.audit.events import Event
+from shared.errors import JobErrorCode
 from shared.jobs.kinds import KINDS
-from shared.jobs.states import CodeRequested, Failure, JobErrorCode, JobKind, Outcome, Success
+from shared.jobs.states import CodeRequested, Failure, JobKind, Outcome, Success
 from shared.origin import Origin
 
 

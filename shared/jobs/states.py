@@ -4,8 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.crypto.secret import Sealable, Secret
-from shared.errors import JobErrorCode as JobErrorCode
-from shared.errors import SignInError
+from shared.errors import JobErrorCode, SignInError
 
 
 class JobKind(StrEnum):

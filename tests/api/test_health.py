@@ -5,7 +5,8 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from dev.processes import free_port
-from shared.jobs.states import Failure, JobErrorCode
+from shared.errors import JobErrorCode
+from shared.jobs.states import Failure
 from shared.redis.driver_cooldowns import DriverCooldowns
 from tests.api.problems import assert_problem
 from tests.api.service import LOGIN, Service, bearer, in_process, settings

@@ -6,7 +6,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from shared.jobs.states import Failure, JobErrorCode
+from shared.errors import JobErrorCode
+from shared.jobs.states import Failure
 from tests.api.problems import assert_problem, faults
 from tests.api.service import CODE, CREDENTIALS, LOGIN, Job, Service
 

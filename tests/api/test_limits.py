@@ -9,8 +9,9 @@ import pytest
 
 from dev.stack import Stack
 from shared.audit.outbox import KEY
+from shared.errors import JobErrorCode
 from shared.garmin.types import Credentials
-from shared.jobs.states import Failure, JobErrorCode
+from shared.jobs.states import Failure
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
 from tests.api.problems import assert_problem

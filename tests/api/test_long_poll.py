@@ -4,8 +4,8 @@ import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from shared.errors import TimedOutError
-from shared.jobs.states import Failure, JobErrorCode, JobStage
+from shared.errors import JobErrorCode, TimedOutError
+from shared.jobs.states import Failure, JobStage
 from tests.api.problems import assert_problem
 from tests.api.service import LONGEST_WAIT, PATIENCE, Service, bearer
 from tests.api.wire import wire

@@ -15,8 +15,8 @@ from api.contract.problems import ProblemCode
 from api.http.problems import ANSWERS
 from api.startup import build
 from dev.stack import new_key
-from shared.errors import FitTrackError, SignInError
-from shared.jobs.states import Failure, JobErrorCode
+from shared.errors import FitTrackError, JobErrorCode, SignInError
+from shared.jobs.states import Failure
 from shared.timings import PRODUCTION
 from tests.api.openapi_schema import OPENAPI_3_1
 from tests.api.service import CODE, LOGIN, Service, bearer

@@ -6,15 +6,8 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from shared.errors import MfaCodeInvalidError
-from shared.jobs.states import (
-    CodeRequested,
-    Failure,
-    JobErrorCode,
-    JobStage,
-    Outcome,
-    Success,
-)
+from shared.errors import JobErrorCode, MfaCodeInvalidError
+from shared.jobs.states import CodeRequested, Failure, JobStage, Outcome, Success
 from tests.api.problems import assert_problem, faults, without_date
 from tests.api.service import Job, Service, bearer
 from tests.api.wire import wire

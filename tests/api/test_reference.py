@@ -10,7 +10,8 @@ from api.contract.operations import Operation
 from api.http.problems import ANSWERS
 from api.routes.table import OPERATIONS
 from dev.processes import ROOT
-from shared.jobs.states import JobErrorCode, JobStage
+from shared.errors import JobErrorCode
+from shared.jobs.states import JobStage
 
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 DOCUMENT = document(OPERATIONS)

@@ -22,7 +22,8 @@ from schemathesis.schemas import BaseSchema
 from api.contract.openapi import document
 from api.contract.problems import Problem
 from api.routes.table import OPERATIONS
-from shared.jobs.states import CodeRequested, Failure, JobErrorCode, JobStage, Outcome, Success
+from shared.errors import JobErrorCode
+from shared.jobs.states import CodeRequested, Failure, JobStage, Outcome, Success
 from tests.api.service import CODE, LOGIN, Job, Service, bearer, running_alone
 
 Case = schemathesis.Case[Any]

@@ -29,14 +29,8 @@ from fittrack_auth_client import (
     SubmittedJob,
     UnauthorizedError,
 )
-from shared.jobs.states import (
-    CodeRequested,
-    Failure,
-    JobErrorCode,
-    JobStage,
-    Outcome,
-    Success,
-)
+from shared.errors import JobErrorCode
+from shared.jobs.states import CodeRequested, Failure, JobStage, Outcome, Success
 from tests.api.service import PATIENCE, Job, Service, eventually, running, settings
 from tests.client.clients import Connect
 

@@ -1,4 +1,4 @@
-"""A simulated Garmin that the process's environment points at."""
+"""A simulated Garmin, and the environment that makes libraries use it."""
 
 from collections.abc import Iterator
 
@@ -9,13 +9,13 @@ from dev.simulator import Simulator
 from tests.dev.libraries import garth
 from tests.dev.wire import Wire, wire
 
-IN_THE_WAY = ("GARTH_HOME", "GARTH_TOKEN", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
+UNSET = ("GARTH_HOME", "GARTH_TOKEN", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
 
 
 @pytest.fixture
 def garmin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    """The libraries reach it through the environment; garminconnect does not sleep."""
-    for name in IN_THE_WAY:
+    """A simulator that the environment points to; garminconnect does not sleep."""
+    for name in UNSET:
         monkeypatch.delenv(name, raising=False)
     for flow in ("MOBILE", "WIDGET", "LOGIN"):
         for bound in ("MIN", "MAX"):
@@ -28,7 +28,6 @@ def garmin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def browser(garmin: Simulator) -> Iterator[Wire]:
-    """One client of the simulated Garmin, without a library."""
+def client(garmin: Simulator) -> Iterator[Wire]:
     with wire(garmin) as client:
         yield client

@@ -1,4 +1,4 @@
-"""The two Garmin libraries as tests use them: one client at a time, its connections closed."""
+"""garth and garminconnect clients whose connections are closed after use."""
 
 import warnings
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def garth_client(domain: str = "garmin.com") -> Iterator[garth.http.Client]:
 
 @contextmanager
 def garminconnect_client(strategy: str) -> Iterator[garminconnect.client.Client]:
-    """A client that signs in by this strategy alone."""
+    """Yield a client that signs in by this strategy only."""
     client = garminconnect.client.Client()
     client.skip_strategies = STRATEGIES - {strategy}
     sessions = (client.cs, client._api_session)

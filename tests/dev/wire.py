@@ -1,4 +1,4 @@
-"""Garmin without a library: the requests themselves, one browser's worth of cookies at a time."""
+"""A client of the simulated Garmin without a library: its requests, one by one."""
 
 import base64
 import time
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
 import oauthlib.oauth1
 import requests
@@ -25,58 +26,50 @@ FORM = "application/x-www-form-urlencoded"
 
 @dataclass
 class Wire:
-    """One client. Its session follows nothing in the environment."""
+    """One client, with cookies of its own. Ignores the environment."""
 
     session: requests.Session
     client_id: str = "GCM_ANDROID_DARK"
-    service: str = SERVICE
     headers: dict[str, str] = field(default_factory=dict)
-    flow: str = "mobile"
     timeout: float = 20
 
-    @property
-    def params(self) -> dict[str, str]:
-        return {"clientId": self.client_id, "locale": "en-US", "service": self.service}
+    def get(self, url: str, **options: Any) -> requests.Response:  # noqa: ANN401
+        return self.session.get(url, timeout=self.timeout, **options)
+
+    def post(self, url: str, **options: Any) -> requests.Response:  # noqa: ANN401
+        return self.session.post(url, timeout=self.timeout, **options)
 
     def page(self) -> requests.Response:
-        url = f"{SSO}/{self.flow}/sso/en/sign-in"
-        params = {"clientId": self.client_id}
-        return self.session.get(url, params=params, timeout=self.timeout)
+        return self.get(f"{SSO}/mobile/sso/en/sign-in", params={"clientId": self.client_id})
 
-    def post_credentials(self, username: str, password: str = PASSWORD) -> requests.Response:
-        return self.session.post(
-            f"{SSO}/{self.flow}/api/login",
-            params=self.params,
-            headers=self.headers,
-            json={
-                "username": username,
-                "password": password,
-                "rememberMe": False,
-                "captchaToken": "",
-            },
-            timeout=self.timeout,
-        )
+    def post_credentials(
+        self, username: str, password: str = PASSWORD, flow: str = "mobile"
+    ) -> requests.Response:
+        body = {
+            "username": username,
+            "password": password,
+            "rememberMe": False,
+            "captchaToken": "",
+        }
+        url = f"{SSO}/{flow}/api/login"
+        return self.post(url, params=self._params(), headers=self.headers, json=body)
 
     def sign_in(self, username: str, password: str = PASSWORD) -> requests.Response:
         self.page()
         return self.post_credentials(username, password)
 
-    def verify(self, code: str, flow: str | None = None) -> requests.Response:
-        return self.session.post(
-            f"{SSO}/{flow or self.flow}/api/mfa/verifyCode",
-            params=self.params,
-            json={
-                "mfaMethod": "email",
-                "mfaVerificationCode": code,
-                "rememberMyBrowser": False,
-                "reconsentList": [],
-                "mfaSetup": False,
-            },
-            timeout=self.timeout,
-        )
+    def verify(self, code: str, flow: str = "mobile") -> requests.Response:
+        body = {
+            "mfaMethod": "email",
+            "mfaVerificationCode": code,
+            "rememberMyBrowser": False,
+            "reconsentList": [],
+            "mfaSetup": False,
+        }
+        return self.post(f"{SSO}/{flow}/api/mfa/verifyCode", params=self._params(), json=body)
 
     def ticket(self, username: str) -> str:
-        """Sign in with a password alone."""
+        """Sign in without a code and return the ticket."""
         return str(self.sign_in(username).json()["serviceTicketId"])
 
     def preauthorized(
@@ -87,32 +80,40 @@ class Wire:
         secret: str = CONSUMER_SECRET,
         signed: dict[str, str] | None = None,
     ) -> requests.Response:
-        url = f"{OAUTH}/preauthorized?ticket={ticket}&login-url={service}&accepts-mfa-tokens=true"
-        headers = signed or sign("GET", url, secret=secret)
-        return self.session.get(url, headers=headers, timeout=self.timeout)
+        url = preauthorized_url(ticket, service)
+        return self.get(url, headers=signed or sign("GET", url, secret=secret))
+
+    def oauth1_token(self, ticket: str) -> dict[str, str]:
+        return dict(parse_qsl(self.preauthorized(ticket).text))
 
     def exchange(self, token: dict[str, str], body: str = "") -> requests.Response:
         url = f"{OAUTH}/exchange/user/2.0"
         headers = sign("POST", url, body, token["oauth_token"], token["oauth_token_secret"])
-        return self.session.post(url, data=body, headers=headers, timeout=self.timeout)
+        return self.post(url, data=body, headers=headers)
 
     def di(self, client_id: str = DI_CLIENT, **form: str) -> requests.Response:
         basic = base64.b64encode(f"{client_id}:".encode()).decode()
-        return self.session.post(
-            DI,
-            data={"client_id": client_id, **form},
-            headers={"Authorization": f"Basic {basic}"},
-            timeout=self.timeout,
-        )
+        headers = {"Authorization": f"Basic {basic}"}
+        return self.post(DI, data={"client_id": client_id, **form}, headers=headers)
 
-    def di_tokens(self, ticket: str) -> dict[str, Any]:
-        reply = self.di(grant_type=TICKET_GRANT, service_ticket=ticket, service_url=self.service)
+    def exchange_at_di(self, ticket: str, client_id: str = DI_CLIENT) -> requests.Response:
+        grant = {"grant_type": TICKET_GRANT, "service_ticket": ticket, "service_url": SERVICE}
+        return self.di(client_id, **grant)
+
+    def refresh_at_di(self, refresh_token: str) -> requests.Response:
+        return self.di(grant_type="refresh_token", refresh_token=refresh_token)
+
+    def di_tokens(self, username: str) -> dict[str, Any]:
+        """Sign in without a code and return the DI tokens."""
+        reply = self.exchange_at_di(self.ticket(username))
         assert reply.status_code == 200, reply.text
         return dict(reply.json())
 
-    def profile(self, access_token: str) -> requests.Response:
-        headers = {"Authorization": f"Bearer {access_token}"}
-        return self.session.get(PROFILE, headers=headers, timeout=self.timeout)
+    def profile(self, access_token: str, url: str = PROFILE) -> requests.Response:
+        return self.get(url, headers={"Authorization": f"Bearer {access_token}"})
+
+    def _params(self) -> dict[str, str]:
+        return {"clientId": self.client_id, "locale": "en-US", "service": SERVICE}
 
 
 @contextmanager
@@ -125,11 +126,14 @@ def wire(garmin: Simulator) -> Iterator[Wire]:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait for something that another thread is about to do."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def preauthorized_url(ticket: str, service: str = SERVICE) -> str:
+    return f"{OAUTH}/preauthorized?ticket={ticket}&login-url={service}&accepts-mfa-tokens=true"
 
 
 def sign(
@@ -141,7 +145,7 @@ def sign(
     *,
     secret: str = CONSUMER_SECRET,
 ) -> dict[str, str]:
-    """The headers of a request that is signed as OAuth1 wants it."""
+    """Return the headers of a request signed with OAuth1."""
     client = oauthlib.oauth1.Client(CONSUMER_KEY, secret, token, token_secret)
     headers = {"Content-Type": FORM} if method == "POST" else {}
     _, headers, _ = client.sign(url, method, body if headers else None, headers)

@@ -16,6 +16,7 @@ from dev.simulator import Simulator
 from dev.stack import LIMITS_OFF, Stack, new_key
 from tests.databases import PostgresDatabases
 from tests.end_to_end.client import Client
+from tests.programs import PROGRAMS
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +27,9 @@ def running_stack(
     folder.mkdir()
     with RedisServer(folder) as redis, postgres_databases.migrated() as database_url:
         settings = stack_settings(redis.url, database_url)
-        with Stack(folder, settings, running_simulator.environment, migrated=True) as stack:
+        with Stack(
+            folder, settings, running_simulator.environment, programs=PROGRAMS, migrated=True
+        ) as stack:
             yield stack.start()
 
 
@@ -68,7 +71,9 @@ def stack_settings(redis_url: str, database_url: str) -> dict[str, str]:
 @pytest.fixture
 def own_stack(own_settings: dict[str, str], garmin: Simulator, tmp_path: Path) -> Iterator[Stack]:
     """A stack of the test's own, not started."""
-    with Stack(tmp_path, own_settings, garmin.environment, migrated=True) as stack:
+    with Stack(
+        tmp_path, own_settings, garmin.environment, programs=PROGRAMS, migrated=True
+    ) as stack:
         yield stack
 
 
@@ -93,5 +98,5 @@ def frail_stack(
 ) -> Iterator[Stack]:
     """A running stack whose Redis a test may stop or fill."""
     settings = own_settings | {"FITTRACK_REDIS_URL": own_redis.url}
-    with Stack(tmp_path, settings, garmin.environment, migrated=True) as stack:
+    with Stack(tmp_path, settings, garmin.environment, programs=PROGRAMS, migrated=True) as stack:
         yield stack.start()

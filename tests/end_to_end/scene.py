@@ -23,6 +23,7 @@ from tests.end_to_end.flows import Flows, at_once
 from tests.end_to_end.plants import plant
 from tests.end_to_end.watched import WatchedClient
 from tests.end_to_end.wrong_requests import ask_wrongly
+from tests.programs import PROGRAMS
 
 _LOUD = {"UVICORN_LOG_LEVEL": "trace", "FITTRACK_LOG_LEVEL": "DEBUG"}
 """With these, API and workers log everything they can."""
@@ -70,7 +71,7 @@ def play(folder: Path) -> Evidence:
         exit.enter_context(at.RedisTraffic(redis.url, recording))
         exit.enter_context(at.CeleryEvents(redis.url, recording))
         flower = exit.enter_context(at.Flower(folder, redis.url, recording))
-        with Stack(folder, settings, garmin.environment) as stack:
+        with Stack(folder, settings, garmin.environment, programs=PROGRAMS) as stack:
             client = WatchedClient(stack.start().url, recording)
             exit.callback(client.close)
             flows = Flows(stack, client, garmin, recording)

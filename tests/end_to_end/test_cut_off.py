@@ -12,6 +12,7 @@ from dev.simulator import Simulator
 from dev.simulator.accounts import PASSWORD
 from dev.stack import Stack
 from tests.end_to_end.client import Client
+from tests.programs import PROGRAMS
 
 
 def test_a_client_in_a_long_poll_loses_its_api_process_and_finds_the_job_at_another(
@@ -30,7 +31,7 @@ def test_a_client_in_a_long_poll_loses_its_api_process_and_finds_the_job_at_anot
         # No worker: had it lived, nobody would have been answered yet.
         assert nothing_more(poll)
 
-    with Stack(own_stack.folder, own_stack.settings) as other:
+    with Stack(own_stack.folder, own_stack.settings, programs=PROGRAMS) as other:
         other.begin_api().wait_ready()
         at_other = Client(other.url)
         assert at_other.poll(job).json()["status"] == "queued"

@@ -12,6 +12,7 @@ from dev.servers import RedisServer
 from dev.simulator import Simulator
 from dev.stack import Stack
 from tests.end_to_end.client import Client
+from tests.programs import TIMINGS
 
 LOGIN = "/mobile/api/login"
 VERIFY = "/mobile/api/mfa/verifyCode"
@@ -60,13 +61,13 @@ def test_running_jobs_end_once_there_is_memory_again(
 ) -> None:
     """Garmin's answers arrive while nothing can be written down."""
     asked = client.login("email-uli@example.com")
-    garmin.configure(latency_by_path={LOGIN: 3000, VERIFY: 3000})
+    garmin.configure(latency_by_path={LOGIN: 2000, VERIFY: 2000})
     code = client.submit_code(asked["mfa_challenge_id"], garmin.code("email-uli@example.com"))
     login = client.submit_login("email-val@example.com")
     client.wait_for_stage(code, "checking_code")
     client.wait_for_stage(login, "contacting_garmin")
     with full(own_redis):
-        time.sleep(20)
+        time.sleep(TIMINGS.lease + 2)
         assert client.poll(code).json()["status"] == "running"
         assert client.poll(login).json()["status"] == "running"
     garmin.configure(latency_by_path={})
@@ -91,7 +92,7 @@ def test_jobs_that_are_queued_while_there_is_no_memory_are_not_lost(
     with full(own_redis):
         idle.signal(signal.SIGCONT)
         new = stack.begin_worker()
-        time.sleep(20)  # what workers do with messages whose arrival they can't write down
+        time.sleep(TIMINGS.visibility_timeout + 2)
         assert {client.poll(job).json()["status"] for job in jobs} == {"queued"}
     assert idle.running
     assert new.running

@@ -22,6 +22,7 @@ from tests.databases import PostgresDatabases
 from tests.end_to_end.client import Client, Json
 from tests.end_to_end.conftest import stack_settings
 from tests.end_to_end.database import rows
+from tests.programs import PROGRAMS
 
 DRIVERS = ("garth", "garminconnect")
 LOGIN = "/mobile/api/login"
@@ -69,7 +70,9 @@ def running_services(
             database_url = exit.enter_context(postgres_databases.migrated())
             settings = stack_settings(redis.url, database_url)
             settings |= {"FITTRACK_GARMIN_DRIVERS": driver}
-            stack = Stack(folder, settings, running_simulator.environment, migrated=True)
+            stack = Stack(
+                folder, settings, running_simulator.environment, programs=PROGRAMS, migrated=True
+            )
             exit.enter_context(stack).start()
             client = Client(stack.url)
             exit.callback(client.close)

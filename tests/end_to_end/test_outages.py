@@ -11,6 +11,7 @@ from dev.servers import PostgresServer, RedisServer
 from dev.simulator import Simulator
 from dev.stack import LIMITS_OFF, Stack, new_key
 from tests.end_to_end.client import Client
+from tests.programs import PROGRAMS, TIMINGS
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_what_garmin_gave_waits_for_a_database_that_is_away(
             "FITTRACK_ENCRYPTION_KEYS": new_key("test"),
             **LIMITS_OFF,
         }
-        with Stack(tmp_path, settings, garmin.environment) as stack:
+        with Stack(tmp_path, settings, garmin.environment, programs=PROGRAMS) as stack:
             stack.start()
             client = Client(stack.url)
             asked = client.login("email-yara@example.com")
@@ -44,7 +45,7 @@ def test_what_garmin_gave_waits_for_a_database_that_is_away(
                 asked["mfa_challenge_id"], garmin.code("email-yara@example.com")
             )
             client.wait_for_stage(job, "storing")
-            time.sleep(15)  # longer than one run waits for the database
+            time.sleep(1.5 * TIMINGS.store_patience)  # longer than one run waits for the database
             assert client.poll(job).json()["stage"] == "storing"
 
             with PostgresServer(folder, first.port):
@@ -78,12 +79,12 @@ def test_jobs_challenges_and_long_polls_outlive_a_restart_of_redis(
 def test_a_sign_in_goes_on_when_redis_was_away_for_a_while(
     client: Client, own_redis: RedisServer, garmin: Simulator
 ) -> None:
-    garmin.configure(latency_ms=3000)
+    garmin.configure(latency_ms=1500)
     job = client.submit_login("email-bea@example.com")
     client.wait_for_stage(job, "contacting_garmin")
     time.sleep(1.5)
     own_redis.kill()
-    time.sleep(20)
+    time.sleep(TIMINGS.lease + 2)
     garmin.configure(latency_ms=0)
     with RedisServer(own_redis.folder, own_redis.port):
         asked = client.wait(job)
@@ -113,7 +114,7 @@ def test_a_poll_goes_on_at_another_api_process(
     stack: Stack, client: Client, garmin: Simulator
 ) -> None:
     garmin.configure(latency_ms=1500)
-    other = Stack(stack.folder, stack.settings)
+    other = Stack(stack.folder, stack.settings, programs=PROGRAMS)
     with other:
         other.begin_api().wait_ready()
         job = client.submit_login("plain-eli@example.com")

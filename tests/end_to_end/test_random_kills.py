@@ -28,6 +28,7 @@ from shared.database.models import GarminToken, User, UserSession
 from shared.garmin.types import GarminTokens
 from tests.dev.wire import wire
 from tests.end_to_end.client import Client, Json
+from tests.programs import PROGRAMS
 
 PEOPLE = 200
 KILLS = 5
@@ -150,7 +151,9 @@ class Killer(threading.Thread):
 
 @pytest.fixture
 def crowded(own_settings: dict[str, str], garmin: Simulator, tmp_path: Path) -> Iterator[Stack]:
-    with Stack(tmp_path, own_settings, garmin.environment, migrated=True) as stack:
+    with Stack(
+        tmp_path, own_settings, garmin.environment, programs=PROGRAMS, migrated=True
+    ) as stack:
         yield stack.start(workers=2)
 
 

@@ -9,6 +9,7 @@ from dev.simulator import Simulator
 from dev.stack import Stack
 from tests.end_to_end.client import Client, Json
 from tests.end_to_end.database import locked
+from tests.programs import TIMINGS
 
 
 def test_a_code_is_finished_by_a_worker_that_never_saw_the_login(
@@ -87,7 +88,7 @@ def test_a_job_longer_than_the_visibility_timeout_is_run_by_one_worker_only(
 ) -> None:
     own_stack.start(workers=2)
     client = own_client
-    garmin.configure(latency_ms=6000)
+    garmin.configure(latency_ms=300 * TIMINGS.visibility_timeout)
 
     signed_in = client.login("plain-rosa@example.com")
 

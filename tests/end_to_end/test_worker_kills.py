@@ -22,6 +22,7 @@ from tests.end_to_end.database import (
     wait_for_rows,
     wait_for_someone_locked_out,
 )
+from tests.programs import TIMINGS
 
 PROFILE = "/userprofile-service/socialProfile"
 VERIFY = "/mobile/api/mfa/verifyCode"
@@ -141,7 +142,7 @@ def read_only(redis: Redis) -> Iterator[Callable[[], object]]:
         redis.client_unpause()
 
 
-def test_both_workers_are_killed_and_one_is_started_a_minute_later(
+def test_both_workers_are_killed_and_one_is_started_when_every_lease_is_over(
     own_stack: Stack, own_client: Client, garmin: Simulator
 ) -> None:
     """With jobs at every stage: two that wait for the profile, two codes, logins, and a queue."""
@@ -171,7 +172,7 @@ def test_both_workers_are_killed_and_one_is_started_a_minute_later(
     for worker in own_stack.workers:
         worker.kill()
     garmin.configure(latency_by_path={})
-    time.sleep(60)  # the minute of the name: every lease and every message's time is over
+    time.sleep(max(TIMINGS.lease, TIMINGS.visibility_timeout) + 2)
     for job in (*checking.values(), *running.values()):
         assert client.poll(job).json()["status"] == "running"
     for job in queued.values():
@@ -197,7 +198,7 @@ def test_a_worker_that_is_asked_to_go_finishes_and_the_other_takes_what_is_new(
     client = own_client
     own_stack.start(workers=2)
     leaving, staying = own_stack.workers
-    garmin.configure(latency_by_path={LOGIN: 15_000})
+    garmin.configure(latency_by_path={LOGIN: 750 * TIMINGS.garmin_answer})
     jobs: dict[str, Json] = {}
     while not (received(leaving, jobs) and received(staying, jobs)):
         name = f"plain-leaving-{len(jobs)}@example.com"

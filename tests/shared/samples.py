@@ -1,4 +1,4 @@
-"""Things to keep, each secret in them a text that is easy to find again, and where to look."""
+"""Sample data, whose secrets are texts that are easy to search for, and helpers for tests."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -66,23 +66,23 @@ def garmin_tokens(
 
 
 def everything_in(redis: Redis) -> bytes:
-    """All keys and values, one after the other."""
-    found: list[bytes] = []
+    """Return all keys and values."""
+    parts: list[bytes] = []
     for key in redis.scan_iter():
-        found.append(key)
+        parts.append(key)
         if redis.type(key) == b"hash":
             fields: Any = redis.hgetall(key)
-            found += [part for pair in fields.items() for part in pair]
+            parts += [item for pair in fields.items() for item in pair]
         elif redis.type(key) == b"zset":
             members: Any = redis.zrange(key, 0, -1)
-            found += members
+            parts += members
         elif redis.type(key) == b"stream":
             entries: Any = redis.xrange(key)
-            found += [part for _, fields in entries for part in fields.values()]
+            parts += [value for _, fields in entries for value in fields.values()]
         else:
             value: Any = redis.get(key)
-            found.append(value)
-    return b"\n".join(found)
+            parts.append(value)
+    return b"\n".join(parts)
 
 
 def keys_that_never_expire(redis: Redis) -> list[bytes]:
@@ -90,7 +90,7 @@ def keys_that_never_expire(redis: Redis) -> list[bytes]:
 
 
 def at_once[T](work: Callable[[int], T], threads: int = 32) -> list[T | FitTrackError]:
-    """What `work` returned or raised, run by this many threads that start together."""
+    """Run `work` in threads that start together; return what each returned or raised."""
     barrier = Barrier(threads)
 
     def run(number: int) -> T | FitTrackError:
@@ -105,12 +105,12 @@ def at_once[T](work: Callable[[int], T], threads: int = 32) -> list[T | FitTrack
 
 
 def nothing_listens() -> str:
-    """The address of nobody: connections are refused."""
+    """Return an address that refuses connections."""
     return f"127.0.0.1:{free_port()}"
 
 
 @contextmanager
 def nobody_answers() -> Iterator[str]:
-    """The address of someone who accepts connections and then says nothing."""
+    """Yield an address that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"127.0.0.1:{server.getsockname()[1]}"

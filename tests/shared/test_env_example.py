@@ -30,7 +30,7 @@ def test_it_lists_every_setting_every_compose_variable_and_nothing_else() -> Non
     assert set(ENTRIES) == set(SETTINGS) | set(IN_COMPOSE)
 
 
-def test_every_default_is_the_true_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_shows_every_default(monkeypatch: pytest.MonkeyPatch) -> None:
     optional = {n: f.default for n, f in SETTINGS.items() if not f.is_required()}
     for name in SETTINGS:
         if ENTRIES[name]:
@@ -42,13 +42,13 @@ def test_every_default_is_the_true_one(monkeypatch: pytest.MonkeyPatch) -> None:
         assert ENTRIES[name] or not default, name
 
 
-def test_every_default_of_the_compose_file_is_the_true_one() -> None:
-    defaults = {n: how[1:] for n, how in IN_COMPOSE.items() if how.startswith("-")}
+def test_it_shows_every_default_of_the_compose_file() -> None:
+    defaults = {n: value[1:] for n, value in IN_COMPOSE.items() if value.startswith("-")}
     assert {name: ENTRIES[name] for name in defaults} == defaults
 
 
 def test_required_variables_are_empty_and_all_others_are_commented_out() -> None:
-    required = {name for name, how in IN_COMPOSE.items() if how.startswith("?")}
+    required = {name for name, value in IN_COMPOSE.items() if value.startswith("?")}
     assert all(ENTRIES[name] == "" for name in required)
     active = dict(re.findall(r"^([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE))
     assert active == dict.fromkeys(required - {"FLOWER_BASIC_AUTH"}, "")
@@ -56,7 +56,7 @@ def test_required_variables_are_empty_and_all_others_are_commented_out() -> None
 
 def test_a_shell_that_reads_it_does_not_lock_flower() -> None:
     """An empty FLOWER_BASIC_AUTH makes Flower refuse everybody."""
-    read = subprocess.run(
+    result = subprocess.run(
         ["/bin/sh", "-ec", "set -a; . ./.env.example; env"],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"]},
@@ -64,8 +64,8 @@ def test_a_shell_that_reads_it_does_not_lock_flower() -> None:
         text=True,
         check=True,
     )
-    assert "FITTRACK_ENCRYPTION_KEYS=" in read.stdout.splitlines()
-    assert "FLOWER_BASIC_AUTH" not in read.stdout
+    assert "FITTRACK_ENCRYPTION_KEYS=" in result.stdout.splitlines()
+    assert "FLOWER_BASIC_AUTH" not in result.stdout
 
 
 def test_a_shell_reads_every_default_literally(tmp_path: Path) -> None:
@@ -74,15 +74,15 @@ def test_a_shell_reads_every_default_literally(tmp_path: Path) -> None:
     (tmp_path / "all.env").write_text(everything)
     names = sorted(name for name, value in ENTRIES.items() if "..." not in value)
     commands = "; ".join(f'printf "%s\\0" "${name}"' for name in names)
-    read = subprocess.run(
+    result = subprocess.run(
         ["/bin/sh", "-ec", f". ./all.env; {commands}"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert read.stderr == ""
-    assert read.stdout.split("\0")[:-1] == [ENTRIES[name] for name in names]
+    assert result.stderr == ""
+    assert result.stdout.split("\0")[:-1] == [ENTRIES[name] for name in names]
 
 
 def test_every_variable_has_a_comment() -> None:
@@ -101,7 +101,7 @@ def test_every_variable_has_a_comment() -> None:
         ("FLOWER_BASIC_AUTH", "operator:[0-9a-f]{32}"),
     ],
 )
-def test_the_command_above_a_secret_makes_a_valid_one(name: str, pattern: str) -> None:
+def test_the_command_above_a_secret_creates_a_valid_one(name: str, pattern: str) -> None:
     commands = re.findall(rf"^#   (python3 .*)\n#?{name}=", EXAMPLE, re.MULTILINE)
     assert len(commands) == 1
     first, second = run_in_shell(commands[0]), run_in_shell(commands[0])

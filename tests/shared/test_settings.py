@@ -1,4 +1,4 @@
-"""Settings: what they are without being set, and one clear line for everything that is wrong."""
+"""Settings: their defaults, their sources, and one clear line for all errors."""
 
 import base64
 from pathlib import Path
@@ -25,8 +25,8 @@ def _required(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def fault() -> str:
-    """The one line that reading the settings fails with."""
+def error() -> str:
+    """Return the single line with which reading the settings fails."""
     with pytest.raises(ConfigurationError) as caught:
         Settings.from_environment()
     assert caught.value.__cause__ is None
@@ -36,17 +36,17 @@ def fault() -> str:
     return message
 
 
-def test_what_is_not_set_is_as_documented() -> None:
-    found = Settings.from_environment()
-    assert found.redis_url.get_secret_value() == "redis://127.0.0.1/0"
-    assert found.queue_url == "redis://127.0.0.1/0"
-    assert found.garmin_drivers == ("garth", "garminconnect")
-    assert (found.job_ttl, found.challenge_ttl, found.session_ttl) == (900, 600, 2_592_000)
-    assert found.mfa_attempts == 3
-    assert (found.log_level, found.log_format) == ("INFO", "auto")
+def test_unset_settings_have_their_defaults() -> None:
+    settings = Settings.from_environment()
+    assert settings.redis_url.get_secret_value() == "redis://127.0.0.1/0"
+    assert settings.queue_url == "redis://127.0.0.1/0"
+    assert settings.garmin_drivers == ("garth", "garminconnect")
+    assert (settings.job_ttl, settings.challenge_ttl, settings.session_ttl) == (900, 600, 2_592_000)
+    assert settings.mfa_attempts == 3
+    assert (settings.log_level, settings.log_format) == ("INFO", "auto")
 
 
-def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_setting_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     values = {
         "BROKER_URL": "rediss://broker/1",
         "GARMIN_DRIVERS": " garminconnect , garth ",
@@ -59,27 +59,27 @@ def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for name, value in values.items():
         monkeypatch.setenv(f"FITTRACK_{name}", value)
-    found = Settings.from_environment()
-    assert found.queue_url == "rediss://broker/1?ssl_cert_reqs=required"
-    assert found.garmin_drivers == ("garminconnect", "garth")
-    assert (found.job_ttl, found.challenge_ttl, found.session_ttl) == (600, 300, 3600)
-    assert found.mfa_attempts == 5
-    assert (found.log_level, found.log_format) == ("DEBUG", "console")
+    settings = Settings.from_environment()
+    assert settings.queue_url == "rediss://broker/1?ssl_cert_reqs=required"
+    assert settings.garmin_drivers == ("garminconnect", "garth")
+    assert (settings.job_ttl, settings.challenge_ttl, settings.session_ttl) == (600, 300, 3600)
+    assert settings.mfa_attempts == 5
+    assert (settings.log_level, settings.log_format) == ("DEBUG", "console")
 
 
 @pytest.mark.parametrize("url", ["rediss://broker/1?ssl_cert_reqs=none", "redis://broker/1"])
-def test_what_is_said_of_the_broker_s_certificate_holds(
+def test_an_explicit_certificate_policy_of_the_broker_is_kept(
     monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv("FITTRACK_BROKER_URL", url)
     assert Settings.from_environment().queue_url == url
 
 
-def test_celery_needs_a_tcp_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_broker_url_must_be_tcp(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITTRACK_REDIS_URL", "unix:///run/redis.sock")
-    assert "FITTRACK_BROKER_URL: must be redis:// or rediss://" in fault()
+    assert "FITTRACK_BROKER_URL: must be redis:// or rediss://" in error()
     monkeypatch.setenv("FITTRACK_BROKER_URL", "unix:///run/redis.sock")
-    assert "FITTRACK_BROKER_URL: must be redis:// or rediss://" in fault()
+    assert "FITTRACK_BROKER_URL: must be redis:// or rediss://" in error()
     monkeypatch.setenv("FITTRACK_BROKER_URL", "redis://127.0.0.1/1")
     assert Settings.from_environment().queue_url == "redis://127.0.0.1/1"
 
@@ -96,23 +96,21 @@ def test_celery_needs_a_tcp_address(monkeypatch: pytest.MonkeyPatch) -> None:
         ("REQUIRE_CLIENT_KEY", "perhaps"),
     ],
 )
-def test_a_guard_that_is_set_wrongly_is_named(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str
-) -> None:
+def test_an_invalid_limit_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"FITTRACK_{name}", value)
-    assert fault().startswith(f"FITTRACK_{name}: ")
+    assert error().startswith(f"FITTRACK_{name}: ")
 
 
 @pytest.mark.parametrize("name", REQUIRED)
 def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.delenv(name)
-    assert fault() == f"{name}: is required"
+    assert error() == f"{name}: is required"
 
 
-def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_errors_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FITTRACK_REDIS_URL")
     monkeypatch.setenv("FITTRACK_MFA_ATTEMPTS", "many")
-    message = fault()
+    message = error()
     assert "FITTRACK_REDIS_URL: is required" in message
     assert "FITTRACK_MFA_ATTEMPTS: " in message
 
@@ -126,21 +124,21 @@ def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         ("COLOUR_OF_THE_LOGO", "is not a setting"),
     ],
 )
-def test_an_unknown_name_is_refused_with_the_closest_setting(
+def test_an_unknown_name_suggests_the_closest_setting(
     monkeypatch: pytest.MonkeyPatch, name: str, message: str
 ) -> None:
     monkeypatch.setenv(f"FITTRACK_{name}", "hidden")
-    assert fault() == f"FITTRACK_{name}: {message}"
+    assert error() == f"FITTRACK_{name}: {message}"
     with pytest.raises(ConfigurationError, match=f"FITTRACK_{name}: is not a setting"):
         DatabaseSettings.from_environment()
 
 
-def test_unknown_names_and_wrong_values_are_named_in_one_line(
+def test_unknown_names_and_invalid_values_are_reported_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FITTRACK_MFA_ATEMPTS", "3")
     monkeypatch.setenv("FITTRACK_JOB_TTL", "soon")
-    unknown, wrong = fault().split("; ")
+    unknown, wrong = error().split("; ")
     assert unknown.startswith("FITTRACK_MFA_ATEMPTS: ")
     assert wrong.startswith("FITTRACK_JOB_TTL: ")
 
@@ -157,7 +155,7 @@ def test_unknown_names_and_wrong_values_are_named_in_one_line(
         "FITTRACK_TEST_SERVERS",
     ],
 )
-def test_names_of_the_client_compose_and_the_tests_are_no_mistakes(
+def test_variables_of_the_client_compose_and_the_tests_are_accepted(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "anything")
@@ -197,26 +195,26 @@ def test_names_of_the_client_compose_and_the_tests_are_no_mistakes(
         ("FITTRACK_DATABASE_URL", "postgresql+psycopg://fit:x@host:hidden@127.0.0.1/fit"),
     ],
 )
-def test_a_wrong_value_is_named_but_not_shown(
+def test_an_invalid_value_is_named_but_not_shown(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    message = fault()
+    message = error()
     assert message.startswith(f"{name}: ")
     assert ";" not in message
     assert "hidden" not in message
     assert "port/" not in message
 
 
-def test_an_unknown_driver_is_told_which_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_driver_lists_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITTRACK_GARMIN_DRIVERS", "garth,fenix")
-    assert "garth, garminconnect" in fault()
+    assert "garth, garminconnect" in error()
 
 
 @pytest.mark.parametrize(
     "keys", ["", "a", "a:short", f"a:{base64.b64encode(b'k' * 16).decode()}", "a:\u00e9"]
 )
-def test_a_faulty_key_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
+def test_an_invalid_key_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
     monkeypatch.setenv("FITTRACK_ENCRYPTION_KEYS", keys)
     with pytest.raises(ConfigurationError) as caught:
         Keyring.parse(Settings.from_environment().encryption_keys.get_secret_value())
@@ -232,9 +230,9 @@ def test_a_setting_can_come_from_a_file(
     file.write_text(REQUIRED[name] + "\n")
     monkeypatch.delenv(name)
     monkeypatch.setenv(f"{name}_FILE", str(file))
-    found = Settings.from_environment()
+    settings = Settings.from_environment()
     field = name.removeprefix("FITTRACK_").lower()
-    assert getattr(found, field).get_secret_value() == REQUIRED[name]
+    assert getattr(settings, field).get_secret_value() == REQUIRED[name]
 
 
 @pytest.mark.parametrize("text", ["garminconnect\n", " garminconnect "])
@@ -244,19 +242,19 @@ def test_a_list_and_a_number_can_come_from_files(
     for name, value in (("GARMIN_DRIVERS", text), ("JOB_TTL", "300\n")):
         (tmp_path / name).write_text(value)
         monkeypatch.setenv(f"FITTRACK_{name}_FILE", str(tmp_path / name))
-    found = Settings.from_environment()
-    assert found.garmin_drivers == ("garminconnect",)
-    assert found.job_ttl == 300
+    settings = Settings.from_environment()
+    assert settings.garmin_drivers == ("garminconnect",)
+    assert settings.job_ttl == 300
 
 
 def test_a_setting_given_twice_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "url").write_text("redis://other/0")
     monkeypatch.setenv("FITTRACK_REDIS_URL_FILE", str(tmp_path / "url"))
-    assert fault() == "FITTRACK_REDIS_URL and FITTRACK_REDIS_URL_FILE are both set: keep one"
+    assert error() == "FITTRACK_REDIS_URL and FITTRACK_REDIS_URL_FILE are both set: remove one"
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\xfa"])
-def test_a_file_that_cannot_be_read_is_named(
+def test_an_unreadable_file_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
 ) -> None:
     file = tmp_path / "key"
@@ -264,29 +262,34 @@ def test_a_file_that_cannot_be_read_is_named(
         file.write_bytes(content)
     monkeypatch.delenv("FITTRACK_ENCRYPTION_KEYS")
     monkeypatch.setenv("FITTRACK_ENCRYPTION_KEYS_FILE", str(file))
-    assert fault() == f"FITTRACK_ENCRYPTION_KEYS_FILE names a file that can't be read: {file}"
+    assert error() == f"FITTRACK_ENCRYPTION_KEYS_FILE: can't read {file}"
 
 
 def test_settings_cannot_be_changed() -> None:
-    found = Settings.from_environment()
+    settings = Settings.from_environment()
     with pytest.raises(ValidationError, match="frozen"):
-        found.job_ttl = 5  # type: ignore[misc]
+        settings.job_ttl = 5  # type: ignore[misc]
 
 
 def test_settings_do_not_show_their_secrets() -> None:
-    found = Settings.from_environment()
-    for shown in (repr(found), str(found), found.model_dump_json(), repr(found.model_dump())):
+    settings = Settings.from_environment()
+    for shown in (
+        repr(settings),
+        str(settings),
+        settings.model_dump_json(),
+        repr(settings.model_dump()),
+    ):
         assert "db-password" not in shown
         assert KEY.partition(":")[2] not in shown
 
 
-def test_migrations_need_the_database_url_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_migrations_need_only_the_database_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FITTRACK_REDIS_URL")
     monkeypatch.delenv("FITTRACK_ENCRYPTION_KEYS")
-    found = DatabaseSettings.from_environment()
-    assert found.database_url.get_secret_value() == REQUIRED["FITTRACK_DATABASE_URL"]
+    settings = DatabaseSettings.from_environment()
+    assert settings.database_url.get_secret_value() == REQUIRED["FITTRACK_DATABASE_URL"]
 
 
-def test_a_sqlite_file_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sqlite_file_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITTRACK_DATABASE_URL", "sqlite:////var/lib/fittrack.db")
     assert Settings.from_environment()

@@ -1,4 +1,4 @@
-"""Runs migrations on the database that FITTRACK_DATABASE_URL names."""
+"""Run migrations on the database at FITTRACK_DATABASE_URL."""
 
 import sys
 
@@ -13,14 +13,14 @@ from shared.settings import DatabaseSettings
 _CONNECT_SECONDS = 10
 
 _CAUSES = (
-    ("authentication failed", "the server refuses the user name or the password"),
-    ("no password supplied", "the server asks for a password, and there is none"),
+    ("authentication failed", "the server rejects the user name or the password"),
+    ("no password supplied", "the server requires a password, and the URL has none"),
     ("pg_hba.conf", "the server does not allow this user to connect from here"),
     ("does not exist", "the server has no such database or user"),
     ("unable to open", "the file can't be opened or created"),
 )
-"""How a failure to connect reads, by what the library's message contains. The message itself is
-not shown: it may quote the URL."""
+"""What the operator reads, by a part of the library's message. That message is not shown: it may
+quote the URL."""
 
 
 def connect(engine: Engine) -> Connection:

@@ -5,5 +5,6 @@ local lease, open = KEYS[1], KEYS[2]
 if redis.call('GET', lease) ~= args.owner then
     return 0
 end
+redis.call('DEL', lease)  -- first: a full Redis refuses a script that begins with ZADD
 redis.call('ZADD', open, 'XX', args.due, args.job_id)
-return redis.call('DEL', lease)
+return 1

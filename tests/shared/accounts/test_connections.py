@@ -1,18 +1,12 @@
-"""Apps, what they have linked, and how tokens and sessions end with that."""
-
-import uuid
-from collections.abc import Callable
-from typing import Any
+"""Client apps, their connections, and what ends with the last connection."""
 
 import pytest
-from pydantic import SecretStr
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from shared.accounts.accounts import Accounts, StoredSignIn
+from shared.accounts.accounts import StoredSignIn
 from shared.accounts.clients import ClientRepository, ClientView
 from shared.accounts.connections import ConnectionRepository, ConnectionView
-from shared.accounts.sessions import SessionRepository
 from shared.crypto.keyring import Keyring
 from shared.crypto.tokens import new_token
 from shared.database.engine import Database
@@ -22,34 +16,27 @@ from shared.errors import (
     InterruptedSignInError,
     InvalidClientNameError,
     LinkNotFoundError,
-    UnauthorizedError,
     UnknownClientError,
 )
 from shared.garmin.types import GarminIdentity
 from shared.origin import UNKNOWN, Origin
-from tests.shared.samples import ANNA, BOB, at_once, garmin_tokens
+from tests.shared.accounts.conftest import Repositories
+from tests.shared.samples import ANNA, BOB, at_once
 
 
-class Book:
-    """Two apps and the people they link, each call in a transaction of its own."""
-
+class TwoApps(Repositories):
     def __init__(self, database: Database, keyring: Keyring) -> None:
-        self.database = database
-        self.accounts = Accounts(database, keyring, session_ttl=3600)
+        super().__init__(database, keyring)
         self.app, self.key = self.clients(lambda c: c.add("app"))
         self.other, _ = self.clients(lambda c: c.add("other"))
 
-    def clients[T](self, work: Callable[[ClientRepository], T]) -> T:
-        return self.database.run(lambda session: work(ClientRepository(session)))
-
-    def sign_in(
-        self, who: GarminIdentity, app: ClientView | None = None, user_id: str | None = None
+    def connect(
+        self, identity: GarminIdentity, app: ClientView | None = None, user_id: str | None = None
     ) -> tuple[StoredSignIn, str]:
-        """What was stored, and the session's access token."""
-        token = new_token()
+        """Sign in for the app's user; return what was stored and the access token."""
+        access_token = new_token()
         origin = UNKNOWN if app is None else origin_of(app, user_id)
-        stored = self.accounts.store(who, garmin_tokens(), uuid.uuid4(), SecretStr(token), origin)
-        return stored, token
+        return self.sign_in(identity, access_token=access_token, origin=origin), access_token
 
     def view(self, app: ClientView, user_id: str) -> ConnectionView:
         return self.database.run(lambda s: ConnectionRepository(s).view(app.client_id, user_id))
@@ -58,210 +45,197 @@ class Book:
         origin = origin_of(app, None)
         self.database.run(lambda s: self.accounts.unlink_client_user(s, user_id, origin))
 
-    def rows(self, table: Any) -> int:  # noqa: ANN401 - any mapped class
-        def work(session: Session) -> int:
-            return session.scalar(select(func.count()).select_from(table)) or 0
-
-        return self.database.run(work)
-
-    def is_open(self, access_token: str) -> bool:
-        try:
-            self.database.run(lambda s: SessionRepository(s).find(access_token))
-        except UnauthorizedError:
-            return False
-        return True
-
 
 def origin_of(app: ClientView, user_id: str | None) -> Origin:
     return Origin(client_id=app.client_id, client_user_id=user_id)
 
 
 @pytest.fixture
-def book(database: Database, keyring: Keyring) -> Book:
-    return Book(database, keyring)
+def apps(database: Database, keyring: Keyring) -> TwoApps:
+    return TwoApps(database, keyring)
 
 
 # Apps
 
 
-def test_an_app_is_known_by_its_key_alone(book: Book) -> None:
-    assert book.clients(lambda c: c.find(book.key)) == book.app
-    for wrong in ("", "app", book.key[:-1], book.key + "x"):
+def test_an_app_is_found_only_by_its_key(apps: TwoApps) -> None:
+    assert apps.clients(lambda c: c.find(apps.key)) == apps.app
+    for wrong in ("", "app", apps.key[:-1], apps.key + "x"):
         with pytest.raises(UnknownClientError):
-            book.clients(lambda c, wrong=wrong: c.find(wrong))  # type: ignore[misc]
+            apps.clients(lambda c, wrong=wrong: c.find(wrong))  # type: ignore[misc]
 
 
-def test_only_a_hash_of_the_key_is_kept(book: Book) -> None:
-    [stored, _] = book.database.run(lambda s: s.scalars(select(ApiClient.key_hash)).all())
-    assert book.key not in stored
+def test_only_the_hash_of_a_client_key_is_stored(apps: TwoApps) -> None:
+    [stored, _] = apps.database.run(lambda s: s.scalars(select(ApiClient.key_hash)).all())
+    assert apps.key not in stored
     assert len(stored) == 64
 
 
-def test_a_renewed_key_voids_the_one_before_and_keeps_the_links(book: Book) -> None:
-    book.sign_in(ANNA, book.app, "a")
-    _, new = book.clients(lambda c: c.renew("app"))
+def test_renewing_a_key_revokes_the_old_one_and_keeps_connections(apps: TwoApps) -> None:
+    apps.connect(ANNA, apps.app, "a")
+    _, new = apps.clients(lambda c: c.renew("app"))
     with pytest.raises(UnknownClientError):
-        book.clients(lambda c: c.find(book.key))
-    assert book.clients(lambda c: c.find(new)) == book.app
-    assert book.view(book.app, "a").display_name == "Anna"
+        apps.clients(lambda c: c.find(apps.key))
+    assert apps.clients(lambda c: c.find(new)) == apps.app
+    assert apps.view(apps.app, "a").display_name == "Anna"
 
 
-def test_a_name_is_taken_once_and_has_to_be_one(book: Book) -> None:
+def test_taken_and_invalid_names_are_rejected(apps: TwoApps) -> None:
     with pytest.raises(ClientExistsError):
-        book.clients(lambda c: c.add("app"))
+        apps.clients(lambda c: c.add("app"))
     for wrong in ("", " app", "a b", "x" * 33, "naïve", "-x", "a\n"):
         with pytest.raises(InvalidClientNameError):
-            book.clients(lambda c, wrong=wrong: c.add(wrong))  # type: ignore[misc]
+            apps.clients(lambda c, wrong=wrong: c.add(wrong))  # type: ignore[misc]
 
 
-def test_unknown_apps_can_not_be_renewed_or_removed(book: Book) -> None:
+def test_unknown_apps_can_not_be_renewed_or_removed(apps: TwoApps) -> None:
     with pytest.raises(UnknownClientError):
-        book.clients(lambda c: c.renew("nobody"))
+        apps.clients(lambda c: c.renew("nobody"))
     with pytest.raises(UnknownClientError):
-        book.clients(lambda c: c.remove("nobody"))
+        apps.clients(lambda c: c.remove("nobody"))
 
 
-# Links
+# Connections
 
 
-def test_a_link_leads_to_the_person_s_tokens(book: Book) -> None:
-    stored, _ = book.sign_in(ANNA, book.app, "a")
-    view = book.view(book.app, "a")
+def test_a_connection_describes_the_garmin_account(apps: TwoApps) -> None:
+    stored, _ = apps.connect(ANNA, apps.app, "a")
+    view = apps.view(apps.app, "a")
     assert (view.user_id, view.display_name) == (stored.user_id, "Anna")
     assert view.garmin is not None
     assert view.garmin.driver == "garth"
 
 
-def test_an_app_sees_its_own_links_alone(book: Book) -> None:
-    book.sign_in(ANNA, book.app, "a")
-    for app, user_id in ((book.other, "a"), (book.app, "b"), (book.app, "A")):
+def test_an_app_sees_only_its_own_connections(apps: TwoApps) -> None:
+    apps.connect(ANNA, apps.app, "a")
+    for app, user_id in ((apps.other, "a"), (apps.app, "b"), (apps.app, "A")):
         with pytest.raises(LinkNotFoundError):
-            book.view(app, user_id)
+            apps.view(app, user_id)
         with pytest.raises(LinkNotFoundError):
-            book.unlink(app, user_id)
-    assert book.view(book.app, "a").garmin is not None
+            apps.unlink(app, user_id)
+    assert apps.view(apps.app, "a").garmin is not None
 
 
-def test_a_sign_in_without_an_id_links_nothing(book: Book) -> None:
-    book.sign_in(ANNA, book.app, None)
-    assert book.rows(ClientLink) == 0
+def test_a_sign_in_without_a_user_id_creates_no_connection(apps: TwoApps) -> None:
+    apps.connect(ANNA, apps.app, None)
+    assert apps.count(ClientLink) == [0]
 
 
-def test_the_last_link_takes_tokens_and_sessions_with_it(book: Book) -> None:
-    _, through_app = book.sign_in(ANNA, book.app, "a")
-    _, by_herself = book.sign_in(ANNA)
-    _, bobs = book.sign_in(BOB, book.app, "b")
+def test_deleting_the_last_connection_deletes_tokens_and_ends_sessions(apps: TwoApps) -> None:
+    _, through_app = apps.connect(ANNA, apps.app, "a")
+    _, without_app = apps.connect(ANNA)
+    _, bobs_token = apps.connect(BOB, apps.app, "b")
 
-    book.unlink(book.app, "a")
+    apps.unlink(apps.app, "a")
 
-    assert not book.is_open(through_app)
-    assert not book.is_open(by_herself)
-    assert book.is_open(bobs)
-    assert book.rows(GarminToken) == 1
+    assert not apps.is_valid(through_app)
+    assert not apps.is_valid(without_app)
+    assert apps.is_valid(bobs_token)
+    assert apps.count(GarminToken) == [1]
     with pytest.raises(LinkNotFoundError):
-        book.view(book.app, "a")
+        apps.view(apps.app, "a")
 
 
-def test_another_app_s_link_keeps_tokens_and_its_own_sessions(book: Book) -> None:
-    _, through_app = book.sign_in(ANNA, book.app, "a")
-    _, through_other = book.sign_in(ANNA, book.other, "a")
+def test_another_apps_connection_keeps_the_tokens_and_its_sessions(apps: TwoApps) -> None:
+    _, through_app = apps.connect(ANNA, apps.app, "a")
+    _, through_other = apps.connect(ANNA, apps.other, "a")
 
-    book.unlink(book.app, "a")
+    apps.unlink(apps.app, "a")
 
-    assert not book.is_open(through_app)
-    assert book.is_open(through_other)
-    assert book.view(book.other, "a").garmin is not None
-
-
-def test_linking_another_garmin_account_lets_go_of_the_one_before(book: Book) -> None:
-    _, annas = book.sign_in(ANNA, book.app, "same")
-    _, bobs = book.sign_in(BOB, book.app, "same")
-    assert book.view(book.app, "same").display_name == "Bob"
-    assert book.rows(GarminToken) == 1
-    assert not book.is_open(annas)
-    assert book.is_open(bobs)
+    assert not apps.is_valid(through_app)
+    assert apps.is_valid(through_other)
+    assert apps.view(apps.other, "a").garmin is not None
 
 
-def test_unlinking_by_the_person_ends_every_link_and_session(book: Book) -> None:
-    stored, first = book.sign_in(ANNA, book.app, "a")
-    _, second = book.sign_in(ANNA, book.other, "x")
-    book.database.run(
-        lambda s: book.accounts.unlink_person(s, stored.user_id, Origin(address="192.0.2.1"))
+def test_connecting_another_garmin_account_disconnects_the_previous_one(apps: TwoApps) -> None:
+    _, annas_token = apps.connect(ANNA, apps.app, "same")
+    _, bobs_token = apps.connect(BOB, apps.app, "same")
+    assert apps.view(apps.app, "same").display_name == "Bob"
+    assert apps.count(GarminToken) == [1]
+    assert not apps.is_valid(annas_token)
+    assert apps.is_valid(bobs_token)
+
+
+def test_unlinking_by_the_user_deletes_connections_and_ends_sessions(apps: TwoApps) -> None:
+    stored, first = apps.connect(ANNA, apps.app, "a")
+    _, second = apps.connect(ANNA, apps.other, "x")
+    apps.database.run(
+        lambda s: apps.accounts.unlink_user(s, stored.user_id, Origin(address="192.0.2.1"))
     )
-    assert not book.is_open(first)
-    assert not book.is_open(second)
-    assert (book.rows(GarminToken), book.rows(ClientLink)) == (0, 0)
+    assert not apps.is_valid(first)
+    assert not apps.is_valid(second)
+    assert apps.count(GarminToken, ClientLink) == [0, 0]
 
 
-def test_removing_an_app_removes_what_only_it_had_linked(book: Book) -> None:
-    book.sign_in(ANNA, book.app, "a")
-    book.sign_in(BOB, book.app, "b")
-    book.sign_in(BOB, book.other, "b")
+def test_removing_an_app_deletes_tokens_that_only_it_had_connected(apps: TwoApps) -> None:
+    apps.connect(ANNA, apps.app, "a")
+    apps.connect(BOB, apps.app, "b")
+    apps.connect(BOB, apps.other, "b")
 
     def remove(session: Session) -> int:
-        unlinked = book.accounts.unlink_client(session, origin_of(book.app, None))
+        deleted = apps.accounts.unlink_client(session, origin_of(apps.app, None))
         ClientRepository(session).remove("app")
-        return unlinked
+        return deleted
 
-    assert book.database.run(remove) == 2
-    assert book.rows(GarminToken) == 1
-    assert book.view(book.other, "b").display_name == "Bob"
-    assert [c.name for c in book.clients(lambda c: c.all())] == ["other"]
-
-
-def test_linking_the_same_id_many_times_at_once_leaves_one_link(book: Book) -> None:
-    at_once(lambda _: book.sign_in(ANNA, book.app, "a"), threads=8)
-    assert (book.rows(ClientLink), book.rows(GarminToken)) == (1, 1)
+    assert apps.database.run(remove) == 2
+    assert apps.count(GarminToken) == [1]
+    assert apps.view(apps.other, "b").display_name == "Bob"
+    assert [c.name for c in apps.clients(lambda c: c.all())] == ["other"]
 
 
-def test_of_two_apps_that_unlink_at_once_none_leaves_tokens_behind(book: Book) -> None:
+def test_concurrent_sign_ins_for_one_user_id_create_one_connection(apps: TwoApps) -> None:
+    at_once(lambda _: apps.connect(ANNA, apps.app, "a"), threads=8)
+    assert apps.count(ClientLink, GarminToken) == [1, 1]
+
+
+def test_two_apps_that_unlink_at_once_leave_no_tokens(apps: TwoApps) -> None:
     for _ in range(10):
-        book.sign_in(ANNA, book.app, "a")
-        book.sign_in(ANNA, book.other, "a")
-        answers = at_once(lambda n: book.unlink((book.app, book.other)[n], "a"), threads=2)
+        apps.connect(ANNA, apps.app, "a")
+        apps.connect(ANNA, apps.other, "a")
+        answers = at_once(lambda n: apps.unlink((apps.app, apps.other)[n], "a"), threads=2)
         assert answers == [None, None]
-        assert (book.rows(ClientLink), book.rows(GarminToken)) == (0, 0)
+        assert apps.count(ClientLink, GarminToken) == [0, 0]
 
 
-def test_a_sign_in_while_another_app_unlinks_keeps_its_tokens(book: Book) -> None:
+def test_a_sign_in_while_another_app_unlinks_keeps_its_tokens(apps: TwoApps) -> None:
     for _ in range(10):
-        book.sign_in(ANNA, book.app, "a")
+        apps.connect(ANNA, apps.app, "a")
 
         def act(number: int) -> str | None:
             if number == 0:
-                book.unlink(book.app, "a")
+                apps.unlink(apps.app, "a")
                 return None
-            return book.sign_in(ANNA, book.other, "a")[1]
+            return apps.connect(ANNA, apps.other, "a")[1]
 
         answers = at_once(act, threads=2)
-        if book.is_open(str(answers[1])):
-            assert book.view(book.other, "a").garmin is not None
-            book.unlink(book.other, "a")
-        else:  # unlinked after it: then all of it is gone
-            assert book.rows(GarminToken) == 0
+        if apps.is_valid(str(answers[1])):
+            assert apps.view(apps.other, "a").garmin is not None
+            apps.unlink(apps.other, "a")
+        else:  # unlinked after the sign-in
+            assert apps.count(GarminToken) == [0]
 
 
-def test_a_sign_in_of_an_app_that_is_removed_stores_nothing(book: Book) -> None:
-    book.clients(lambda c: c.remove("app"))
+def test_a_sign_in_of_a_removed_app_stores_nothing(apps: TwoApps) -> None:
+    apps.clients(lambda c: c.remove("app"))
     with pytest.raises(InterruptedSignInError):
-        book.sign_in(ANNA, book.app, "a")
-    assert book.rows(GarminToken) == 0
+        apps.connect(ANNA, apps.app, "a")
+    assert apps.count(GarminToken) == [0]
 
 
-def test_removing_an_app_while_its_people_sign_in_leaves_no_tokens_behind(book: Book) -> None:
+def test_removing_an_app_during_sign_ins_leaves_no_tokens(apps: TwoApps) -> None:
     def act(number: int) -> None:
         if number:
-            book.sign_in(ANNA, book.app, f"a{number}")
+            apps.connect(ANNA, apps.app, f"a{number}")
             return
-        origin = origin_of(book.app, None)
+        origin = origin_of(apps.app, None)
 
         def remove(session: Session) -> None:
             clients = ClientRepository(session)
-            clients.named("app")
-            book.accounts.unlink_client(session, origin)
+            clients.lock_for_removal("app")
+            apps.accounts.unlink_client(session, origin)
             clients.remove("app")
 
-        book.database.run(remove)
+        apps.database.run(remove)
 
     at_once(act, threads=6)
-    assert (book.rows(ClientLink), book.rows(GarminToken)) == (0, 0)
+    assert apps.count(ClientLink, GarminToken) == [0, 0]

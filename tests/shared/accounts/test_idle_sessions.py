@@ -1,4 +1,4 @@
-"""Sessions that nobody uses end; using one is written down at most once a minute."""
+"""Unused sessions end; uses are written at most once a minute."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -51,7 +51,7 @@ def ago(seconds: float) -> datetime:
     return datetime.now(UTC) - timedelta(seconds=seconds)
 
 
-def test_a_session_that_nobody_uses_ends(one: OneSession) -> None:
+def test_an_unused_session_ends(one: OneSession) -> None:
     one.change(last_seen_at=ago(IDLE - 30))
     one.use()
     one.change(last_seen_at=ago(IDLE + 1))
@@ -59,26 +59,26 @@ def test_a_session_that_nobody_uses_ends(one: OneSession) -> None:
         one.use()
 
 
-def test_using_a_session_keeps_it(one: OneSession) -> None:
+def test_using_a_session_prolongs_it(one: OneSession) -> None:
     one.change(last_seen_at=ago(IDLE - 30))
     one.use()
     assert one.row().last_seen_at > ago(60)
 
 
-def test_using_it_does_not_make_it_outlive_its_absolute_end(one: OneSession) -> None:
+def test_using_a_session_does_not_prolong_it_past_its_expiry(one: OneSession) -> None:
     one.change(created_at=ago(7200), expires_at=ago(1))
     with pytest.raises(UnauthorizedError):
         one.use()
 
 
-def test_a_session_seen_within_the_minute_is_not_written(one: OneSession) -> None:
+def test_a_use_within_the_same_minute_is_not_written(one: OneSession) -> None:
     seen = ago(50)
     one.change(last_seen_at=seen)
     one.use()
     assert one.row().last_seen_at == seen
 
 
-def test_many_uses_at_once_write_one_time(one: OneSession) -> None:
+def test_concurrent_uses_are_written_once(one: OneSession) -> None:
     one.change(last_seen_at=ago(90))
     assert at_once(lambda _: one.use(), threads=8) == [None] * 8
     first = one.row().last_seen_at

@@ -1,4 +1,4 @@
-"""The audit log: what is told, on both databases, and the way there through Redis."""
+"""The audit log on both databases, and its delivery through Redis."""
 
 import uuid
 from collections.abc import Iterator
@@ -70,6 +70,7 @@ OUTCOMES: list[tuple[Outcome, EventKind, str]] = [
     (Failure.of(MfaCodeInvalidError()), EventKind.CODE_WRONG, "mfa_code_invalid"),
     (Failure.of(AccountLockedError()), EventKind.SIGN_IN_FAILED, "account_locked"),
 ]
+ALL = EventFilter()
 
 
 class Log:
@@ -79,10 +80,9 @@ class Log:
     def append(self, *events: Event) -> None:
         self.database.run(lambda session: EventLog(session).append(*events))
 
-    def read(self, which: EventFilter | None = None, most: int = 1000) -> list[Event]:
-        """The oldest first."""
-        found = which or EventFilter()
-        newest = self.database.run(lambda session: EventLog(session).newest(found, most))
+    def read(self, filters: EventFilter = ALL, limit: int = 1000) -> list[Event]:
+        """Return matching events, oldest first."""
+        newest = self.database.run(lambda session: EventLog(session).newest(filters, limit))
         return newest[::-1]
 
 
@@ -98,7 +98,7 @@ def outbox(redis: Redis) -> EventOutbox:
 
 @pytest.fixture
 def sqlite_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
-    """One database is enough where Redis is what the test is about."""
+    """For tests of Redis, where one database is enough."""
     url = f"sqlite:///{tmp_path}/events.db"
     monkeypatch.setenv("FITTRACK_DATABASE_URL", url)
     command.upgrade(alembic(), "head")
@@ -108,17 +108,17 @@ def sqlite_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]
 
 
 def event(kind: EventKind = EventKind.SIGNED_IN, days_ago: float = 0) -> Event:
-    found = Event.of(kind, ORIGIN, user_id=USER, session_id=SESSION, job_id="job-1")
-    return found.model_copy(update={"at": datetime.now(UTC) - timedelta(days=days_ago)})
+    created = Event.of(kind, ORIGIN, user_id=USER, session_id=SESSION, job_id="job-1")
+    return created.model_copy(update={"at": datetime.now(UTC) - timedelta(days=days_ago)})
 
 
-def test_an_event_reads_as_it_was_written(log: Log) -> None:
+def test_an_event_is_read_back_unchanged(log: Log) -> None:
     written = event()
     log.append(written)
     assert log.read() == [written]
 
 
-def test_events_can_be_picked(log: Log) -> None:
+def test_events_are_filtered(log: Log) -> None:
     mine, old, other = event(), event(days_ago=3), event(EventKind.RATE_LIMITED)
     stranger = Event.of(EventKind.SIGNED_IN, Origin(account="hash-of-bob"), job_id="job-2")
     log.append(mine, old, other, stranger)
@@ -127,11 +127,11 @@ def test_events_can_be_picked(log: Log) -> None:
     assert log.read(EventFilter(job_id="job-2")) == [stranger]
     assert len(log.read(EventFilter(user_id=USER))) == 3
     assert old not in log.read(EventFilter(since=datetime.now(UTC) - timedelta(days=1)))
-    assert log.read(most=1) == [max((mine, other, stranger), key=lambda e: e.at)]
+    assert log.read(limit=1) == [max((mine, other, stranger), key=lambda e: e.at)]
 
 
 @pytest.mark.parametrize("column", ["outcome", "user_id", "at"])
-def test_the_database_refuses_to_change_an_event(log: Log, database_url: str, column: str) -> None:
+def test_the_database_rejects_updates_of_events(log: Log, database_url: str, column: str) -> None:
     log.append(event())
     engine = create_engine(database_url)
     change = text(f"UPDATE auth_events SET {column} = NULL")  # noqa: S608
@@ -141,7 +141,7 @@ def test_the_database_refuses_to_change_an_event(log: Log, database_url: str, co
     assert len(log.read()) == 1
 
 
-def test_old_events_are_dropped_and_others_stay(log: Log) -> None:
+def test_only_events_past_retention_are_deleted(log: Log) -> None:
     log.append(event(days_ago=100), event(days_ago=10))
     ninety_days_ago = datetime.now(UTC) - timedelta(days=90)
     log.database.run(lambda session: EventLog(session).delete_older_than(ninety_days_ago))
@@ -149,7 +149,7 @@ def test_old_events_are_dropped_and_others_stay(log: Log) -> None:
     assert kept.at > ninety_days_ago
 
 
-def test_what_comes_twice_is_kept_once(log: Log) -> None:
+def test_an_event_that_arrives_twice_is_stored_once(log: Log) -> None:
     first, second = event(), event()
     log.append(first)
     for _ in range(2):
@@ -157,20 +157,20 @@ def test_what_comes_twice_is_kept_once(log: Log) -> None:
     assert len(log.read()) == 2
 
 
-def test_a_stored_sign_in_tells_of_tokens_and_session_once(log: Log, keyring: Keyring) -> None:
+def test_storing_a_sign_in_records_tokens_and_session_once(log: Log, keyring: Keyring) -> None:
     accounts = Accounts(log.database, keyring, session_ttl=3600)
     session_id, token = uuid.uuid4(), SecretStr(new_token())
-    for _ in range(2):  # the second is a repeated try
+    for _ in range(2):  # a retry
         stored = accounts.store(ANNA, garmin_tokens(), session_id, token, NO_APP)
-    told = log.read()
-    assert {e.kind for e in told} == {EventKind.TOKENS_STORED, EventKind.SESSION_OPENED}
-    assert len(told) == 2
-    assert {(e.user_id, e.address, e.request_id) for e in told} == {
+    events = log.read()
+    assert {e.kind for e in events} == {EventKind.TOKENS_STORED, EventKind.SESSION_OPENED}
+    assert len(events) == 2
+    assert {(e.user_id, e.address, e.request_id) for e in events} == {
         (stored.user_id, "192.0.2.7", "request-1")
     }
 
 
-def test_ending_and_unlinking_are_told(log: Log, keyring: Keyring) -> None:
+def test_logging_out_reading_tokens_and_unlinking_are_recorded(log: Log, keyring: Keyring) -> None:
     accounts = Accounts(log.database, keyring, session_ttl=3600)
     sessions = [uuid.uuid4(), uuid.uuid4()]
     for session_id in sessions:
@@ -178,10 +178,10 @@ def test_ending_and_unlinking_are_told(log: Log, keyring: Keyring) -> None:
         stored = accounts.store(ANNA, garmin_tokens(), session_id, token, NO_APP)
     log.database.run(lambda s: SessionRepository(s).end(sessions[0], NO_APP))
     log.database.run(lambda s: TokenRepository(s, keyring).load(stored.user_id, NO_APP))
-    log.database.run(lambda s: accounts.unlink_person(s, stored.user_id, NO_APP))
+    log.database.run(lambda s: accounts.unlink_user(s, stored.user_id, NO_APP))
 
-    told = [(e.kind, e.outcome, e.session_id) for e in log.read()][4:]
-    assert sorted(told, key=str) == sorted(
+    recorded = [(e.kind, e.outcome, e.session_id) for e in log.read()][4:]
+    assert sorted(recorded, key=str) == sorted(
         [
             (EventKind.SESSION_ENDED, "log_out", sessions[0]),
             (EventKind.TOKENS_READ, "garth", None),
@@ -192,10 +192,10 @@ def test_ending_and_unlinking_are_told(log: Log, keyring: Keyring) -> None:
     )
 
 
-# The way through Redis
+# Delivery through Redis
 
 
-def test_what_waits_in_redis_reaches_the_database_once(
+def test_events_move_from_redis_to_the_database_once(
     outbox: EventOutbox, sqlite_log: Log, redis: Redis
 ) -> None:
     events = [event() for _ in range(5)]
@@ -208,7 +208,7 @@ def test_what_waits_in_redis_reaches_the_database_once(
     assert keys_that_never_expire(redis) == []
 
 
-def test_many_workers_at_once_bring_each_event_once(outbox: EventOutbox, sqlite_log: Log) -> None:
+def test_concurrent_workers_deliver_each_event_once(outbox: EventOutbox, sqlite_log: Log) -> None:
     for _ in range(30):
         outbox.add(event())
     answers = at_once(lambda _: deliver(outbox, sqlite_log.database), threads=4)
@@ -216,7 +216,7 @@ def test_many_workers_at_once_bring_each_event_once(outbox: EventOutbox, sqlite_
     assert len(sqlite_log.read()) == 30
 
 
-def test_without_the_database_events_wait(
+def test_events_stay_in_redis_while_the_database_is_down(
     outbox: EventOutbox, sqlite_log: Log, tmp_path: Path
 ) -> None:
     outbox.add(event())
@@ -227,7 +227,7 @@ def test_without_the_database_events_wait(
     assert deliver(outbox, sqlite_log.database) == 1
 
 
-def test_what_can_not_be_read_is_dropped_and_holds_nothing_up(
+def test_an_unreadable_event_is_dropped_and_blocks_no_other(
     outbox: EventOutbox, sqlite_log: Log, redis: Redis
 ) -> None:
     redis.xadd(KEY, {"event": '{"kind": "of another version"}'})
@@ -236,15 +236,15 @@ def test_what_can_not_be_read_is_dropped_and_holds_nothing_up(
     assert len(sqlite_log.read()) == 1
 
 
-def test_an_event_that_the_database_refuses_holds_no_other_up(
+def test_an_event_that_the_database_rejects_blocks_no_other(
     outbox: EventOutbox, sqlite_log: Log, redis: Redis
 ) -> None:
     good = [event() for _ in range(3)]
-    refused = event().model_copy(update={"kind": None})  # no such event is made; the column says so
-    told = [*good[:2], refused, good[2]]
+    rejected = event().model_copy(update={"kind": None})  # rejected by the column
+    events = [*good[:2], rejected, good[2]]
     monkey = pytest.MonkeyPatch()
-    monkey.setattr("shared.audit.outbox._parse", lambda text: told[int(text)])
-    for number in range(len(told)):
+    monkey.setattr("shared.audit.outbox._parse", lambda text: events[int(text)])
+    for number in range(len(events)):
         redis.xadd(KEY, {"event": str(number)})
     assert deliver(outbox, sqlite_log.database) == 4
     monkey.undo()
@@ -252,7 +252,9 @@ def test_an_event_that_the_database_refuses_holds_no_other_up(
     assert redis.xlen(KEY) == 0
 
 
-def test_the_same_refusal_is_told_once_in_a_while(outbox: EventOutbox, redis: Redis) -> None:
+def test_a_repeated_refusal_is_recorded_once_per_interval(
+    outbox: EventOutbox, redis: Redis
+) -> None:
     for _ in range(5):
         outbox.add_once(event(), "login-ip:somebody", 60)
     outbox.add_once(event(), "login-ip:another", 60)
@@ -261,12 +263,12 @@ def test_the_same_refusal_is_told_once_in_a_while(outbox: EventOutbox, redis: Re
 
 
 @pytest.mark.parametrize("field", ["address", "request_id", "account", "job_id"])
-def test_what_clients_say_is_made_fit_to_be_stored(log: Log, field: str) -> None:
+def test_values_from_clients_are_made_printable_and_cut(log: Log, field: str) -> None:
     log.append(Event(kind=EventKind.RATE_LIMITED, **{field: "x\0" * 100}))
     assert getattr(log.read()[0], field) == "x" * 64
 
 
-def test_an_outcome_in_garmin_s_words_is_made_fit_to_be_stored(log: Log) -> None:
+def test_an_outcome_from_garmin_is_made_printable_and_cut(log: Log) -> None:
     strange = Event.of(EventKind.CODE_REQUESTED, ORIGIN, "pager\0\n" + "x" * 100)
     log.append(strange)
     assert log.read()[0].outcome == ("pager" + "x" * 100)[:64]
@@ -275,7 +277,7 @@ def test_an_outcome_in_garmin_s_words_is_made_fit_to_be_stored(log: Log) -> None
 @pytest.mark.parametrize(
     ("outcome", "kind", "word"), OUTCOMES, ids=["success", "code", "wrong-code", "locked"]
 )
-def test_a_job_tells_of_its_begin_and_its_end(
+def test_a_job_records_its_start_and_its_end(
     jobs: Jobs,
     outbox: EventOutbox,
     sqlite_log: Log,
@@ -289,25 +291,27 @@ def test_a_job_tells_of_its_begin_and_its_end(
     job = jobs.create(jobs.new_id(), job_kind, CREDENTIALS, ORIGIN)
     jobs.end(jobs.claim(job.job_id, "w"), outcome)
     deliver(outbox, sqlite_log.database)
-    begin, end = sqlite_log.read()
-    assert (begin.kind, begin.outcome) == (requested, "ok")
+    start, end = sqlite_log.read()
+    assert (start.kind, start.outcome) == (requested, "ok")
     assert (end.kind, end.outcome) == (kind, word)
-    for told in (begin, end):
-        assert told.job_id == job.job_id
-        assert (told.account, told.client_id) == (ORIGIN.account, ORIGIN.client_id)
-        assert (told.address, told.request_id) == ("192.0.2.7", "request-1")
+    for recorded in (start, end):
+        assert recorded.job_id == job.job_id
+        assert (recorded.account, recorded.client_id) == (ORIGIN.account, ORIGIN.client_id)
+        assert (recorded.address, recorded.request_id) == ("192.0.2.7", "request-1")
 
 
-def test_a_code_s_job_tells_so(jobs: Jobs, outbox: EventOutbox, sqlite_log: Log) -> None:
+def test_a_code_job_records_a_submitted_code(
+    jobs: Jobs, outbox: EventOutbox, sqlite_log: Log
+) -> None:
     jobs.create(jobs.new_id(), JobKind.MFA_COMPLETION, SUBMISSION, ORIGIN)
     deliver(outbox, sqlite_log.database)
     assert [e.kind for e in sqlite_log.read()] == [EventKind.CODE_SUBMITTED]
 
 
-def test_no_event_holds_a_secret(jobs: Jobs, redis: Redis) -> None:
+def test_no_event_contains_a_secret(jobs: Jobs, redis: Redis) -> None:
     for outcome, _, _ in OUTCOMES:
         job = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS, Origin())
         jobs.end(jobs.claim(job.job_id, "w"), outcome)
-    told = repr(redis.xrange(KEY))
-    assert "signed_in" in told
-    assert [secret for secret in SECRETS if secret in told] == []
+    stream = repr(redis.xrange(KEY))
+    assert "signed_in" in stream
+    assert [secret for secret in SECRETS if secret in stream] == []

@@ -1,4 +1,4 @@
-"""Two transactions that get in each other's way on a real PostgreSQL."""
+"""Conflicting transactions on a real PostgreSQL."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 
 from shared.database.engine import Database
 
-PATIENCE = 60
+TIMEOUT = 60
 
 
 @pytest.fixture
 def database(postgres_url: str) -> Iterator[Database]:
-    """With two notes that count what is done to them."""
+    """A database with two notes that count their updates."""
     database = Database(postgres_url)
     database.run(lambda s: s.execute(text("CREATE TABLE notes (id INTEGER, count INTEGER)")))
     database.run(lambda s: s.execute(text("INSERT INTO notes VALUES (1, 0), (2, 0)")))
@@ -32,14 +32,14 @@ def counts(database: Database) -> list[int]:
     return list(database.run(lambda session: session.execute(select).scalars().all()))
 
 
-def test_two_transactions_in_a_deadlock_both_get_through(database: Database) -> None:
-    both_hold_one = Barrier(2, timeout=PATIENCE)
-    tries: list[int] = []
+def test_two_deadlocked_transactions_both_commit(database: Database) -> None:
+    both_hold_one = Barrier(2, timeout=TIMEOUT)
+    attempts: list[int] = []
 
     def work(session: Session, first: int) -> None:
-        tries.append(first)
+        attempts.append(first)
         count(session, first)
-        if tries.count(first) == 1:
+        if attempts.count(first) == 1:
             both_hold_one.wait()
         count(session, 3 - first)
 
@@ -49,16 +49,14 @@ def test_two_transactions_in_a_deadlock_both_get_through(database: Database) -> 
             for note in (1, 2)
         ]
         for run in runs:
-            run.result(timeout=PATIENCE)
+            run.result(timeout=TIMEOUT)
 
-    assert len(tries) == 3  # PostgreSQL ended one of the two, which was run again
+    assert len(attempts) == 3  # PostgreSQL cancelled one of the two, which was retried
     assert counts(database) == [2, 2]
 
 
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
-def test_a_transaction_that_read_what_another_changed_is_run_again(
-    database: Database, level: str
-) -> None:
+def test_a_transaction_with_stale_reads_is_retried(database: Database, level: str) -> None:
     seen: list[int] = []
 
     def work(session: Session) -> None:

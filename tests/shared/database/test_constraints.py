@@ -1,4 +1,4 @@
-"""The tables themselves refuse rows that make no sense, whoever writes them."""
+"""The tables reject invalid rows, whoever writes them."""
 
 import uuid
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def user_session(**changes: object) -> dict[str, Any]:
 
 @pytest.fixture
 def rows(database_url: str) -> Iterator[Connection]:
-    """A connection without the service's own engine, with one good row in each table."""
+    """A connection of a plain engine, with one valid row in each table."""
     engine = create_engine(database_url)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", lambda c, _: c.execute("PRAGMA foreign_keys = ON"))
@@ -84,7 +84,7 @@ def rows(database_url: str) -> Iterator[Connection]:
         (UserSession, user_session(token_hash="b" * 64, expires_at=None)),
     ],
 )
-def test_a_bad_row_is_refused(rows: Connection, table: type, values: dict[str, Any]) -> None:
+def test_an_invalid_row_is_rejected(rows: Connection, table: type, values: dict[str, Any]) -> None:
     with pytest.raises(IntegrityError):
         rows.execute(insert(table).values(values))
 
@@ -92,34 +92,34 @@ def test_a_bad_row_is_refused(rows: Connection, table: type, values: dict[str, A
 @pytest.mark.parametrize(
     "changes", [{"ciphertext": b""}, {"driver": ""}, {"ciphertext": None}, {"key_id": None}]
 )
-def test_tokens_that_are_none_are_refused(rows: Connection, changes: dict[str, Any]) -> None:
+def test_empty_tokens_are_rejected(rows: Connection, changes: dict[str, Any]) -> None:
     bob = uuid.uuid4()
     rows.execute(insert(User).values(user(id=bob, garmin_guid="bob")))
     with pytest.raises(IntegrityError):
         rows.execute(insert(GarminToken).values(token(user_id=bob, **changes)))
 
 
-def test_the_same_guid_in_the_other_garmin_is_someone_else(rows: Connection) -> None:
+def test_the_same_guid_in_another_domain_is_another_user(rows: Connection) -> None:
     rows.execute(insert(User).values(user(id=uuid.uuid4(), domain="garmin.cn")))
     assert len(rows.execute(select(User.id)).all()) == 2
 
 
-def test_what_belongs_to_a_person_goes_with_them(rows: Connection) -> None:
+def test_deleting_a_user_deletes_tokens_and_sessions(rows: Connection) -> None:
     rows.execute(delete(User))
     assert rows.execute(select(GarminToken.user_id)).all() == []
     assert rows.execute(select(UserSession.id)).all() == []
 
 
-def test_the_services_own_engine_keeps_rows_together(database: Database) -> None:
+def test_the_services_engine_enforces_foreign_keys(database: Database) -> None:
     def orphan(kind: type[GarminToken | UserSession], values: dict[str, Any]) -> None:
-        with pytest.raises(IntegrityError):  # no conflict that ends by itself: told at once
+        with pytest.raises(IntegrityError):  # not a conflict, so not retried
             database.run(lambda session: session.execute(insert(kind).values(values)))
 
     orphan(GarminToken, token())
     orphan(UserSession, user_session())
 
 
-def test_times_come_back_with_their_zone(database: Database) -> None:
+def test_datetimes_are_read_back_in_utc(database: Database) -> None:
     elsewhere = NOW.astimezone(datetime.strptime("+0900", "%z").tzinfo)
     database.run(lambda s: s.execute(insert(User).values(user(created_at=elsewhere))))
     row = database.run(lambda s: s.execute(select(User)).scalar_one())

@@ -1,4 +1,4 @@
-"""A PostgreSQL that has stopped: it takes connections, and answers nothing."""
+"""A PostgreSQL that hangs: it accepts connections and answers nothing."""
 
 import signal
 from collections.abc import Iterator
@@ -27,13 +27,13 @@ def server(server_folder: Path) -> Iterator[PostgresServer]:
 
 
 def signal_all(server: PostgresServer, number: signal.Signals) -> None:
-    """Also the processes that serve a connection each, which are groups of their own."""
+    """Signal the backends too: each is a process group of its own."""
     process = psutil.Process(server.pid)
     for one in (process, *process.children(recursive=True)):
         one.send_signal(number)
 
 
-def test_a_server_that_stops_answering_is_told_and_used_again_when_it_does(
+def test_a_hung_server_is_unavailable_until_it_answers_again(
     server: PostgresServer,
 ) -> None:
     database = Database(server.url, replace(PRODUCTION, database_answer=1.0))
@@ -48,7 +48,7 @@ def test_a_server_that_stops_answering_is_told_and_used_again_when_it_does(
     database.close()
 
 
-def test_a_statement_that_is_only_slow_is_ended_by_the_server(server: PostgresServer) -> None:
+def test_a_slow_statement_is_cancelled_by_the_server(server: PostgresServer) -> None:
     database = Database(server.url, replace(PRODUCTION, database_statement=1))
     with pytest.raises(ServiceUnavailableError):
         database.run(lambda session: session.execute(text("SELECT pg_sleep(60)")))

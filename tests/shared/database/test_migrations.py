@@ -1,4 +1,4 @@
-"""Migrations run up and down on PostgreSQL and on SQLite, and make what the models say."""
+"""Migrations run up and down on both databases, and match the models."""
 
 import subprocess
 import time
@@ -22,45 +22,45 @@ from tests.shared.samples import nothing_listens
 
 def tables(url: str) -> set[str]:
     engine = create_engine(url)
-    found = set(inspect(engine).get_table_names())
+    names = set(inspect(engine).get_table_names())
     engine.dispose()
-    return found - {"alembic_version"}
+    return names - {"alembic_version"}
 
 
 def test_migrations_run_up_down_and_up_again(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FITTRACK_DATABASE_URL", empty_database_url)
-    wanted = set(Base.metadata.tables)
+    expected = set(Base.metadata.tables)
     assert tables(empty_database_url) == set()
     command.upgrade(alembic(), "head")
-    assert tables(empty_database_url) == wanted
+    assert tables(empty_database_url) == expected
     command.downgrade(alembic(), "base")
     assert tables(empty_database_url) == set()
     command.upgrade(alembic(), "head")
-    assert tables(empty_database_url) == wanted
+    assert tables(empty_database_url) == expected
     database = Database(empty_database_url)
     database.check_migrated()
     database.close()
 
 
-def test_migrations_make_what_the_models_say(
+def test_migrations_create_the_tables_of_the_models(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FITTRACK_DATABASE_URL", database_url)
     command.check(alembic())
 
 
-def test_migrations_make_the_checks_of_the_models(database_url: str) -> None:
-    """alembic does not compare these."""
+def test_migrations_create_the_check_constraints_of_the_models(database_url: str) -> None:
+    """`alembic check` does not compare them."""
     engine = create_engine(database_url)
-    found = {
+    checks = {
         (table, check["name"])
         for table in Base.metadata.tables
         for check in inspect(engine).get_check_constraints(table)
     }
     engine.dispose()
-    assert found == {
+    assert checks == {
         (table.name, str(constraint.name))
         for table in Base.metadata.sorted_tables
         for constraint in table.constraints
@@ -68,7 +68,7 @@ def test_migrations_make_the_checks_of_the_models(database_url: str) -> None:
     }
 
 
-def test_a_table_that_differs_from_its_model_is_noticed(
+def test_a_table_that_differs_from_its_model_is_detected(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = create_engine(database_url)
@@ -80,25 +80,25 @@ def test_a_table_that_differs_from_its_model_is_noticed(
         command.check(alembic())
 
 
-def test_an_operator_may_migrate_twice(empty_database_url: str) -> None:
+def test_upgrading_twice_changes_nothing(empty_database_url: str) -> None:
     for _ in range(2):
         assert upgrade({"FITTRACK_DATABASE_URL": empty_database_url}).returncode == 0
         assert tables(empty_database_url) == set(Base.metadata.tables)
 
 
 @pytest.mark.parametrize("url", [None, "mysql://fit:db-password@127.0.0.1/fit"])
-def test_a_faulty_url_is_told_in_one_line(url: str | None) -> None:
+def test_an_invalid_url_prints_one_line(url: str | None) -> None:
     settings = {} if url is None else {"FITTRACK_DATABASE_URL": url}
-    ended = upgrade(settings)
-    assert ended.returncode != 0
-    assert ended.stderr.startswith("alembic: FITTRACK_DATABASE_URL: ")
-    assert len(ended.stderr.splitlines()) == 1
-    assert "db-password" not in ended.stdout + ended.stderr
+    result = upgrade(settings)
+    assert result.returncode != 0
+    assert result.stderr.startswith("alembic: FITTRACK_DATABASE_URL: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert "db-password" not in result.stdout + result.stderr
 
 
 @pytest.fixture
 def user_with_password(postgres_url: str) -> Iterator[URL]:
-    """A PostgreSQL user who has to give the password `db-password`."""
+    """A PostgreSQL user whose password, `db-password`, is required."""
     engine = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         rules = Path(connection.execute(text("SHOW hba_file")).scalar_one())
@@ -116,20 +116,20 @@ def user_with_password(postgres_url: str) -> Iterator[URL]:
 @pytest.mark.parametrize(
     ("password", "database", "cause"),
     [
-        ("wrong-password", "postgres", "the server refuses the user name or the password"),
+        ("wrong-password", "postgres", "the server rejects the user name or the password"),
         ("db-password", "elsewhere", "the server has no such database or user"),
     ],
 )
-def test_a_refused_connection_is_told_in_one_line(
+def test_a_refused_connection_prints_one_line(
     user_with_password: URL, password: str, database: str, cause: str
 ) -> None:
     url = user_with_password.set(password=password, database=database)
-    wait_until_a_password_is_asked_for(user_with_password)
+    wait_until_a_password_is_required(user_with_password)
     assert refusal(url.render_as_string(hide_password=False)) == cause
 
 
-def wait_until_a_password_is_asked_for(url: URL) -> None:
-    """PostgreSQL reads its rules again some time after it was told to."""
+def wait_until_a_password_is_required(url: URL) -> None:
+    """PostgreSQL reloads its rules a moment after the request."""
     ends_at = time.monotonic() + 30
     while time.monotonic() < ends_at:
         try:
@@ -142,23 +142,23 @@ def wait_until_a_password_is_asked_for(url: URL) -> None:
     pytest.fail("PostgreSQL lets the user in without a password")
 
 
-def test_an_unreachable_database_is_told_in_one_line() -> None:
+def test_an_unreachable_database_prints_one_line() -> None:
     url = f"postgresql+psycopg://fit:db-password@{nothing_listens()}/fit"
     assert refusal(url) == "the database does not answer"
 
 
-def test_a_file_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_file_that_can_not_be_created_prints_one_line(tmp_path: Path) -> None:
     assert refusal(f"sqlite:///{tmp_path}/missing/fittrack.db") == (
         "the file can't be opened or created"
     )
 
 
 def refusal(url: str) -> str:
-    """The cause that alembic gives, in its only line."""
-    ended = upgrade({"FITTRACK_DATABASE_URL": url})
-    assert ended.returncode == 1
-    assert ended.stdout == ""
-    [line] = ended.stderr.splitlines()
+    """Return the cause in the single line that alembic prints."""
+    result = upgrade({"FITTRACK_DATABASE_URL": url})
+    assert result.returncode == 1
+    assert result.stdout == ""
+    [line] = result.stderr.splitlines()
     assert "password@" not in line
     return line.removeprefix("alembic: FITTRACK_DATABASE_URL: ")
 
@@ -175,7 +175,7 @@ def upgrade(settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_revision_that_the_code_wants_is_the_newest() -> None:
+def test_the_expected_revision_is_the_newest() -> None:
     scripts = ScriptDirectory(str(ROOT / "shared" / "database" / "migrations"))
 
     assert scripts.get_current_head() == SCHEMA_REVISION

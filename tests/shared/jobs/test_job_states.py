@@ -5,13 +5,8 @@ from typing import get_args
 import pytest
 
 from shared import errors
-from shared.jobs.states import (
-    OUTCOME_TYPES,
-    Failure,
-    JobErrorCode,
-    JobStatus,
-    Outcome,
-)
+from shared.errors import JobErrorCode
+from shared.jobs.states import OUTCOME_TYPES, Failure, JobStatus, Outcome
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Users, their Garmin tokens and their sessions."""
+"""Users, Garmin tokens and sessions."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Apps with a key of their own, their links to Garmin accounts, and the audit log."""
+"""Client apps, their connections to Garmin accounts, and the audit log."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 _TIME = sa.DateTime(timezone=True)
 
-# The audit log is append-only, also for a bug or a careless operator.
+# Keep the audit log append-only, also against bugs and careless operators.
 _REFUSE_UPDATES = {
     "postgresql": (
         """
