@@ -144,11 +144,13 @@ class JobStore:
 
         False if it was taken back already.
         """
+        now = now_ms()
         confirmed = self._confirm(
             job_key(job_id),
             OPEN,
             job_id=job_id,
-            due=now_ms() + ms(self._timings.lost_message),
+            now=now,
+            due=now + ms(self._timings.lost_message),
             open_ttl=ms(self._ttl + self._timings.progress_ttl),
         )
         return bool(confirmed)
