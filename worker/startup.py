@@ -1,4 +1,4 @@
-"""What must be right before a worker takes its first job, and what it is then made of."""
+"""Check a worker's environment, and build what it runs."""
 
 import os
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ _GARTH_TRAPS = {"GARTH_HOME", "GARTH_TOKEN", "GARTH_TELEMETRY_ENABLED"}
 
 
 def check_environment(environment: Mapping[str, str]) -> None:
-    """Refuse variables with which garth uses one person's tokens, whoever signs in."""
+    """Refuse variables with which garth uses one person's tokens for every sign-in."""
     traps = sorted(name for name in environment if name.upper() in _GARTH_TRAPS)
     if traps:
         names = ", ".join(traps)

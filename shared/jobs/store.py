@@ -1,4 +1,4 @@
-"""Jobs as their submitters see them: created, sent, taken back, viewed."""
+"""Jobs as their submitters see them: created, confirmed, discarded, viewed."""
 
 import hmac
 import uuid
@@ -140,9 +140,10 @@ class JobStore:
 
     @redis_errors_translated
     def confirm(self, job_id: str) -> bool:
-        """Note that the job's message was sent: it is not taken back any more, and not lost.
+        """Note that the job's message was sent.
 
-        False if it was taken back already.
+        From then on the job can't be discarded, and the sweep checks its message. Return False if
+        it was discarded already.
         """
         now = now_ms()
         confirmed = self._confirm(
@@ -157,15 +158,15 @@ class JobStore:
 
     @redis_errors_translated
     def discard(self, job_id: str) -> bool:
-        """Take back a job whose message may not have been sent.
+        """Delete a job whose message may not have been sent.
 
-        False if a worker has it already, or somebody else has sent the message.
+        Return False if a worker has claimed it, or an equal submission has sent the message.
         """
         return bool(self._discard(job_key(job_id), input_key(job_id), job_id=job_id))
 
     @redis_errors_translated
     def view(self, job_id: str, poll_token: str) -> JobView:
-        """Return the job, for who holds its poll token. Raises JobNotFoundError otherwise."""
+        """Return the job. Raises JobNotFoundError, also for a wrong poll token."""
         fields = cast("dict[bytes, bytes]", self._redis.hgetall(job_key(job_id)))
         expected = fields.get(b"poll_hash", b"")
         if not hmac.compare_digest(expected, token_hash(poll_token).encode()):
