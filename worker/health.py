@@ -21,7 +21,7 @@ def heartbeat_file() -> Path:
 
 
 def fault(path: Path) -> str | None:
-    """Say what is wrong with the heartbeat; None: nothing."""
+    """Return what is wrong with the heartbeat, or None."""
     try:
         age = time.time() - path.stat().st_mtime
     except OSError as error:
@@ -32,10 +32,10 @@ def fault(path: Path) -> str | None:
 
 
 def main() -> int:
-    found = fault(heartbeat_file())
-    if found is None:
+    problem = fault(heartbeat_file())
+    if problem is None:
         return 0
-    print(f"fittrack-auth worker: {found}", file=sys.stderr)
+    print(f"fittrack-auth worker: {problem}", file=sys.stderr)
     return 1
 
 
