@@ -190,6 +190,8 @@ def _example(error: FitTrackError) -> dict[str, Any]:
 
 def _name(error: FitTrackError) -> str:
     """`JobNotFoundError` → `job_not_found`."""
+    if type(error) is FitTrackError:
+        return error.code
     words = re.findall(r"[A-Z][a-z]*", type(error).__name__.removesuffix("Error"))
     return "_".join(words).lower()
 
