@@ -108,7 +108,12 @@ def login(
         typer.Option("--username", "-u", metavar="NAME", help="Who signs in to Garmin."),
     ] = None,
     domain: Annotated[
-        Domain, typer.Option("--domain", help="Where the Garmin account was made.")
+        Domain,
+        typer.Option(
+            "--domain",
+            metavar="DOMAIN",
+            help="Where the Garmin account was made: garmin.com or garmin.cn.",
+        ),
     ] = Domain.COM,
     password_stdin: Annotated[
         bool,
