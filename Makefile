@@ -14,11 +14,14 @@ demo: install
 dev: install
 	.venv/bin/python -m dev.run
 
+# More at once than there are cores: end-to-end tests mostly wait.
+PYTEST = .venv/bin/python -m pytest -n 4 --dist worksteal --durations=10
+
 test: install
-	.venv/bin/python -m pytest
+	$(PYTEST)
 
 test-full: install
-	FITTRACK_TEST_TIMINGS=production .venv/bin/python -m pytest
+	FITTRACK_TEST_TIMINGS=production $(PYTEST)
 
 lint: install
 	.venv/bin/ruff check .

@@ -15,12 +15,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api.contract.operations import Endpoint, Operation
-from api.http.middleware import CatchUnhandled, RequestIdMiddleware, RequestMetrics, SecurityHeaders
+from api.http.middleware import CatchUnhandled, RequestMiddleware
 from api.http.problems import answer_error, answer_http_error
 from api.pages import docs, index
 from api.routes.table import OPERATIONS
 from api.services import Services
 from shared.errors import FitTrackError
+from shared.memory import release_unused
 
 THREADS = 100
 """How many calls to Redis and the database may wait at once."""
@@ -36,20 +37,20 @@ def create_app(services: Services, cors_origins: Sequence[str] = ()) -> Starlett
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         current_default_thread_limiter().total_tokens = THREADS
         listening = asyncio.create_task(services.notifications.run())
+        release_unused()
         try:
             yield
         finally:
             listening.cancel()
             with suppress(asyncio.CancelledError):
                 await listening
+            await services.polls.close()
             services.database.close()
 
     app = Starlette(
         routes=[*_routes(OPERATIONS), *index.ROUTES, *docs.ROUTES],
         middleware=[
-            Middleware(RequestIdMiddleware),
-            Middleware(SecurityHeaders),
-            Middleware(RequestMetrics, metrics=services.metrics),
+            Middleware(RequestMiddleware, metrics=services.metrics),
             *_cors(cors_origins),
             Middleware(CatchUnhandled),
         ],

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from api.http.limits import SubmissionLimits
 from api.metrics import Metrics
 from api.notifications import JobNotifications
+from api.polls import JobPolls
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
 from shared.crypto.keyring import Keyring
@@ -36,6 +37,7 @@ class Services:
     database: Database
     redis: RedisHealth
     notifications: JobNotifications
+    polls: JobPolls
     metrics: Metrics
     session_idle: int
     require_client_key: bool

@@ -10,6 +10,7 @@ from api.http.limits import SubmissionLimits
 from api.http.middleware import WithoutServerHeader
 from api.metrics import Metrics
 from api.notifications import JobNotifications
+from api.polls import JobPolls
 from api.services import Services
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
@@ -23,6 +24,7 @@ from shared.jobs.queue import JobQueue
 from shared.jobs.store import JobStore
 from shared.jobs.submission import Submitter
 from shared.logs.configuration import configure_logging
+from shared.memory import limit_arenas
 from shared.redis.connection import RedisHealth, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.rate_limits import (
@@ -62,6 +64,7 @@ def build(timings: Timings) -> Starlette:
         database=database,
         redis=RedisHealth(redis),
         notifications=JobNotifications(url, timings),
+        polls=JobPolls(url, keyring, timings),
         metrics=Metrics(JobCounters(redis), cooldowns, settings.garmin_drivers),
         session_idle=settings.session_idle_ttl,
         require_client_key=settings.require_client_key,
@@ -79,6 +82,7 @@ def _limits(redis: Redis, settings: Settings) -> SubmissionLimits:
 
 def start(timings: Timings) -> WithoutServerHeader:
     """Build the application, or exit with one line that says what is wrong with the settings."""
+    limit_arenas()
     try:
         return WithoutServerHeader(build(timings))
     except ConfigurationError as error:

@@ -43,7 +43,7 @@ class Programs:
     launch: Launch = launch
 
 
-PRODUCTION = Programs("api.main", "worker.main", timings.PRODUCTION)
+PRODUCTION = Programs("api.main", "worker", timings.PRODUCTION)
 SHORT = Programs("dev.short.api", "dev.short.worker", short.SHORT)
 """With shorter timings, for tests."""
 
@@ -119,8 +119,7 @@ class Stack:
     def begin_worker(self, *options: str) -> Process:
         """Starts a worker process and does not wait for it."""
         name = f"worker{len(self.workers) + 1}"
-        celery = str(BIN / "celery")
-        command = [celery, "-A", self._programs.worker, "worker", "-n", f"{name}@%h", *options]
+        command = [sys.executable, "-m", self._programs.worker, "-n", f"{name}@%h", *options]
         return self._add(
             self.workers,
             Process(
@@ -152,6 +151,12 @@ class Stack:
     def stop(self) -> None:
         """Stops every process it started, the newest first."""
         self._exit.close()
+
+    def kill(self) -> None:
+        """End every process it started at once: nobody needs the rest of a throwaway stack."""
+        for process in (*self.apis, *self.workers):
+            process.kill()
+        self.stop()
 
     def __enter__(self) -> Self:
         return self

@@ -60,6 +60,9 @@ class Timings:
     redis_answer_api: float = 0.8
     """For one answer of Redis, in the API: a submission has to end within three seconds."""
 
+    poll_queue: float = 5.0
+    """How long the read of a polled job waits for a free connection to Redis."""
+
     redis_answer_worker: float = 5.0
     redis_patience_worker: float = 30.0
     """For one answer of Redis, in a worker, and how long a failed command is repeated."""

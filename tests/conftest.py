@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from redis import Redis
 
@@ -17,6 +18,11 @@ from dev.stack import new_key
 from shared.crypto.keyring import Keyring
 from tests.databases import PostgresDatabases, migrated_sqlite
 from tests.fake_redis import FakeRedisServer
+from tests.programs import FULL
+
+hypothesis.settings.register_profile("full", max_examples=1000)
+if FULL:
+    hypothesis.settings.load_profile("full")
 
 
 @pytest.fixture(autouse=True)
@@ -131,6 +137,11 @@ def garmin(running_simulator: Simulator) -> Simulator:
     """The simulated Garmin, as it was when it started."""
     running_simulator.reset()
     return running_simulator
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: at the end, everybody else would wait for it."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def _made(folder: Path) -> Path:

@@ -1,0 +1,3 @@
+"""The worker."""
+
+import shared  # noqa: F401 - before the libraries whose extras it leaves out

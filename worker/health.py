@@ -22,7 +22,7 @@ def heartbeat_file() -> Path:
 
 
 def fault(path: Path) -> str | None:
-    """Say what is wrong with the heartbeat; None: nothing."""
+    """Return what is wrong with the heartbeat, or None."""
     try:
         state = path.lstat()
     except OSError as error:
@@ -36,10 +36,10 @@ def fault(path: Path) -> str | None:
 
 
 def main() -> int:
-    found = fault(heartbeat_file())
-    if found is None:
+    problem = fault(heartbeat_file())
+    if problem is None:
         return 0
-    print(f"fittrack-auth worker: {found}", file=sys.stderr)
+    print(f"fittrack-auth worker: {problem}", file=sys.stderr)
     return 1
 
 

@@ -1,4 +1,4 @@
-"""The worker: `celery -A worker.main worker`. Flower: `celery -A worker.main flower`."""
+"""The worker: `python -m worker`. Flower: `celery -A worker.main flower`."""
 
 from shared.timings import PRODUCTION
 from worker.program import start

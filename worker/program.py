@@ -7,12 +7,13 @@ import sys
 from types import TracebackType
 
 from celery import Celery
-from celery.signals import setup_logging, worker_init
+from celery.signals import setup_logging, worker_init, worker_ready
 
 from shared.crypto.keyring import Keyring
 from shared.errors import ConfigurationError
 from shared.jobs.queue import celery_app
 from shared.logs.configuration import configure_logging
+from shared.memory import limit_arenas, release_unused
 from shared.settings import Settings
 from shared.timings import Timings
 from worker import broker, task
@@ -36,10 +37,11 @@ class _Program:
         # Signals keep weak references, and nothing else holds this object.
         setup_logging.connect(self._set_up_logging, weak=False)
         worker_init.connect(self._prepare, weak=False)
+        worker_ready.connect(_release_unused, weak=False)
         return self._app
 
     def _run_job(self, job_id: str) -> str:
-        assert self._runner is not None, "jobs come only after worker_init"  # noqa: S101 - as it says
+        assert self._runner is not None, "jobs come only after worker_init"  # noqa: S101 - for the type checker
         return self._runner.run(job_id)
 
     def _set_up_logging(self, loglevel: int, **_: object) -> None:
@@ -64,8 +66,13 @@ class _Program:
             sys.exit(f"fittrack-auth worker: {error}")
 
 
+def _release_unused(**_: object) -> None:
+    release_unused()
+
+
 def start(timings: Timings) -> Celery:
     """Build the application, or exit with one line that says what is wrong with the settings."""
+    limit_arenas()
     try:
         app = _Program(timings).app()
     except ConfigurationError as error:

@@ -6,7 +6,6 @@ import time
 import uuid
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,64 +17,86 @@ from shared.logs.locations import where
 from shared.logs.redaction import redacted
 
 _METHODS = {"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"}
-_CLIENT_LEFT = 499  # as nginx has it: the client closed the connection
+_CLIENT_CLOSED_REQUEST = 499
+"""nginx's status for a client that left before it had an answer."""
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SAFE_HEADERS = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+)
+"""Of a reply whose endpoint does not say otherwise: neither cached nor sniffed."""
 
 _log = logging.getLogger(__name__)
 
 
-class RequestIdMiddleware:
-    """Give every request an id: its client's `X-Request-Id` if that is valid, else a new one.
+class RequestMiddleware:
+    """Give every request an id, its reply safe headers, and count it.
 
-    It is on the request's log lines, in the reply's header, and in `request.state.request_id`.
-    An id that looks like a secret is not valid: it must not be logged.
+    The id is the client's `X-Request-Id` if that is well-formed and does not look like a secret,
+    else a new one. It stands on the request's log lines, in the reply's header, and in
+    `request.state.request_id`. Requests are counted by the route they matched, never by their
+    path, which holds ids.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sent = Headers(scope=scope).get("X-Request-Id", "")
-        valid = _REQUEST_ID.fullmatch(sent) and redacted(sent) == sent
-        request_id = sent if valid else str(uuid.uuid4())
+        request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
+        started, status = time.perf_counter(), _CLIENT_CLOSED_REQUEST
 
-        async def send_with_id(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                status = message["status"]
+                _add_headers(message, request_id)
             await send(message)
 
         with request_context(request_id):
-            await self._app(scope, receive, send_with_id)
+            try:
+                await self._app(scope, receive, send_with_headers)
+            finally:
+                self._count(scope, status, time.perf_counter() - started)
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path_format", "none")
+        # A client may invent any number of methods.
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self._metrics.count("none" if route == "none" else method, route, status, seconds)
 
 
-class SecurityHeaders:
-    """No reply is cached or sniffed unless its endpoint says otherwise."""
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            sent: str = value.decode("latin-1")
+            if _REQUEST_ID.fullmatch(sent) and redacted(sent) == sent:
+                return sent
+            break
+    return str(uuid.uuid4())
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_safely(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.setdefault("Cache-Control", "no-store")
-                headers.setdefault("X-Content-Type-Options", "nosniff")
-                headers.setdefault("Content-Security-Policy", "default-src 'none'")
-                headers.setdefault("Referrer-Policy", "no-referrer")
-            await send(message)
-
-        await self._app(scope, receive, send_safely if scope["type"] == "http" else send)
+def _add_headers(message: Message, request_id: str) -> None:
+    """Add the request's id, and safe headers unless the endpoint has set them."""
+    headers = list(message.get("headers", ()))
+    present = {name for name, _ in headers}
+    headers += [header for header in _SAFE_HEADERS if header[0] not in present]
+    headers.append((b"x-request-id", request_id.encode()))
+    message["headers"] = headers
 
 
 class WithoutServerHeader:
-    """No reply names the server, also where uvicorn was started without `--no-server-header`.
+    """Name the server in no reply, even if uvicorn runs without `--no-server-header`.
 
-    uvicorn adds what it calls default headers after the application has answered; the callable it
-    hands over is a method of what holds them.
+    uvicorn adds its default headers after the application has answered; the `send` it passes is a
+    method of the object that holds them.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -89,38 +110,8 @@ class WithoutServerHeader:
         await self._app(scope, receive, send)
 
 
-class RequestMetrics:
-    """Counts requests by the route they matched, never by their path, which holds ids."""
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app = app
-        self._metrics = metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started, status = time.perf_counter(), _CLIENT_LEFT
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_and_note)
-        finally:
-            route = getattr(scope.get("route"), "path_format", "none")
-            # A client may invent any number of methods.
-            method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._metrics.count(
-                "none" if route == "none" else method, route, status, time.perf_counter() - started
-            )
-
-
 class CatchUnhandled:
-    """A bug becomes a 500 that tells nothing, and a log line without the error's text."""
+    """Turn an unhandled exception into a plain 500, and a log line without the error's text."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -3,7 +3,6 @@
 import asyncio
 from datetime import UTC, datetime
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -21,7 +20,7 @@ from api.http.bodies import bearer_token, seen_stage, wait_seconds
 from api.services import Services, services
 from shared.errors import JobNotFoundError
 from shared.jobs.states import CodeRequested, Failure, JobStage, Success
-from shared.jobs.store import JobView
+from shared.jobs.views import JobView
 from shared.logs.context import bind_job
 
 _CHALLENGE = {"attempts_left", "mfa_challenge_id"}
@@ -50,23 +49,22 @@ async def get_job(request: Request) -> Response:
 async def _changed_view(
     services: Services, job_id: str, token: str, wait: int, seen: JobStage | None
 ) -> JobView:
-    first = await run_in_threadpool(services.jobs.view, job_id, token)
-    known = (first.status, seen or first.stage)
-    if wait == 0 or first.status.ended or (first.status, first.stage) != known:
-        return first
-    loop = asyncio.get_running_loop()
-    ends_at = loop.time() + wait
+    if wait == 0:
+        return await services.polls.view(job_id, token)
+    ends_at = asyncio.get_running_loop().time() + wait
+    # Watched before it is read: a change in between is not missed.
     with services.notifications.watch(job_id) as changed:
-        while True:
-            changed.clear()
-            view = await run_in_threadpool(services.jobs.view, job_id, token)
-            if (view.status, view.stage) != known:
-                return view
+        view = await services.polls.view(job_id, token)
+        known = (view.status, seen or view.stage)
+        while not view.status.ended and (view.status, view.stage) == known:
             try:
                 async with asyncio.timeout_at(ends_at):
                     await changed.wait()
             except TimeoutError:
-                return await run_in_threadpool(services.jobs.view, job_id, token)
+                return await services.polls.view(job_id, token)
+            changed.clear()
+            view = await services.polls.view(job_id, token)
+        return view
 
 
 def job_response(view: JobView) -> JobResponse:

@@ -13,14 +13,15 @@ from redis import Redis
 
 from dev.bench.client import SignInError
 from dev.bench.figures import Figure, as_json, print_table
+from dev.bench.long_polls import long_polls
 from dev.bench.memory import idle_memory
 from dev.bench.place import Place, place
-from dev.bench.sign_ins import many_in_flight, one_sign_in, sign_ins_a_second
+from dev.bench.sign_ins import many_in_flight, one_sign_in, processor_time, sign_ins_a_second
 from dev.bench.status import status_requests
 from dev.processes import NotReadyError
 
 _FILES = 4096
-"""Files a worker with hundreds of threads may have open: docs/benchmark.md."""
+"""Files that (c)'s worker and (g)'s API may have open: docs/benchmark.md."""
 
 MEASUREMENTS: dict[str, Callable[[Place], list[Figure]]] = {
     "a": one_sign_in,
@@ -28,6 +29,8 @@ MEASUREMENTS: dict[str, Callable[[Place], list[Figure]]] = {
     "c": many_in_flight,
     "d": idle_memory,
     "e": status_requests,
+    "f": processor_time,
+    "g": long_polls,
 }
 
 

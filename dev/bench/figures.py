@@ -2,6 +2,7 @@
 
 import json
 import os
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -19,8 +20,8 @@ class Aim:
     at_most: bool
     of_service: bool = False
 
-    def met(self, ratio: float, service: float) -> bool:
-        value = service if self.of_service else ratio
+    def met(self, ratio: float | None, service: float) -> bool:
+        value = service if self.of_service or ratio is None else ratio
         return value <= self.value if self.at_most else value >= self.value
 
     def text(self, unit: str) -> str:
@@ -30,24 +31,40 @@ class Aim:
 
 @dataclass(frozen=True)
 class Figure:
-    """One row. `bare` and `service` are in `unit`; `aim` is None for what only explains another."""
+    """One row. `bare` and `service` are in `unit`.
+
+    `bare` is None where there is no bare work, `aim` for what only explains another figure.
+    `ratios` are those of paired rounds: their median counts, and their spread is shown.
+    """
 
     key: str
     what: str
-    bare: float
+    bare: float | None
     service: float
     unit: str
     aim: Aim | None
     limits: str
     details: dict[str, float] = field(default_factory=dict)
+    ratios: tuple[float, ...] = ()
 
     @property
-    def ratio(self) -> float:
-        return self.service / self.bare
+    def ratio(self) -> float | None:
+        if self.ratios:
+            return statistics.median(self.ratios)
+        return None if self.bare is None else self.service / self.bare
 
     @property
     def met(self) -> bool | None:
         return None if self.aim is None else self.aim.met(self.ratio, self.service)
+
+    @property
+    def spread(self) -> str:
+        """`1.24 (1.15 to 1.31)`: the median of the rounds, and the least and largest."""
+        if self.ratio is None:
+            return "-"
+        if not self.ratios:
+            return f"{self.ratio:.3g}"
+        return f"{self.ratio:.3g} ({min(self.ratios):.3g} to {max(self.ratios):.3g})"
 
 
 def as_json(figures: Sequence[Figure]) -> str:
@@ -59,7 +76,7 @@ def as_json(figures: Sequence[Figure]) -> str:
 
 
 def print_table(figures: Sequence[Figure], place: str) -> None:
-    console = Console(width=max(100, Console().width), highlight=False)
+    console = Console(width=max(110, Console().width), highlight=False)
     table = Table(title=f"{os.cpu_count()} cores · {place}", box=box.SIMPLE, title_justify="left")
     table.add_column("")
     table.add_column("what")
@@ -69,9 +86,9 @@ def print_table(figures: Sequence[Figure], place: str) -> None:
         table.add_row(
             figure.key,
             figure.what,
-            f"{figure.bare:.4g} {figure.unit}",
+            "-" if figure.bare is None else f"{figure.bare:.4g} {figure.unit}",
             f"{figure.service:.4g} {figure.unit}",
-            f"{figure.ratio:.3g}",
+            figure.spread,
             figure.aim.text(figure.unit) if figure.aim else "",
             {True: "yes", False: "no", None: ""}[figure.met],
         )

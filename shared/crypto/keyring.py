@@ -40,10 +40,16 @@ class Keyring:
     """Named 256-bit keys: the first seals, all of them open."""
 
     _keys: dict[str, bytes] = field(repr=False)
+    _ciphers: dict[str, AESGCM] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Setting a cipher up costs more than using it.
+        ciphers = {key_id: AESGCM(key) for key_id, key in self._keys.items()}
+        object.__setattr__(self, "_ciphers", ciphers)
 
     @classmethod
     def parse(cls, text: str) -> "Keyring":
-        """Reads `2026b:<base64 of 32 bytes>,2026a:<base64>`.
+        """Read `2026b:<base64 of 32 bytes>,2026a:<base64>`.
 
         Raises ConfigurationError, whose text names the key id but never shows a key.
         """
@@ -66,27 +72,25 @@ class Keyring:
         return tuple(self._keys)
 
     def seal(self, plaintext: bytes, purpose: Purpose, subject: str) -> bytes:
-        """Encrypts for one purpose and one subject (a job id, a user id…): `open` repeats both."""
+        """Encrypt for one purpose and one subject (a job id, a user id…): `open` repeats both."""
         key_id = self.sealing_key_id
         nonce = secrets.token_bytes(_NONCE_BYTES)
         associated = _associated_data(key_id, purpose, subject)
-        ciphertext = AESGCM(self._keys[key_id]).encrypt(nonce, plaintext, associated)
+        ciphertext = self._ciphers[key_id].encrypt(nonce, plaintext, associated)
         return f"{_VERSION}.{key_id}.".encode() + _encoded(nonce + ciphertext)
 
     def open(self, blob: bytes, purpose: Purpose, subject: str) -> bytes:
-        """Decrypts what `seal` made. Raises SealBrokenError if it does not open."""
+        """Decrypt what `seal` made. Raises SealBrokenError if it does not open."""
         key_id, body = _split(blob)
-        key = self._keys.get(key_id)
-        if key is None:
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
             raise SealBrokenError("sealed with a key this process does not have")
         try:
             raw = base64.urlsafe_b64decode(body + b"=" * (-len(body) % 4))
             if _encoded(raw) != body:
                 raise InvalidTag  # the same bytes, spelt in another way
             nonce, ciphertext = raw[:_NONCE_BYTES], raw[_NONCE_BYTES:]
-            return AESGCM(key).decrypt(
-                nonce, ciphertext, _associated_data(key_id, purpose, subject)
-            )
+            return cipher.decrypt(nonce, ciphertext, _associated_data(key_id, purpose, subject))
         except (InvalidTag, ValueError):
             raise SealBrokenError("a sealed value does not open") from None
 

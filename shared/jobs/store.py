@@ -1,9 +1,7 @@
-"""Jobs as their submitters see them: created, sent, taken back, viewed."""
+"""Jobs as their submitters see them: created, confirmed, discarded."""
 
-import hmac
 import uuid
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from pydantic import SecretStr
 from redis import Redis
@@ -12,12 +10,7 @@ from shared.audit import outbox
 from shared.crypto.keyring import Keyring, Purpose
 from shared.crypto.secret import Sealable
 from shared.crypto.tokens import new_token, token_hash
-from shared.errors import (
-    InternalJobError,
-    JobNotFoundError,
-    SealBrokenError,
-    SignInInProgressError,
-)
+from shared.errors import SignInInProgressError
 from shared.jobs import events
 from shared.jobs.keys import (
     JOBS,
@@ -33,30 +26,12 @@ from shared.jobs.keys import (
 )
 from shared.jobs.kinds import KINDS
 from shared.jobs.repeats import NewJob, Repeatable, repeated_job
-from shared.jobs.states import (
-    OUTCOME_TYPES,
-    Failure,
-    JobKind,
-    JobStage,
-    JobStatus,
-    Outcome,
-)
+from shared.jobs.states import JobKind, JobStage, JobStatus
 from shared.origin import UNKNOWN, Origin
 from shared.redis.connection import LuaScript, redis_errors_translated
 from shared.timings import PRODUCTION, Timings
 
 _TYPICAL_SIGN_IN_SECONDS = 5
-
-
-@dataclass(frozen=True)
-class JobView:
-    """A job as its poller sees it. `outcome` is there when it has ended."""
-
-    job_id: str
-    kind: JobKind
-    status: JobStatus
-    stage: JobStage
-    outcome: Outcome | None
 
 
 class JobStore:
@@ -140,53 +115,29 @@ class JobStore:
 
     @redis_errors_translated
     def confirm(self, job_id: str) -> bool:
-        """Note that the job's message was sent: it is not taken back any more, and not lost.
+        """Note that the job's message was sent.
 
-        False if it was taken back already.
+        From then on the job can't be discarded, and the sweep checks its message. Return False if
+        it was discarded already.
         """
+        now = now_ms()
         confirmed = self._confirm(
             job_key(job_id),
             OPEN,
             job_id=job_id,
-            due=now_ms() + ms(self._timings.lost_message),
+            now=now,
+            due=now + ms(self._timings.lost_message),
             open_ttl=ms(self._ttl + self._timings.progress_ttl),
         )
         return bool(confirmed)
 
     @redis_errors_translated
     def discard(self, job_id: str) -> bool:
-        """Take back a job whose message may not have been sent.
+        """Delete a job whose message may not have been sent.
 
-        False if a worker has it already, or somebody else has sent the message.
+        Return False if a worker has claimed it, or an equal submission has sent the message.
         """
         return bool(self._discard(job_key(job_id), input_key(job_id), job_id=job_id))
-
-    @redis_errors_translated
-    def view(self, job_id: str, poll_token: str) -> JobView:
-        """Return the job, for who holds its poll token. Raises JobNotFoundError otherwise."""
-        fields = cast("dict[bytes, bytes]", self._redis.hgetall(job_key(job_id)))
-        expected = fields.get(b"poll_hash", b"")
-        if not hmac.compare_digest(expected, token_hash(poll_token).encode()):
-            raise JobNotFoundError
-        status = JobStatus(fields[b"status"].decode())
-        outcome: Outcome | None = None
-        if status.ended:
-            try:
-                outcome = self._outcome(job_id, fields, status)
-            except SealBrokenError:  # its key was dropped, or it is another job's
-                status, outcome = JobStatus.FAILED, Failure.of(InternalJobError())
-        return JobView(
-            job_id=job_id,
-            kind=JobKind(fields[b"kind"].decode()),
-            status=status,
-            stage=JobStage(fields[b"stage"].decode()),
-            outcome=outcome,
-        )
-
-    def _outcome(self, job_id: str, fields: dict[bytes, bytes], status: JobStatus) -> Outcome:
-        bound_to = subject(job_id, fields[b"poll_hash"].decode())
-        revealed = self._keyring.open(fields[b"outcome"], Purpose.JOB_OUTCOME, bound_to)
-        return OUTCOME_TYPES[status].from_revealed(revealed)
 
 
 def _repeat_arguments(repeatable: Repeatable | None) -> dict[str, Any]:

@@ -11,19 +11,19 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 import structlog
-from structlog.contextvars import get_contextvars
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
+from shared.logs.context import current_ids
 from shared.logs.redaction import redact
 
 _UNCAUGHT = logging.getLogger("uncaught")
 
 
 def configure_logging(level: int | str, form: str, stream: TextIO | None = None) -> None:
-    """Takes over all logging of this process. `form` is `json`, `console` or `auto`.
+    """Take over all logging of this process. `form` is `json`, `console` or `auto`.
 
-    `auto` is readable on a terminal, and JSON elsewhere. Writes to stderr if no stream is given.
+    `auto` is readable on a terminal, and JSON elsewhere. Write to stderr if no stream is given.
     Can be called again.
     """
     stream = stream or sys.stderr
@@ -44,6 +44,7 @@ def configure_logging(level: int | str, form: str, stream: TextIO | None = None)
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
+    _omit_unused_fields()
     _take_over_uvicorn()
     _take_over_python()
 
@@ -68,12 +69,19 @@ def _describe(_: object, __: str, event: EventDict) -> EventDict:
         "level": record.levelname.lower(),
         "logger": record.name,
         "event": event["event"],
-        **get_contextvars(),
+        **current_ids(),
     }
     task = getattr(record, "data", None)
     if record.name.startswith("celery.") and isinstance(task, dict) and "id" in task:
         about["job_id"] = task["id"]  # a task has its job's id
     return {**about, **event}
+
+
+def _omit_unused_fields() -> None:
+    """What no line shows need not be looked up for each."""
+    logging.logThreads = False
+    logging.logProcesses = False
+    logging.logMultiprocessing = False
 
 
 def _take_over_uvicorn() -> None:

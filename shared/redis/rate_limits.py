@@ -1,20 +1,20 @@
 """How often something may be done, counted in Redis for all processes together.
 
-The `limits` library's moving windows: at most N in *any* stretch of time of that length. The clock
-is that of the process that counts. Keys hold a hash of whom is counted, and expire with the window.
+Moving windows: at most N in *any* stretch of time of that length, in the notation of the `limits`
+library. That library asks Redis twice a window; here one script does all of it. The clock is that
+of the process that counts. Keys hold a hash of who is counted, and expire with the window.
 """
 
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from limits import RateLimitItem, parse_many
-from limits.storage import RedisStorage
-from limits.strategies import MovingWindowRateLimiter
 from redis import Redis
 
 from shared.errors import FitTrackError
-from shared.redis.connection import redis_errors_translated
+from shared.redis.connection import LuaScript, redis_errors_translated
 
 LOGIN_PER_IP = "login-ip"
 LOGIN_PER_ACCOUNT = "login-account"
@@ -70,44 +70,46 @@ class RateLimit:
     """
 
     def __init__(self, redis: Redis, name: str, notation: str) -> None:
-        storage = RedisStorage(
-            "redis://", connection_pool=redis.connection_pool, key_prefix=_PREFIX
-        )
-        self._limiter = MovingWindowRateLimiter(storage)
+        self._redis = redis
         self._name = name
         self._windows: list[RateLimitItem] = parse_many(notation)
+        self._script = LuaScript(redis, __package__, "rate_limit")
 
-    @redis_errors_translated
     def hit(self, who: str) -> Standing:
-        """Counts one. Raises RateLimitedError, and counts nothing more, if a window is full."""
-        for window in self._windows:
-            if not self._limiter.hit(window, self._name, who):
-                raise RateLimitedError(self._standing(who))
-        return self._standing(who)
+        """Count one. Raises RateLimitedError, and counts nothing, if a window is full."""
+        return self._run("hit", who)
 
-    @redis_errors_translated
     def check(self, who: str) -> None:
-        """Raises RateLimitedError if a window is full. Counts nothing."""
-        if not all(self._limiter.test(window, self._name, who) for window in self._windows):
-            raise RateLimitedError(self._standing(who))
+        """Count nothing. Raises RateLimitedError if a window is full."""
+        self._run("check", who)
 
-    @redis_errors_translated
     def count(self, who: str) -> None:
-        """Counts one, also where a window is full."""
-        for window in self._windows:
-            self._limiter.hit(window, self._name, who)
+        """Count one in each window that is not full."""
+        with suppress(RateLimitedError):
+            self._run("count", who)
 
     @redis_errors_translated
     def clear(self, who: str) -> None:
-        """Forgets what was counted."""
-        for window in self._windows:
-            self._limiter.clear(window, self._name, who)
+        """Forget what was counted."""
+        self._redis.delete(*self._keys(who))
 
-    def _standing(self, who: str) -> Standing:
+    @redis_errors_translated
+    def _run(self, mode: str, who: str) -> Standing:
         now = time.time()
-        windows = []
-        for item in self._windows:
-            stats = self._limiter.get_window_stats(item, self._name, who)
-            reset = max(0, math.ceil(stats.reset_time - now))
-            windows.append(Window(item.amount, item.get_expiry(), stats.remaining, reset))
-        return Standing(self._name, tuple(windows))
+        sizes = [{"quota": w.amount, "seconds": w.get_expiry()} for w in self._windows]
+        allowed, *state = self._script(*self._keys(who), mode=mode, now=now, windows=sizes)
+        windows = [
+            Window(w.amount, w.get_expiry(), remaining, _reset(w, float(oldest), now))
+            for w, remaining, oldest in zip(self._windows, state[::2], state[1::2], strict=True)
+        ]
+        standing = Standing(self._name, tuple(windows))
+        if not allowed:
+            raise RateLimitedError(standing)
+        return standing
+
+    def _keys(self, who: str) -> list[str]:
+        return [f"{_PREFIX}:{window.key_for(self._name, who)}" for window in self._windows]
+
+
+def _reset(window: RateLimitItem, oldest: float, now: float) -> int:
+    return max(0, math.ceil(oldest + window.get_expiry() - now))

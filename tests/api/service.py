@@ -179,7 +179,7 @@ class Service:
         self.redis.config_resetstat()
 
     def until_read(self, times: int) -> None:
-        """Wait for that many reads of jobs: a long poll reads twice, then waits."""
+        """Wait for that many reads of jobs: a long poll reads once, then waits."""
         eventually(lambda: self._reads() >= times)
 
     def until_listening(self) -> None:
@@ -195,7 +195,7 @@ class Service:
         self.count_reads()
         with ThreadPoolExecutor(1) as pool:
             poll = pool.submit(self.poll, job, wait, seen, LONGEST_WAIT + PATIENCE)
-            self.until_read(2)
+            self.until_read(1)
             yield poll
 
     def _reads(self) -> int:

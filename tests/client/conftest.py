@@ -1,10 +1,12 @@
 import asyncio
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Unpack
 
 import pytest
 
-from fittrack_auth_client import FitTrackAuth
+from fittrack_auth_client import FitTrackAuth, transport
 from tests.client.clients import Connect, Options, blocking
 from tests.client.stand_in import StandIn
 
@@ -24,7 +26,9 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def record(delay: float) -> None:
         seconds.append(delay)
 
-    monkeypatch.setattr("time.sleep", seconds.append)
+    # Its module's alone: threads of other tests sleep too.
+    clock = SimpleNamespace(sleep=seconds.append, monotonic=time.monotonic)
+    monkeypatch.setattr(transport, "time", clock)
     monkeypatch.setattr(asyncio, "sleep", record)
     return seconds
 

@@ -12,7 +12,7 @@ from tests.dev.compose import COMPOSE, SECRETS, MissingVariableError, interpolat
 CONTRACT = {
     "migrate": "alembic upgrade head",
     "api": "uvicorn api.main:app",
-    "worker": "celery -A worker.main worker",
+    "worker": "python -m worker",
     "flower": "celery -A worker.main flower",
 }
 LONGEST_SIGN_IN = 120

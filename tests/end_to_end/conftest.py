@@ -31,6 +31,7 @@ def running_stack(
             folder, settings, running_simulator.environment, programs=PROGRAMS, migrated=True
         ) as stack:
             yield stack.start()
+        stack.kill()
 
 
 @pytest.fixture
@@ -75,6 +76,7 @@ def own_stack(own_settings: dict[str, str], garmin: Simulator, tmp_path: Path) -
         tmp_path, own_settings, garmin.environment, programs=PROGRAMS, migrated=True
     ) as stack:
         yield stack
+        stack.kill()
 
 
 @pytest.fixture
@@ -100,3 +102,4 @@ def frail_stack(
     settings = own_settings | {"FITTRACK_REDIS_URL": own_redis.url}
     with Stack(tmp_path, settings, garmin.environment, programs=PROGRAMS, migrated=True) as stack:
         yield stack.start()
+        stack.kill()

@@ -16,7 +16,7 @@ from tests.end_to_end.plants import PLANTS
 from tests.end_to_end.scene import Evidence, play
 from tests.end_to_end.wrong_requests import A_WORD
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.long]
 
 TOLERATED = {
     # The access log shows the path, less what looks like a secret in it.
@@ -108,7 +108,7 @@ def test_every_session_was_recorded(evidence: Evidence, place: str) -> None:
         (at.ERRORS, rb'"unavailable":\["garmin"\]'),
         (at.ERRORS, rb'"status":429,.*"code":"rate_limited"'),
         (at.TERMINAL, rb"(?s)Email .*0 left.*can be dropped"),
-        (at.TERMINAL, rb"(?s)there is a client with this name.*app: removed, with 1 links"),
+        (at.TERMINAL, rb"(?s)an app with this name exists.*app removed; connections deleted: 1"),
         (at.TERMINAL, rb'"kind":"rate_limited","outcome":"login-account"'),
         (at.LOGS, rb'"level": "debug", "logger": "celery'),
         (at.LOGS, rb"\[debug +\] .*\[celery"),

@@ -33,6 +33,8 @@ TICKET = "/oauth-service/oauth/preauthorized"
 EXCHANGE = "/oauth-service/oauth/exchange/user/2.0"
 DI_TOKEN = "/di-oauth2-service/oauth/token"
 PROFILE = "/userprofile-service/socialProfile"
+pytestmark = pytest.mark.long
+
 UNAVAILABLE = {"garmin_unavailable"}
 REFUSED = {"garmin_rate_limited"}
 NOT_ANSWERED = {"garmin_unavailable", "timed_out"}

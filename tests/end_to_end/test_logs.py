@@ -90,7 +90,7 @@ def test_a_bug_in_a_task_is_told_with_its_job_and_without_what_it_says(
     assert line["job_id"] == job["job_id"]
     assert line["event"] == f"Task garmin.login[{job['job_id']}] raised unexpected: ValueError"
     assert line["exception"].startswith("ValueError at ")
-    assert "shared/jobs/store.py" in line["exception"]
+    assert "shared/jobs/claims.py" in line["exception"]
     assert "canary" not in worker.output()
 
 

@@ -7,7 +7,6 @@ without a deadline (fetched here, before the password is sent), errors whose tex
 """
 
 import json
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -33,27 +32,15 @@ from shared.garmin.types import (
     PendingSignIn,
     SignedIn,
 )
+from shared.imports import absent
 from worker.drivers.answers import Answer, identity, mfa_type
 from worker.drivers.cookies import dump_cookies, load_cookies
 from worker.drivers.driver import Permit
 from worker.drivers.http import GarminAdapter
 
-
-@contextmanager
-def _absent(module: str) -> Iterator[None]:
-    """Hide a module, as if it were not installed."""
-    before = {name: sys.modules.pop(name) for name in (module,) if name in sys.modules}
-    sys.modules[module] = None  # type: ignore[assignment]  # how the import system spells it
-    try:
-        yield
-    finally:
-        del sys.modules[module]
-        sys.modules.update(before)
-
-
 # logfire is garth's telemetry: 12 MB, and a leak of what it sees. garth works without it.
-with warnings.catch_warnings(), _absent("logfire"):
-    warnings.simplefilter("ignore", DeprecationWarning)  # it says that garth is deprecated: known
+with warnings.catch_warnings(), absent("logfire"):
+    warnings.simplefilter("ignore", DeprecationWarning)  # garth announces its deprecation
     import garth
     from garth import sso
     from garth.auth_tokens import OAuth1Token, OAuth2Token

@@ -1,10 +1,15 @@
 """Jobs from both sides: the submitter's and the worker's."""
 
+from typing import cast
+
 from redis import Redis
 
 from shared.crypto.keyring import Keyring
 from shared.jobs.claims import JobClaims
+from shared.jobs.keys import job_key
 from shared.jobs.store import JobStore
+from shared.jobs.views import JobView, view_job
+from shared.redis.connection import redis_errors_translated
 from shared.timings import PRODUCTION, Timings
 
 
@@ -14,3 +19,9 @@ class Jobs(JobStore, JobClaims):
     ) -> None:
         JobStore.__init__(self, redis, keyring, ttl, timings)
         JobClaims.__init__(self, redis, keyring, ttl, timings)
+
+    @redis_errors_translated
+    def view(self, job_id: str, poll_token: str) -> JobView:
+        """The API reads the same on its event loop."""
+        fields = cast("dict[bytes, bytes]", self._redis.hgetall(job_key(job_id)))
+        return view_job(self._keyring, job_id, poll_token, fields)

@@ -10,7 +10,7 @@ from redis import Redis
 from shared.crypto.keyring import Keyring
 from shared.errors import GarminUnavailableError, ServiceUnavailableError
 from shared.jobs.counters import JobCounters
-from shared.jobs.keys import OPEN
+from shared.jobs.keys import OPEN, queued_key
 from shared.jobs.kinds import QUEUES
 from shared.jobs.lost_messages import LostMessages
 from shared.jobs.queue import JobQueue, QueuedMessages, celery_app
@@ -220,6 +220,20 @@ def test_the_indexes_expire(redis: Redis, jobs: Jobs, submit: Submit) -> None:
     submit()
     names = keys_that_never_expire(redis)
     assert not [name for name in names if "fittrack" in str(name)]
+
+
+def test_without_workers_the_indexes_hold_no_expired_jobs(
+    redis: Redis, jobs: Jobs, submit: Submit
+) -> None:
+    """Workers alone claim and look for jobs; new jobs keep both indexes from expiring."""
+    expired = submit()
+    redis.delete(f"fittrack:job:{expired}")
+    lifetime = (JOB_TTL + PRODUCTION.progress_ttl) * 1000
+    redis.zincrby(OPEN, -lifetime - PRODUCTION.lost_message * 1000, expired)
+    redis.zincrby(queued_key("login"), -JOB_TTL * 1000, expired)
+    waiting = submit()
+    assert redis.zrange(OPEN, 0, -1) == [waiting.encode()]
+    assert redis.zrange(queued_key("login"), 0, -1) == [waiting.encode()]
 
 
 def test_a_job_counts_as_waiting_until_a_worker_has_it_however_many_messages_it_has(

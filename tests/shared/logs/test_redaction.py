@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.crypto.tokens import new_token
-from shared.logs.redaction import SENSITIVE_LIBRARIES
+from shared.logs.context import job_context
+from shared.logs.redaction import RULES, SENSITIVE_LIBRARIES, redacted
 from tests.logs import captured_logs, parsed
 
 log = logging.getLogger("library")
@@ -99,6 +100,26 @@ def test_mail_addresses_are_hidden(address: str) -> None:
 def test_what_looks_like_a_secret_is_hidden(text: str, shown: str) -> None:
     assert event(text) == shown
     assert event(shown) == shown
+
+
+FRAGMENTS = st.sampled_from(
+    [
+        *("PassWord", "pass", "word", "TOKENS", "mfa_code", "Code", "e-mail", "user_", "name"),
+        *("challenge-id", "X-Client-Key", "Set-Cookie", "pa\u017f\u017fword", "credent\u0130al"),
+        *("=", ": ", "'", '"', "@", "%40", "?", "/", ".", " ", "\n", "://", "-", "_", "\\"),
+        *("ST-", "TGT-1", "st-1", "Bearer ", "BASIC ", "oauth\t", "eyJ", "a.example", "\u00e4"),
+        *("x" * 42, "y", "z" * 43, "+" * 43, "Traceback (most recent call last):", "KeyError: "),
+    ]
+)
+
+
+@settings(max_examples=500)
+@given(st.lists(FRAGMENTS, max_size=8).map("".join))
+def test_a_text_without_a_rules_hint_is_one_that_the_rule_leaves_alone(text: str) -> None:
+    shown = text
+    for rule in RULES:
+        shown = rule.pattern.sub(rule.replacement, shown)
+    assert redacted(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -277,7 +298,7 @@ def test_a_line_that_does_not_fit_its_arguments_is_told_without_them(
 def test_a_telltale_library_is_told_to_have_spoken_and_where(library: str, name: str) -> None:
     error = caught(ValueError("canary-text"))
     logger = logging.getLogger(library + name)
-    with captured_logs() as written, structlog.contextvars.bound_contextvars(job_id="job-1"):
+    with captured_logs() as written, job_context("job-1"):
         logger.debug("canary %s", "canary")
         logger.critical("canary", exc_info=error, extra={"canary": "canary"})
         structlog.get_logger(library + name).warning("canary", anything="canary")

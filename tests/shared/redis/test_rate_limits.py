@@ -18,7 +18,7 @@ def limit(redis: Redis) -> RateLimit:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time that the library and we read; a test moves it."""
     now = [1_700_000_000.0]
-    monkeypatch.setattr("limits.storage.redis.time.time", lambda: now[0])
+    monkeypatch.setattr("shared.redis.rate_limits.time.time", lambda: now[0])
     return now
 
 

@@ -1,0 +1,46 @@
+"""Reading a job for its poller, on the event loop: a hop to a thread costs more than the read."""
+
+from typing import cast
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from shared.crypto.keyring import Keyring
+from shared.errors import ServiceUnavailableError
+from shared.jobs.keys import job_key
+from shared.jobs.views import JobView, view_job
+from shared.timings import PRODUCTION, Timings
+
+_CONNECTIONS = 32
+"""Reads at once; the others wait, also where thousands of polls end at the same moment."""
+
+
+class JobPolls:
+    def __init__(self, redis_url: str, keyring: Keyring, timings: Timings = PRODUCTION) -> None:
+        self._keyring = keyring
+        pool = BlockingConnectionPool.from_url(
+            redis_url,
+            max_connections=_CONNECTIONS,
+            timeout=timings.poll_queue,
+            socket_timeout=timings.redis_answer_api,
+            socket_connect_timeout=timings.redis_answer_api,
+            # Once: a pooled connection may be left over from before Redis was restarted.
+            retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
+            health_check_interval=30,
+        )
+        self._redis = Redis.from_pool(pool)
+
+    async def view(self, job_id: str, poll_token: str) -> JobView:
+        """Return the job. Raises JobNotFoundError, ServiceUnavailableError."""
+        try:
+            fields = cast("dict[bytes, bytes]", await self._redis.hgetall(job_key(job_id)))
+        except RedisError:
+            what = "redis"
+            raise ServiceUnavailableError(what) from None
+        return view_job(self._keyring, job_id, poll_token, fields)
+
+    async def close(self) -> None:
+        await self._redis.aclose()
