@@ -51,7 +51,6 @@ redis.call('PEXPIRE', job, args.ttl)
 redis.call('SET', input, args.input, 'PX', args.ttl)
 redis.call('ZREMRANGEBYSCORE', queued, '-inf', args.now)  -- expired before a worker took them
 redis.call('ZADD', queued, args.now + args.ttl, args.job_id)
-redis.call('ZREMRANGEBYSCORE', queued, '-inf', args.now)  -- expired before a worker took them
 redis.call('PEXPIRE', queued, args.ttl)
 if args.event then
     redis.call('XADD', events, 'MAXLEN', '~', args.event_limit, '*', 'event', args.event)

@@ -250,16 +250,6 @@ def test_a_job_counts_as_waiting_until_a_worker_has_it_however_many_messages_it_
     assert counters.queued(QUEUES) == {"login": 0, "mfa": 0}
 
 
-def test_jobs_that_expired_before_a_worker_took_them_do_not_pile_up(
-    redis: Redis, submit: Submit
-) -> None:
-    expired = submit()
-    redis.delete(f"fittrack:job:{expired}")
-    redis.zadd("fittrack:jobs:queued:login", {expired: 1})
-    waiting = submit()
-    assert redis.zrange("fittrack:jobs:queued:login", 0, -1) == [waiting.encode()]
-
-
 @pytest.mark.parametrize("stranger", [b"\xff", b"", b"unknown", b"{job}:input", b"{job}:lease"])
 def test_an_entry_that_names_no_job_keeps_no_other_from_being_found(
     redis: Redis, jobs: Jobs, lost: LostMessages, submit: Submit, stranger: bytes
