@@ -104,8 +104,8 @@ def _link_rows(garmin: GarminLink) -> Rows:
 
 
 def logged_out(*, everywhere: bool, had_session: bool) -> Report:
-    where = "everywhere" if everywhere else "here"
-    text = f"Logged out {where}." if had_session else "There was no session: nothing to do."
+    ended = "Logged out everywhere." if everywhere else "Logged out."
+    text = ended if had_session else "There was no session: nothing to do."
     return Report([("", text)], {"logged_out": True, "everywhere": everywhere})
 
 
