@@ -19,6 +19,7 @@ _IMPORTED = [
     "__main__",
     "dev.forked",
     "api.startup",
+    "worker.command",
     "worker.program",
     "worker.startup",
     "worker.drivers.garth",
@@ -29,7 +30,7 @@ _IMPORTED = [
     "uvicorn.lifespan.on",
     "uvicorn.loops.auto",
     "uvicorn.protocols.http.auto",
-    "celery.bin.celery",
+    "celery.bin.base",
     "celery.bin.worker",
     "celery.apps.worker",
     "celery.concurrency.thread",
@@ -82,5 +83,9 @@ def _run(command: list[str], environment: dict[str, str], log: Path) -> None:
         for target in targets:
             os.dup2(opened, target)
         os.close(opened)
-    sys.argv = command
-    runpy.run_path(command[0], run_name="__main__")
+    if command[1] == "-m":
+        sys.argv = command[2:]
+        runpy.run_module(command[2], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = command
+        runpy.run_path(command[0], run_name="__main__")

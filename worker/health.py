@@ -5,6 +5,7 @@ Imports the standard library alone: it runs every few seconds.
 """
 
 import os
+import stat
 import sys
 import tempfile
 import time
@@ -21,21 +22,24 @@ def heartbeat_file() -> Path:
 
 
 def fault(path: Path) -> str | None:
-    """Say what is wrong with the heartbeat; None: nothing."""
+    """Return what is wrong with the heartbeat, or None."""
     try:
-        age = time.time() - path.stat().st_mtime
+        state = path.lstat()
     except OSError as error:
         return f"no heartbeat: {path}: {error.strerror}"
+    if not stat.S_ISREG(state.st_mode):  # somebody else's: a worker makes a file
+        return f"no heartbeat: {path} is no file"
+    age = time.time() - state.st_mtime
     if age > MAX_AGE:
         return f"no heartbeat for {age:.0f} seconds: {path}"
     return None
 
 
 def main() -> int:
-    found = fault(heartbeat_file())
-    if found is None:
+    problem = fault(heartbeat_file())
+    if problem is None:
         return 0
-    print(f"fittrack-auth worker: {found}", file=sys.stderr)
+    print(f"fittrack-auth worker: {problem}", file=sys.stderr)
     return 1
 
 

@@ -1,7 +1,7 @@
 """The right to go on with a job: while its lease is ours, and until its deadline.
 
-One thread a process renews all leases. A lease is the permit that drivers ask before each request
-to Garmin, so that a worker that lost its job, or can't know, sends nothing more.
+One thread a process renews all leases. A lease is the permit that drivers check before each
+request to Garmin: a worker that has lost its job, or can't know, sends nothing more.
 """
 
 import logging
@@ -57,9 +57,9 @@ class Lease:
         with self._changed:
             self.deadline = None
 
-    def confirm(self, asked_at: float) -> None:
+    def confirm(self, sent_at: float) -> None:
         with self._changed:
-            self.confirmed_until = asked_at + self.timings.lease
+            self.confirmed_until = sent_at + self.timings.lease
             self._changed.notify_all()
 
     def lose(self) -> None:
@@ -121,9 +121,9 @@ class LeaseKeeper:
         try:
             if lease.overdue():
                 lease.on_timeout(lease)
-            asked_at = time.monotonic()
+            sent_at = time.monotonic()
             if self._claims.renew(lease.claim):
-                lease.confirm(asked_at)
+                lease.confirm(sent_at)
             else:
                 lease.lose()
         except JobLostError:

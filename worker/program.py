@@ -41,7 +41,7 @@ class _Program:
         return self._app
 
     def _run_job(self, job_id: str) -> str:
-        assert self._runner is not None, "jobs come only after worker_init"  # noqa: S101 - as it says
+        assert self._runner is not None, "jobs come only after worker_init"  # noqa: S101 - for the type checker
         return self._runner.run(job_id)
 
     def _set_up_logging(self, loglevel: int, **_: object) -> None:

@@ -51,7 +51,7 @@ class Run:
         return self._claims.open_progress(self.claim, model)
 
     def advance(self, stage: JobStage) -> None:
-        """Say what the job is doing."""
+        """Publish the stage that the job has reached."""
         self._claims.advance(self.claim, stage)
 
     def keep_progress(self, stage: JobStage, progress: Sealable) -> None:
@@ -67,7 +67,7 @@ class Run:
     ) -> T:
         """Repeat `action` while it raises `on`, for `patience` seconds or until the deadline."""
 
-        def is_over(state: RetryCallState) -> bool:
+        def exhausted(state: RetryCallState) -> bool:
             left = self.check()
             if patience is not None:
                 left = patience - (state.seconds_since_start or 0.0)
@@ -75,6 +75,6 @@ class Run:
 
         pauses = wait_exponential(_FIRST_PAUSE, max=self.timings.longest_pause)
         retrying = Retrying(
-            retry=retry_if_exception_type(on), wait=pauses, stop=is_over, reraise=True
+            retry=retry_if_exception_type(on), wait=pauses, stop=exhausted, reraise=True
         )
         return retrying(action)

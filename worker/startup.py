@@ -1,4 +1,4 @@
-"""What must be right before a worker takes its first job, and what it is then made of."""
+"""Check a worker's environment, and build what it runs."""
 
 import os
 from collections.abc import Mapping
@@ -24,9 +24,9 @@ from worker.chain import DriverChain
 from worker.drivers.driver import GarminDriver
 from worker.drivers.http import GarminAdapter
 from worker.drivers.lazy import LazyDriver
+from worker.handlers.completion import Completion
 from worker.handlers.login import LoginHandler
 from worker.handlers.mfa_completion import MfaCompletionHandler
-from worker.handlers.signing_in import SigningIn
 from worker.health import heartbeat_file
 from worker.heartbeat import Heartbeat
 from worker.lease import LeaseKeeper
@@ -37,7 +37,7 @@ _GARTH_TRAPS = {"GARTH_HOME", "GARTH_TOKEN", "GARTH_TELEMETRY_ENABLED"}
 
 
 def check_environment(environment: Mapping[str, str]) -> None:
-    """Refuse variables with which garth uses one person's tokens, whoever signs in."""
+    """Refuse variables with which garth uses one person's tokens for every sign-in."""
     traps = sorted(name for name in environment if name.upper() in _GARTH_TRAPS)
     if traps:
         names = ", ".join(traps)
@@ -61,8 +61,9 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
     challenges = ChallengeStore(
         patient, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
     )
-    signing_in = SigningIn(
-        chain=DriverChain(_drivers(settings.garmin_drivers, timings), DriverCooldowns(patient)),
+    chain = DriverChain(_drivers(settings.garmin_drivers, timings), DriverCooldowns(patient))
+    completion = Completion(
+        chain=chain,
         accounts=Accounts(database, keyring, settings.session_ttl),
         limit=AccountLimit(patient, settings.limit_login_per_account, settings.mfa_attempts),
     )
@@ -70,8 +71,8 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
         claims=JobClaims(patient, keyring, ttl, timings),
         keeper=LeaseKeeper(JobClaims(prompt, keyring, ttl, timings), timings),
         handlers={
-            JobKind.LOGIN: LoginHandler(signing_in, challenges),
-            JobKind.MFA_COMPLETION: MfaCompletionHandler(signing_in, challenges),
+            JobKind.LOGIN: LoginHandler(chain, challenges, completion),
+            JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
         },
         timings=timings,
     )

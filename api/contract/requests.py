@@ -108,7 +108,7 @@ class LoginRequest(_Request):
 
 
 class CodeRequest(_Request):
-    """The one-time code for a sign-in that asked for one."""
+    """The one-time code for a sign-in that requires one."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.CODE]})
 

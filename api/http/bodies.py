@@ -54,7 +54,7 @@ def wait_seconds(request: Request) -> int:
 
 
 def seen_stage(request: Request) -> JobStage | None:
-    """The stage that the client saw last, if it says so. Raises InvalidRequestError."""
+    """Return the value of `seen`, if it is there. Raises InvalidRequestError."""
     value = request.query_params.get("seen")
     if value is None:
         return None

@@ -41,7 +41,7 @@ def person(request: Request) -> Origin:
 
 
 def address(request: Request) -> str:
-    """The client's address, as told by the proxies that uvicorn is configured to trust."""
+    """Return the client's address; proxies that uvicorn is configured to trust name it."""
     host = request.client.host if request.client else ""
     try:
         parsed = ipaddress.ip_address(host)

@@ -1,7 +1,7 @@
 """`Idempotency-Key`: lets a client send a submission again, as in the IETF's draft.
 
-Redis keeps keyed hashes of the key and of the body to compare, so that nobody who reads Redis can
-try passwords against them.
+Redis keeps keyed hashes of the key and of the body to compare, so that a reader of Redis can't try
+passwords against them.
 """
 
 from starlette.requests import Request

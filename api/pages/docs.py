@@ -66,6 +66,6 @@ def _rendered() -> str:
 def _folder() -> Path:
     # Found and not imported: importing it reads ten megabytes of templates we don't use.
     spec = find_spec("offapi")
-    assert spec is not None, "a dependency of this package"  # noqa: S101 - as it says
-    assert spec.submodule_search_locations is not None, "it is a package"  # noqa: S101 - as it says
+    assert spec is not None, "a dependency of this package"  # noqa: S101 - for the type checker
+    assert spec.submodule_search_locations is not None, "it is a package"  # noqa: S101 - for the type checker
     return Path(spec.submodule_search_locations[0])

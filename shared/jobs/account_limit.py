@@ -24,7 +24,7 @@ class TooManyFailedSignInsError(RateLimitedError):
 class AccountLimit:
     """Counts sign-ins that Garmin refused, until one succeeds. Accounts are keyed hashes.
 
-    Submitting is not counted: nobody can lock a person out by submitting in their name. Every
+    Submissions are not counted: they can't be used to lock a person out. Every
     method raises ServiceUnavailableError when Redis does not answer.
     """
 

@@ -39,7 +39,7 @@ from shared.redis.connection import LuaScript, redis_errors_translated
 from shared.timings import PRODUCTION, Timings
 
 _TYPICAL_CHECK_SECONDS = 5
-_SIGN_IN_IS_OVER = (
+_ENDS_SIGN_IN = (
     MfaAttemptsExhaustedError,
     AccountLockedError,
     SignInExpiredError,
@@ -169,7 +169,7 @@ class ChallengeStore:
     def reserved_for_submission(
         self, challenge_id: SecretStr, job_id: str, client_id: uuid.UUID | None
     ) -> Iterator[OpenChallenge]:
-        """Reserve the challenge for a job that is submitted; give it back if that fails.
+        """Reserve the challenge for a job that is submitted; release it if that fails.
 
         Raises what `reserve` raises.
         """
@@ -187,9 +187,9 @@ class ChallengeStore:
     ) -> Iterator[OpenChallenge]:
         """Reserve the challenge while a job checks a code; settle it by how the block ends.
 
-        It is deleted after success and after what ends the sign-in at Garmin. A wrong code is
-        counted. After any other SignInError it is given back, and the error says so. Whatever else
-        goes wrong leaves it reserved for the job's next run. Raises what `reserve` raises, and
+        It is deleted after success and after an error that ends the sign-in at Garmin. A wrong
+        code is counted. After any other SignInError it is released, and the error names it. Any
+        other exception leaves it reserved for the job's next run. Raises what `reserve` raises, and
         MfaAttemptsExhaustedError after the last wrong code.
         """
         challenge = self.reserve(challenge_id, job_id, client_id)
@@ -203,7 +203,7 @@ class ChallengeStore:
             if attempts_left == 0:
                 raise MfaAttemptsExhaustedError from None
             raise error.with_challenge(challenge_id, attempts_left) from None
-        except _SIGN_IN_IS_OVER:
+        except _ENDS_SIGN_IN:
             self.finish(challenge_id, job_id)
             raise
         except SignInError as error:
@@ -212,7 +212,7 @@ class ChallengeStore:
         self.finish(challenge_id, job_id)
 
     def give_back(self, challenge_id: SecretStr, job_id: str, error: SignInError) -> None:
-        """Release the challenge, and say in the error that it takes another code, if it does."""
+        """Release the challenge, and add it to the error if it takes another code."""
         attempts_left = self.release(challenge_id, job_id)
         if attempts_left is not None:
             error.with_challenge(challenge_id, attempts_left)

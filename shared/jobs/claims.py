@@ -129,7 +129,7 @@ class JobClaims:
         self._release(lease, OPEN, job_id=claim.job_id, owner=owner, due=self._due())
 
     def advance(self, claim: Claim, stage: JobStage) -> None:
-        """Say what the job is doing. Raises JobLostError if it is no longer the owner's."""
+        """Publish the stage that the job has reached. Raises JobLostError."""
         self._apply(claim, JobStatus.RUNNING, {"stage": stage})
 
     def keep_progress(self, claim: Claim, stage: JobStage, progress: Sealable) -> None:

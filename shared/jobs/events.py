@@ -1,4 +1,4 @@
-"""What the audit log is told of a job: that it was requested, and how it ended."""
+"""The audit events of a job: requested, and ended."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""The names of what jobs are in Redis, and its milliseconds.
+"""The keys of jobs in Redis, and times in milliseconds.
 
 - `fittrack:job:<id>` (hash: kind, status, stage, poll_hash, origin, sent_at, owner, runs, progress,
   outcome, sent, and the names of the keys below that the job holds: account, idempotency, queued)
@@ -9,8 +9,8 @@
 - `fittrack:jobs:open` (sorted set: jobs whose message was sent, by when to look for it again)
 - `fittrack:jobs:queued:<queue>` (sorted set: jobs that no worker has taken, by when they expire)
 
-All of them have a time to live. What names a job says nothing once the job is gone. Every step is
-published on `CHANNEL` with the job id.
+All of them have a time to live. A key that names a job has no effect once the job is gone. Every
+step is published on `CHANNEL` with the job id.
 """
 
 import time
@@ -45,7 +45,7 @@ def queued_key(queue: str) -> str:
 
 
 def subject(job_id: str, poll_hash: str) -> str:
-    """Bind what a job holds to its submitter: who writes to Redis can't make it another's."""
+    """Bind what a job holds to its submitter: a writer to Redis can't move it to another job."""
     return f"{job_id}:{poll_hash}"
 
 

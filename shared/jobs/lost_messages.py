@@ -1,7 +1,7 @@
 """Finds jobs whose message got lost, and sends it again.
 
 A worker that is killed between taking a message and claiming its job takes the message along. Such
-a job is open, nobody holds it, and the broker has no message for it. A job that only waits in a
+a job is open, no worker holds it, and the broker has no message for it. A job that only waits in a
 long queue still has its message, and is left alone.
 """
 
@@ -53,6 +53,6 @@ class LostMessages:
     def _find_unheld(self) -> dict[str, JobKind]:
         now = now_ms()
         due = now + ms(self._timings.lost_message)
-        found = cast("list[bytes]", self._unheld(OPEN, jobs=JOBS, limit=_LIMIT, now=now, due=due))
-        pairs = [(job_id.decode(), kind.decode()) for job_id, kind in batched(found, 2)]
+        answer = cast("list[bytes]", self._unheld(OPEN, jobs=JOBS, limit=_LIMIT, now=now, due=due))
+        pairs = [(job_id.decode(), kind.decode()) for job_id, kind in batched(answer, 2)]
         return {job_id: JobKind(kind) for job_id, kind in pairs if kind in KINDS}

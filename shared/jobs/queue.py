@@ -67,7 +67,7 @@ class JobQueue:
         self._app.conf.update(
             _configuration(broker_url),
             broker_connection_timeout=timeout,
-            broker_pool_limit=threads,  # nobody waits for another's connection
+            broker_pool_limit=threads,  # no thread waits for another's connection
             broker_transport_options=_transport(timings)
             | {
                 "socket_timeout": timeout,

@@ -1,4 +1,4 @@
-"""What a job can be, how it may move, and how it may end."""
+"""The kinds, statuses, transitions and outcomes of jobs."""
 
 from datetime import datetime
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Jobs as their submitters see them: created, sent, taken back."""
+"""Jobs as their submitters see them: created, confirmed, discarded."""
 
 import uuid
 from typing import Any
@@ -115,24 +115,27 @@ class JobStore:
 
     @redis_errors_translated
     def confirm(self, job_id: str) -> bool:
-        """Note that the job's message was sent: it is not taken back any more, and not lost.
+        """Note that the job's message was sent.
 
-        False if it was taken back already.
+        From then on the job can't be discarded, and the sweep checks its message. Return False if
+        it was discarded already.
         """
+        now = now_ms()
         confirmed = self._confirm(
             job_key(job_id),
             OPEN,
             job_id=job_id,
-            due=now_ms() + ms(self._timings.lost_message),
+            now=now,
+            due=now + ms(self._timings.lost_message),
             open_ttl=ms(self._ttl + self._timings.progress_ttl),
         )
         return bool(confirmed)
 
     @redis_errors_translated
     def discard(self, job_id: str) -> bool:
-        """Take back a job whose message may not have been sent.
+        """Delete a job whose message may not have been sent.
 
-        False if a worker has it already, or somebody else has sent the message.
+        Return False if a worker has claimed it, or an equal submission has sent the message.
         """
         return bool(self._discard(job_key(job_id), input_key(job_id), job_id=job_id))
 

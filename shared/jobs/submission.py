@@ -14,7 +14,7 @@ from shared.origin import Origin
 
 @dataclass(frozen=True)
 class Submission[T: Sealable]:
-    """What somebody submits. `repeatable` is there if they may send it again."""
+    """A job to submit. `repeatable` is set if its client may send it again."""
 
     kind: JobKind
     work: T
@@ -32,7 +32,7 @@ class Submitter:
     def repeat(self, submission: Submission[Sealable]) -> NewJob | None:
         """Return the job of an earlier, equal submission, if there is one.
 
-        Sends the message that the earlier one may have failed to send: one too many does no harm.
+        Sends the message that the earlier one may have failed to send: a duplicate does no harm.
         """
         if submission.repeatable is None:
             return None
@@ -60,10 +60,10 @@ class Submitter:
             raise
 
     def _send(self, kind: JobKind, job: NewJob) -> None:
-        """Enqueue the job, or take it back.
+        """Enqueue the job, or discard it.
 
-        A broker that took the message and then fell silent looks the same as one that did not: the
-        job, which nobody runs without its message, tells them apart.
+        A broker that took the message and then stopped answering can't be told from one that did
+        not take it. A job that a worker has claimed proves that the message arrived.
         """
         if not job.unsent:
             return
@@ -74,5 +74,5 @@ class Submitter:
                 raise
             return
         if not self.jobs.confirm(job.job_id):
-            # An equal submission failed to send it, and took the job back.
+            # An equal submission failed to send it, and discarded the job.
             raise ServiceUnavailableError("broker")

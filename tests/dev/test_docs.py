@@ -52,6 +52,17 @@ def test_a_link_leads_somewhere(page: str, target: str) -> None:
         assert anchor in _anchors(found.read_text(encoding="utf-8"))
 
 
+def test_one_sign_in_is_followed_through_eight_files_at_most() -> None:
+    section = TEXTS["docs/architecture.md"].partition("### Follow one sign-in\n")[2]
+    steps = re.findall(r"^\d\. `([\w/]+\.py)`: `([\w.]+)`", section, re.MULTILINE)
+    assert 1 < len(steps) <= 8
+    assert len({path for path, _ in steps}) == len(steps)
+    for path, name in steps:
+        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+        for part in name.split("."):
+            tree = next(node for node in ast.walk(tree) if getattr(node, "name", None) == part)
+
+
 @pytest.mark.parametrize("field", Settings.model_fields)
 def test_the_operations_page_has_every_setting_and_its_true_default(field: str) -> None:
     told = DEFAULTS[f"{PREFIX}{field.upper()}"].strip("`")

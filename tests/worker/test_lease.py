@@ -207,7 +207,7 @@ def test_a_held_job_is_renewed(keeper: LeaseKeeper, jobs: Jobs, redis: Redis) ->
         assert held.check()
 
 
-def test_a_job_that_is_over_is_not_renewed(keeper: LeaseKeeper, jobs: Jobs, redis: Redis) -> None:
+def test_an_ended_job_is_not_renewed(keeper: LeaseKeeper, jobs: Jobs, redis: Redis) -> None:
     over, other = claimed(jobs), claimed(jobs)
     with keeper.hold(other, 60, nothing):
         with keeper.hold(over, 60, nothing):

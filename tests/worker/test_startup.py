@@ -70,7 +70,7 @@ def test_only_the_drivers_that_are_set_are_built(
         handler = handlers[JobKind.LOGIN]
         database.close()
         assert isinstance(handler, LoginHandler)
-        assert tuple(handler.signing_in.chain._drivers) == names
+        assert tuple(handler.chain._drivers) == names
 
 
 def end_of_a_worker(settings: dict[str, str]) -> str:

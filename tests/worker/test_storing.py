@@ -24,8 +24,8 @@ from tests.shared.jobs.both_sides import Jobs
 from tests.worker.test_chain import ScriptedDriver
 from worker.chain import DriverChain
 from worker.drivers.driver import Permit
+from worker.handlers.completion import Completion
 from worker.handlers.login import LoginHandler
-from worker.handlers.signing_in import SigningIn
 from worker.lease import LeaseKeeper
 from worker.run import PostponedError
 from worker.runner import JobRunner
@@ -88,17 +88,17 @@ def job(jobs: Jobs) -> NewJob:
 def runner(
     redis: Redis, keyring: Keyring, jobs: Jobs, driver: ScriptedDriver, url: str
 ) -> JobRunner:
-    signing_in = SigningIn(
-        chain=DriverChain([driver], DriverCooldowns(redis)),
+    chain = DriverChain([driver], DriverCooldowns(redis))
+    challenges = ChallengeStore(redis, keyring, 600, 3)
+    completion = Completion(
+        chain=chain,
         accounts=Accounts(Database(url), keyring, 3600),
         limit=AccountLimit(redis, "5/hour", mfa_attempts=3),
     )
     return JobRunner(
         claims=jobs,
         keeper=LeaseKeeper(jobs),
-        handlers={
-            JobKind.LOGIN: LoginHandler(signing_in, ChallengeStore(redis, keyring, 600, 3)),
-        },
+        handlers={JobKind.LOGIN: LoginHandler(chain, challenges, completion)},
         timings=SHORT,
     )
 

@@ -33,7 +33,7 @@ _CODE_VERDICTS: Mapping[str, type[errors.SignInError]] = {
     "expire": errors.SignInExpiredError,
     "session": errors.SignInExpiredError,
 }
-"""By words in `responseStatus`, in lower case. The first that is found counts."""
+"""By words in `responseStatus`, in lower case. The first match counts."""
 
 _MFA_TYPES = {
     "phone": "sms",

@@ -1,4 +1,4 @@
-"""What the service asks of a Garmin library."""
+"""The interface of a Garmin library."""
 
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from shared.garmin.types import (
 
 
 class Permit(Protocol):
-    """A job's right to go on. Drivers ask it before each request to Garmin."""
+    """A job's right to go on. Drivers check it before each request to Garmin."""
 
     def check(self) -> float | None:
         """Return the seconds left, or None without a deadline.
@@ -47,7 +47,7 @@ class GarminDriver(Protocol):
         """
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
-        """Ask Garmin whose tokens these are.
+        """Read from Garmin whose tokens these are.
 
         Raises TokensRejectedError, GarminUnavailableError.
         """

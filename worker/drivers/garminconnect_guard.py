@@ -51,19 +51,19 @@ class PostedAlreadyError(Exception):
 class GuardedSession(curl_requests.Session[Any]):
     """A curl_cffi session that asks before each request and keeps the last answer.
 
-    It posts nothing after a verdict, nor after a request whose answer got lost or says nothing:
-    Garmin may have seen that one. Only after a refusal of the client it goes on.
+    It posts nothing after a verdict, nor after a request whose answer got lost or has no meaning:
+    Garmin may have seen that one. It posts again only after a refusal of the client.
     """
 
     def __init__(self, permit: Permit, **options: Any) -> None:  # noqa: ANN401 - curl_cffi's
         super().__init__(**options)
         self.page: Page | None = None
         self._permit = permit
-        self._is_over = False
+        self._may_not_post = False
 
     def request(self, method: Any, url: str, **kwargs: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
         is_post = method == "POST"
-        if is_post and self._is_over:
+        if is_post and self._may_not_post:
             raise PostedAlreadyError
         self.page = None
         try:
@@ -71,7 +71,7 @@ class GuardedSession(curl_requests.Session[Any]):
         except errors.FitTrackError as error:
             raise Stop(error) from None
         kwargs["timeout"] = _LONGEST_ANSWER if left is None else min(_LONGEST_ANSWER, left)
-        self._is_over = self._is_over or is_post
+        self._may_not_post = self._may_not_post or is_post
         # On a connection that was used before, curl itself sends again what got no answer.
         self.curl_options = {CurlOpt.FRESH_CONNECT: int(is_post)}  # type: ignore[dict-item]
         if "json" in kwargs:
@@ -81,7 +81,7 @@ class GuardedSession(curl_requests.Session[Any]):
         self.page = Page.of(method, url, response)
         if is_post:
             answer = self.page.answer
-            self._is_over = answer.has_verdict or answer.refusal() is None
+            self._may_not_post = answer.has_verdict or answer.refusal() is None
         return response
 
 
@@ -171,7 +171,7 @@ class GuardedClient(library.Client):
                 raise Stop(errors.GarminUnavailableError()) from None
             answer = self.page.answer
             if answer.type == "MFA_REQUIRED" or answer.refusal():
-                raise  # the code is asked for, or another fingerprint may be let in
+                raise  # a code is required, or another fingerprint may be let in
             raise Stop(answer.sign_in_error()) from None
 
     def _complete_mfa(self, mfa_code: str) -> None:
@@ -219,7 +219,7 @@ class GuardedClient(library.Client):
         return error
 
     def _note_retry_after(self) -> None:
-        """Keep what the flow before said of it, where the last one says nothing."""
+        """Keep the value of this flow, for the case that the next one has none."""
         if self.page and self.page.answer.retry_after:
             self._retry_after = self.page.answer.retry_after
 

@@ -40,7 +40,7 @@ from worker.drivers.http import GarminAdapter
 
 # logfire is garth's telemetry: 12 MB, and a leak of what it sees. garth works without it.
 with warnings.catch_warnings(), absent("logfire"):
-    warnings.simplefilter("ignore", DeprecationWarning)  # it says that garth is deprecated: known
+    warnings.simplefilter("ignore", DeprecationWarning)  # garth announces its deprecation
     import garth
     from garth import sso
     from garth.auth_tokens import OAuth1Token, OAuth2Token

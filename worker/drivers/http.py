@@ -99,7 +99,7 @@ class PermittedAdapter(BaseAdapter):
 
 
 def _exchange_retries(pause: float) -> Retrying:
-    """Repeat what got no answer or a 5xx, at most twice, then take what there is."""
+    """Repeat what got no answer or a 5xx, at most twice, then return the last answer."""
     return Retrying(
         stop=stop_after_attempt(3),
         wait=wait_incrementing(pause, pause),

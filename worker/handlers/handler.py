@@ -1,4 +1,4 @@
-"""What the runner asks of a kind of job."""
+"""The interface of a kind of job's handler."""
 
 from typing import Protocol
 

@@ -3,29 +3,34 @@
 from dataclasses import dataclass
 
 from shared.errors import ServiceUnavailableError, TimedOutError
-from shared.garmin.types import Credentials, SignedIn
+from shared.garmin.types import CodeRequired, Credentials, PendingSignIn
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.states import CodeRequested, Failure, Outcome
-from worker.handlers.signing_in import Progress, SigningIn
+from worker.chain import DriverChain
+from worker.handlers.completion import Completion, Progress
 from worker.run import Run
 
 
 @dataclass(frozen=True)
 class LoginHandler:
-    signing_in: SigningIn
+    chain: DriverChain
     challenges: ChallengeStore
+    completion: Completion
 
     def run(self, job: Run) -> Outcome:
-        return self.signing_in.run(job, self._begin)
+        with self.completion.failures_counted(job):
+            progress = job.progress(Progress)
+            if progress is None:
+                result = self.chain.sign_in(job.input(Credentials), job)
+                if isinstance(result, CodeRequired):
+                    return self._request_code(job, result.pending)
+                progress = self.completion.keep(job, result)
+            return self.completion.finish(job, progress)
 
     def time_out(self, job: Run) -> Failure:
         return Failure.of(TimedOutError())
 
-    def _begin(self, job: Run) -> Progress | CodeRequested:
-        result = self.signing_in.chain.sign_in(job.input(Credentials), job)
-        if isinstance(result, SignedIn):
-            return self.signing_in.keep(job, result)
-        pending = result.pending
+    def _request_code(self, job: Run, pending: PendingSignIn) -> CodeRequested:
         # Garmin does not send the same code twice: with Redis away, the job waits.
         challenge = job.retry(
             lambda: self.challenges.create(pending, job.claim.origin), ServiceUnavailableError

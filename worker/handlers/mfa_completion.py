@@ -15,38 +15,42 @@ from shared.errors import (
 from shared.garmin.types import CodeSubmission
 from shared.jobs.challenges import ChallengeStore, OpenChallenge
 from shared.jobs.states import Failure, Outcome
-from worker.handlers.signing_in import Progress, SigningIn
+from worker.chain import DriverChain
+from worker.handlers.completion import Completion, Progress
 from worker.run import Run
 
 
 @dataclass(frozen=True)
 class MfaCompletionHandler:
-    signing_in: SigningIn
+    chain: DriverChain
     challenges: ChallengeStore
+    completion: Completion
 
     def run(self, job: Run) -> Outcome:
-        return self.signing_in.run(job, self._begin)
+        with self.completion.failures_counted(job):
+            progress = job.progress(Progress) or self._check_code(job)
+            return self.completion.finish(job, progress)
 
     def time_out(self, job: Run) -> Failure:
-        """Garmin gave no verdict on the code: the challenge takes another one."""
+        """Garmin gave no verdict on the code: release the challenge for another one."""
         error = TimedOutError()
         challenge_id = job.input(CodeSubmission).challenge_id
         self.challenges.give_back(challenge_id, job.claim.job_id, error)
         return Failure.of(error)
 
-    def _begin(self, job: Run) -> Progress:
+    def _check_code(self, job: Run) -> Progress:
         submission = job.input(CodeSubmission)
         with self._reserved(job, submission) as challenge:
             code = submission.code.get_secret_value()
             try:
-                signed_in = self.signing_in.chain.finish(challenge.pending, code, job)
+                signed_in = self.chain.finish(challenge.pending, code, job)
             except MfaCodeInvalidError:
                 if job.claim.runs == 1:
                     raise
-                # A worker died while it checked this very code, which may have been right, and
-                # used up.
+                # An earlier worker died while it checked the same code: the code may have been
+                # right, and used up.
                 raise InterruptedSignInError from None
-            return self.signing_in.keep(job, signed_in)
+            return self.completion.keep(job, signed_in)
 
     @contextmanager
     def _reserved(self, job: Run, submission: CodeSubmission) -> Iterator[OpenChallenge]:

@@ -1,4 +1,4 @@
--- Claim a job for one worker, if nobody holds it.
+-- Claim a job for one worker, unless another one holds it.
 -- KEYS: job, lease, input, open jobs.
 -- ARGV: JSON with job_id, owner, channel; lease, due and open_ttl (ms).
 -- Returns {'gone'} | {'ended'} | {'busy'} | {'claimed', kind, runs, input or '', progress or '',

@@ -1,6 +1,6 @@
--- Note that a job's message was sent: nobody takes the job back, and the message is looked after.
--- KEYS: job, open jobs. ARGV: JSON with job_id, due and open_ttl (ms).
--- Returns 1, or 0 if the job was taken back already.
+-- Note that a job's message was sent: the job can't be discarded any more, and the sweep checks it.
+-- KEYS: job, open jobs. ARGV: JSON with job_id, now, due and open_ttl (ms).
+-- Returns 1, or 0 if the job was discarded already.
 local args = cjson.decode(ARGV[1])
 local job, open = KEYS[1], KEYS[2]
 local status = redis.call('HGET', job, 'status')
@@ -9,6 +9,8 @@ if not status then
 end
 redis.call('HSET', job, 'sent', 1)
 if status == 'queued' then
+    -- No job lives that long after it was due: the sweep does this, but needs a worker.
+    redis.call('ZREMRANGEBYSCORE', open, '-inf', args.now - args.open_ttl)
     redis.call('ZADD', open, args.due, args.job_id)
     redis.call('PEXPIRE', open, args.open_ttl)
 end

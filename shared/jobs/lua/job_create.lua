@@ -49,6 +49,7 @@ end
 redis.call('HSET', job, 'queued', queued)
 redis.call('PEXPIRE', job, args.ttl)
 redis.call('SET', input, args.input, 'PX', args.ttl)
+redis.call('ZREMRANGEBYSCORE', queued, '-inf', args.now)  -- expired before a worker took them
 redis.call('ZADD', queued, args.now + args.ttl, args.job_id)
 redis.call('PEXPIRE', queued, args.ttl)
 if args.event then

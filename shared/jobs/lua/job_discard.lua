@@ -1,4 +1,4 @@
--- Take back a job that no worker has seen and whose message nobody knows to be sent.
+-- Discard a job that no worker has claimed and whose message is not confirmed.
 -- KEYS: job, input. ARGV: JSON with job_id. Returns 1, or 0 if it stays.
 local args = cjson.decode(ARGV[1])
 local job, input = KEYS[1], KEYS[2]

@@ -7,7 +7,7 @@ from redis import Redis
 from shared import errors
 from shared.jobs.account_limit import AccountLimit, TooManyFailedSignInsError
 from shared.jobs.states import Failure
-from tests.shared.jobs.test_jobs import CODE_ASKED, SUCCESS
+from tests.shared.jobs.outcomes import CODE_REQUIRED, SUCCESS
 
 ATTEMPTS = 3
 
@@ -44,7 +44,7 @@ def test_only_garmins_verdicts_on_the_person_count(
     for _ in range(2):
         limit.check("anna")
         limit.record("anna", Failure.of(error))
-    limit.record("anna", CODE_ASKED)
+    limit.record("anna", CODE_REQUIRED)
     if counts:
         with pytest.raises(TooManyFailedSignInsError) as caught:
             limit.check("anna")

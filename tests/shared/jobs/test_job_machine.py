@@ -20,7 +20,7 @@ from shared.garmin.types import GarminTokens
 from shared.jobs.claims import Claim, JobBusyError
 from shared.jobs.states import TRANSITIONS, JobKind, JobStage, JobStatus, Outcome
 from tests.shared.jobs.both_sides import Jobs
-from tests.shared.jobs.test_jobs import OUTCOMES
+from tests.shared.jobs.outcomes import OUTCOMES
 from tests.shared.samples import (
     CREDENTIALS,
     JOB_TTL,

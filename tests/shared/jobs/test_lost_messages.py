@@ -10,7 +10,7 @@ from redis import Redis
 from shared.crypto.keyring import Keyring
 from shared.errors import GarminUnavailableError, ServiceUnavailableError
 from shared.jobs.counters import JobCounters
-from shared.jobs.keys import OPEN
+from shared.jobs.keys import OPEN, queued_key
 from shared.jobs.kinds import QUEUES
 from shared.jobs.lost_messages import LostMessages
 from shared.jobs.queue import JobQueue, QueuedMessages, celery_app
@@ -222,6 +222,20 @@ def test_the_indexes_expire(redis: Redis, jobs: Jobs, submit: Submit) -> None:
     assert not [name for name in names if "fittrack" in str(name)]
 
 
+def test_without_workers_the_indexes_hold_no_expired_jobs(
+    redis: Redis, jobs: Jobs, submit: Submit
+) -> None:
+    """Workers alone claim and look for jobs; new jobs keep both indexes from expiring."""
+    expired = submit()
+    redis.delete(f"fittrack:job:{expired}")
+    lifetime = (JOB_TTL + PRODUCTION.progress_ttl) * 1000
+    redis.zincrby(OPEN, -lifetime - PRODUCTION.lost_message * 1000, expired)
+    redis.zincrby(queued_key("login"), -JOB_TTL * 1000, expired)
+    waiting = submit()
+    assert redis.zrange(OPEN, 0, -1) == [waiting.encode()]
+    assert redis.zrange(queued_key("login"), 0, -1) == [waiting.encode()]
+
+
 def test_a_job_counts_as_waiting_until_a_worker_has_it_however_many_messages_it_has(
     redis: Redis, jobs: Jobs, queue: JobQueue, submit: Submit
 ) -> None:
@@ -234,6 +248,19 @@ def test_a_job_counts_as_waiting_until_a_worker_has_it_however_many_messages_it_
     assert counters.queued(QUEUES) == {"login": 1, "mfa": 0}
     redis.zadd("fittrack:jobs:queued:login", {second: 1})  # it has expired
     assert counters.queued(QUEUES) == {"login": 0, "mfa": 0}
+
+
+@pytest.mark.parametrize("stranger", [b"\xff", b"", b"unknown", b"{job}:input", b"{job}:lease"])
+def test_an_entry_that_names_no_job_keeps_no_other_from_being_found(
+    redis: Redis, jobs: Jobs, lost: LostMessages, submit: Submit, stranger: bytes
+) -> None:
+    held, job_id = submit(), submit()
+    jobs.claim(held, "a worker")
+    redis.zadd(OPEN, {stranger.replace(b"{job}", held.encode()): 1})
+    lose_messages(redis)
+    let_time_pass(redis)
+    assert lost.resend() == [job_id]
+    assert redis.zcard(OPEN) == 2
 
 
 def test_a_job_that_was_taken_back_does_not_count_as_waiting(redis: Redis, jobs: Jobs) -> None:

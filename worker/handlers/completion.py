@@ -1,7 +1,8 @@
-"""What a sign-in and the completion of one share: whose account it is, and where it is stored."""
+"""What a login and a checked code have in common: from Garmin's tokens to a session."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pydantic import SecretStr
@@ -12,16 +13,16 @@ from shared.crypto.tokens import new_token
 from shared.errors import GarminUnavailableError, ServiceUnavailableError, SignInError
 from shared.garmin.types import GarminIdentity, GarminTokens, SignedIn
 from shared.jobs.account_limit import AccountLimit
-from shared.jobs.states import CodeRequested, Failure, JobStage, Outcome, Success
+from shared.jobs.states import Failure, JobStage, Outcome, Success
 from worker.chain import DriverChain
 from worker.run import PostponedError, Run
 
 
 class Progress(Sealable):
-    """What Garmin has already given, and what we are about to give for it.
+    """The tokens that Garmin has issued, and the session that will be opened for them.
 
-    Session id and access token are made before the database is asked, so that a second try stores
-    the same session again and no other.
+    Session id and access token are generated before the database is called, so that a retry stores
+    the same session again.
     """
 
     tokens: GarminTokens
@@ -31,21 +32,19 @@ class Progress(Sealable):
 
 
 @dataclass(frozen=True)
-class SigningIn:
+class Completion:
     chain: DriverChain
     accounts: Accounts
     limit: AccountLimit
 
-    def run(self, job: Run, begin: Callable[[Run], Progress | CodeRequested]) -> Outcome:
-        """Begin the sign-in, or go on where an earlier run stopped; count how it ended."""
+    @contextmanager
+    def failures_counted(self, job: Run) -> Iterator[None]:
+        """Count a SignInError that leaves the block against the account's limit."""
         try:
-            outcome = self._outcome(job, begin)
+            yield
         except SignInError as error:
-            outcome = Failure.of(error)
-        account = job.claim.origin.account
-        if account is not None:
-            self.limit.record(account, outcome)
-        return outcome
+            self._count(job, Failure.of(error))
+            raise
 
     def keep(self, job: Run, signed_in: SignedIn) -> Progress:
         """Store the tokens, encrypted, in the job before anything else can go wrong."""
@@ -57,15 +56,18 @@ class SigningIn:
         )
         return progress
 
-    def _outcome(self, job: Run, begin: Callable[[Run], Progress | CodeRequested]) -> Outcome:
-        reached = job.progress(Progress) or begin(job)
-        if isinstance(reached, CodeRequested):
-            return reached
-        identity = reached.identity or self._identify(job, reached)
-        return self._store(job, reached, identity)
+    def finish(self, job: Run, progress: Progress) -> Success:
+        """Read the profile, unless an earlier run has, and store the account and its session.
+
+        Raises SignInError, and PostponedError while the database is away.
+        """
+        identity = progress.identity or self._identify(job, progress)
+        success = self._store(job, progress, identity)
+        self._count(job, success)
+        return success
 
     def _identify(self, job: Run, progress: Progress) -> GarminIdentity:
-        """Read Garmin's profile, asking again until the deadline."""
+        """Read Garmin's profile, with retries until the deadline."""
         identity = job.retry(
             lambda: self.chain.identify(progress.tokens, job), GarminUnavailableError
         )
@@ -73,7 +75,7 @@ class SigningIn:
         return identity
 
     def _store(self, job: Run, progress: Progress, identity: GarminIdentity) -> Success:
-        # Jobs that come back again and again must not hold a thread each time.
+        # Only the first run waits for the database: later ones must not block a thread each time.
         first_run = job.claim.progress is None
         patience = job.timings.store_patience if first_run else 0.0
         job.drop_deadline()
@@ -95,3 +97,8 @@ class SigningIn:
             user_id=str(stored.user_id),
             display_name=stored.display_name,
         )
+
+    def _count(self, job: Run, outcome: Outcome) -> None:
+        account = job.claim.origin.account
+        if account is not None:
+            self.limit.record(account, outcome)
