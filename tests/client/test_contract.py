@@ -119,7 +119,7 @@ def test_a_wait_is_told_each_stage(service: Service, auth: FitTrackAuth) -> None
     with ThreadPoolExecutor(1) as pool:
         service.count_reads()
         waiting = pool.submit(auth.wait, submitted, on_stage=stages.append)
-        service.until_read(2)
+        service.until_read(1)
         service.jobs.advance(claim, JobStage.STORING)
         eventually(lambda: "storing" in stages)
         service.jobs.end(claim, success())
