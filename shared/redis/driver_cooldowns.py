@@ -49,7 +49,12 @@ class DriverCooldowns:
 
     def shortest_remaining(self, drivers: Iterable[str]) -> int:
         """Seconds until one of them may be tried again; 0: one may be tried now."""
-        return min(self.remaining(driver) for driver in drivers)
+        waits = []
+        for driver in drivers:
+            waits.append(self.remaining(driver))
+            if not waits[-1]:
+                break
+        return min(waits)
 
 
 def _rest(driver: str) -> str:
