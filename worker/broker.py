@@ -15,6 +15,7 @@ from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import Channel, Transport
+from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
@@ -45,6 +46,15 @@ class _WaitsForMemory(Retry):
 
 class ReconnectingChannel(Channel):  # type: ignore[misc]  # untyped
     memory_pause = 1.0
+    _sync_client: Redis | None = None
+
+    def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: ANN401 - the library's
+        """One client for each pool: kombu makes one for each command, at the command's price."""
+        if asynchronous:
+            return super()._create_client(asynchronous=True)
+        if self._sync_client is None or self._sync_client.connection_pool is not self.pool:
+            self._sync_client = super()._create_client()
+        return self._sync_client
 
     def _connparams(self, asynchronous: bool = False) -> Any:  # noqa: ANN401 - the library's
         if self.connection is None or self.connection.client is None:

@@ -50,10 +50,6 @@ class Run:
         """Return what an earlier run had reached, if any."""
         return self._claims.open_progress(self.claim, model)
 
-    def advance(self, stage: JobStage) -> None:
-        """Publish the stage that the job has reached."""
-        self._claims.advance(self.claim, stage)
-
     def keep_progress(self, stage: JobStage, progress: Sealable) -> None:
         """Store what has been reached, encrypted, for a later run."""
         self._claims.keep_progress(self.claim, stage, progress)

@@ -68,10 +68,8 @@ class JobRunner:
     def _outcome(self, job: Run, handler: Handler) -> Outcome:
         job_id, kind = job.claim.job_id, KINDS[job.claim.kind]
         try:
-            if job.claim.progress is None:
-                if job.claim.runs > kind.max_runs:
-                    raise InterruptedSignInError
-                job.advance(kind.first_stage)
+            if job.claim.progress is None and job.claim.runs > kind.max_runs:
+                raise InterruptedSignInError
             return handler.run(job)
         except SignInError as error:
             return Failure.of(error)

@@ -17,6 +17,7 @@ from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
+from shared.database.inserts import insert
 from shared.database.models import User
 from shared.errors import InterruptedSignInError, LinkNotFoundError
 from shared.garmin.types import GarminDomain, GarminIdentity, GarminTokens
@@ -56,19 +57,19 @@ class Accounts:
             # The lock keeps the app from being removed while one of its sign-ins is stored.
             if client_id is not None and not ClientRepository(session).lock(client_id):
                 raise InterruptedSignInError
-            user = _find_or_add(session, identity, tokens.domain)
+            user_id = _save_user(session, identity, tokens.domain)
             sessions = SessionRepository(session)
             expires_at = sessions.expiry(session_id)
             if expires_at is None:
-                self._save(session, user.id, tokens, origin)
+                self._save(session, user_id, tokens, origin)
                 expires_at = sessions.open(
                     session_id,
-                    user.id,
+                    user_id,
                     access_token.get_secret_value(),
                     self._session_lifetime,
                     origin,
                 )
-            return StoredSignIn(user.id, user.display_name, expires_at)
+            return StoredSignIn(user_id, identity.display_name, expires_at)
 
         return self._database.run(work)
 
@@ -132,17 +133,20 @@ def _lock_user(session: Session, user_id: uuid.UUID) -> None:
     session.execute(select(User.id).where(User.id == user_id).with_for_update())
 
 
-def _find_or_add(session: Session, identity: GarminIdentity, domain: GarminDomain) -> User:
+def _save_user(session: Session, identity: GarminIdentity, domain: GarminDomain) -> uuid.UUID:
+    """Add the user, or update and lock the row."""
     now = datetime.now(UTC)
-    user = session.execute(
-        select(User)
-        .where(User.domain == domain, User.garmin_guid == identity.guid)
-        .with_for_update()
-    ).scalar_one_or_none()
-    if user is None:
-        user = User(id=uuid.uuid4(), garmin_guid=identity.guid, domain=domain, created_at=now)
-        session.add(user)
-    user.display_name = identity.display_name
-    user.updated_at = now
-    session.flush()
-    return user
+    changing = {"display_name": identity.display_name, "updated_at": now}
+    saved = session.scalars(
+        insert(session, User)
+        .values(
+            id=uuid.uuid4(),
+            garmin_guid=identity.guid,
+            domain=domain,
+            created_at=now,
+            **changing,
+        )
+        .on_conflict_do_update(index_elements=["domain", "garmin_guid"], set_=changing)
+        .returning(User.id)
+    )
+    return saved.one()

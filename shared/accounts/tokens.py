@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.crypto.keyring import Keyring, Purpose
+from shared.database.inserts import insert
 from shared.database.models import GarminToken, User
 from shared.errors import SealBrokenError
 from shared.garmin.types import GarminTokens
@@ -99,17 +100,19 @@ class TokenRepository:
         """Store the tokens in place of earlier ones."""
         sealed = self._keyring.seal(tokens.reveal(), Purpose.GARMIN_TOKENS, str(user_id))
         now = datetime.now(UTC)
-        row = self._session.get(GarminToken, user_id, with_for_update=True)
-        if row is None:
-            row = GarminToken(user_id=user_id, created_at=now)
-            self._session.add(row)
-        row.driver = tokens.driver
-        row.key_id = self._keyring.sealing_key_id
-        row.ciphertext = sealed
-        row.access_expires_at = tokens.access_expires_at
-        row.refresh_expires_at = tokens.refresh_expires_at
-        row.updated_at = now
-        self._session.flush()
+        changing = {
+            "driver": tokens.driver,
+            "key_id": self._keyring.sealing_key_id,
+            "ciphertext": sealed,
+            "access_expires_at": tokens.access_expires_at,
+            "refresh_expires_at": tokens.refresh_expires_at,
+            "updated_at": now,
+        }
+        self._session.execute(
+            insert(self._session, GarminToken)
+            .values(user_id=user_id, created_at=now, **changing)
+            .on_conflict_do_update(index_elements=["user_id"], set_=changing)
+        )
 
     def load(self, user_id: uuid.UUID, origin: Origin = UNKNOWN) -> GarminTokens | None:
         """Return the tokens; None if there are none or they can no longer be refreshed.

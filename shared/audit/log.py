@@ -12,6 +12,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from shared.audit.events import Event, EventKind
+from shared.database.inserts import insert
 from shared.database.models import AuthEvent
 
 
@@ -34,15 +35,13 @@ class EventLog:
 
     def append(self, *events: Event) -> None:
         self._session.add_all(AuthEvent(**event.model_dump()) for event in events)
-        self._session.flush()
 
     def append_missing(self, events: Iterable[Event]) -> None:
         """Add the events that are not stored yet."""
-        by_id = {event.id: event for event in events}
-        stored = self._session.scalars(select(AuthEvent.id).where(AuthEvent.id.in_(by_id)))
-        for event_id in stored.all():
-            del by_id[event_id]
-        self.append(*by_id.values())
+        rows = [event.model_dump() for event in events]
+        if rows:
+            missing = insert(self._session, AuthEvent).on_conflict_do_nothing()
+            self._session.execute(missing, rows)
 
     def newest(self, events: EventFilter, limit: int) -> list[Event]:
         """Return up to `limit` matching events, newest first."""

@@ -1,8 +1,7 @@
 """The database: an engine with timeouts, transactions, and a check of the schema revision."""
 
-import sqlite3
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
@@ -13,6 +12,9 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 from shared.database.postgres import DeadlineConnection, connection_class
 from shared.errors import ConfigurationError, ServiceUnavailableError
 from shared.timings import PRODUCTION, Timings
+
+if TYPE_CHECKING:
+    import sqlite3
 
 SCHEMA_REVISION = "0002"
 """The newest in `shared/database/migrations/versions`; importing alembic would take 10 MB."""
@@ -114,7 +116,7 @@ def _make_engine(url: str, timings: Timings, pool_size: int) -> Engine:
     return engine
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+def _prepare_sqlite(connection: "sqlite3.Connection", _record: object) -> None:
     connection.isolation_level = None  # transactions begin where _begin_sqlite says
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA journal_mode = WAL")
@@ -129,9 +131,10 @@ def _begin_sqlite(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event
 
 def _is_conflict(error: BaseException) -> bool:
     cause = getattr(error, "orig", None)
-    if isinstance(cause, sqlite3.Error):
-        return cause.sqlite_errorname in _RETRIED_NAMES
-    return getattr(cause, "sqlstate", None) in _RETRIED_STATES
+    return (
+        getattr(cause, "sqlstate", None) in _RETRIED_STATES
+        or getattr(cause, "sqlite_errorname", None) in _RETRIED_NAMES
+    )
 
 
 _retrying_conflicts = Retrying(

@@ -20,6 +20,7 @@ from shared.jobs.keys import (
     now_ms,
     subject,
 )
+from shared.jobs.kinds import KINDS
 from shared.jobs.states import (
     OUTCOME_TYPES,
     TRANSITIONS,
@@ -76,7 +77,7 @@ class JobClaims:
 
     @redis_errors_translated
     def claim(self, job_id: str, owner: str) -> Claim:
-        """Take the job for `owner`, a name no other worker has.
+        """Take the job for `owner`, a name no other worker has, and begin its first stage.
 
         Raises JobNotFoundError when it is gone or has ended, JobBusyError while another holds it.
         """
@@ -91,6 +92,7 @@ class JobClaims:
             due=self._due(),
             open_ttl=ms(self._ttl + self._timings.progress_ttl),
             channel=CHANNEL,
+            stages={kind: row.first_stage for kind, row in KINDS.items()},
         )
         if answer[0] == b"busy":
             raise JobBusyError
@@ -127,10 +129,6 @@ class JobClaims:
         """Give the job back unfinished, for a later run."""
         lease, owner = lease_key(claim.job_id), claim.owner
         self._release(lease, OPEN, job_id=claim.job_id, owner=owner, due=self._due())
-
-    def advance(self, claim: Claim, stage: JobStage) -> None:
-        """Publish the stage that the job has reached. Raises JobLostError."""
-        self._apply(claim, JobStatus.RUNNING, {"stage": stage})
 
     def keep_progress(self, claim: Claim, stage: JobStage, progress: Sealable) -> None:
         """Seal what has been reached into the job. Raises JobLostError.

@@ -136,7 +136,6 @@ def _configuration(broker_url: str) -> dict[str, Any]:
         "event_serializer": "json",
         "task_ignore_result": True,
         "result_backend": None,
-        "task_send_sent_event": True,
         "task_publish_retry": False,
         "enable_utc": True,
     }

@@ -49,7 +49,12 @@ class DriverCooldowns:
 
     def shortest_remaining(self, drivers: Iterable[str]) -> int:
         """Return the seconds until one of the drivers may be used again, or 0."""
-        return min(self.remaining(driver) for driver in drivers)
+        waits: list[int] = []
+        for driver in drivers:
+            waits.append(self.remaining(driver))
+            if not waits[-1]:  # usable now: no need to ask for the others
+                break
+        return min(waits)
 
 
 def _key(driver: str) -> str:

@@ -3,7 +3,8 @@
 garth's traps, and what is done about each: the mutable default of `Client.request`'s headers
 (fresh ones on every call), the module-global client (never used), the OAuth consumer fetched
 without a deadline (fetched here, before the password is sent), errors whose text holds the ticket
-(read from the response, raised `from None`), an adapter for each client (one for the process).
+(read from the response, raised `from None`), an adapter for each client (one for the process),
+settings and telemetry from the environment (its `__init__` is not called).
 """
 
 import json
@@ -36,7 +37,7 @@ from shared.imports import absent
 from worker.drivers.answers import Answer, identity, mfa_type
 from worker.drivers.cookies import dump_cookies, load_cookies
 from worker.drivers.driver import Permit
-from worker.drivers.http import GarminAdapter
+from worker.drivers.http import GarminAdapter, PermittedAdapter
 
 # logfire is garth's telemetry: 12 MB, and a leak of what it sees. garth works without it.
 with warnings.catch_warnings(), absent("logfire"):
@@ -45,6 +46,7 @@ with warnings.catch_warnings(), absent("logfire"):
     from garth import sso
     from garth.auth_tokens import OAuth1Token, OAuth2Token
     from garth.exc import GarthException, GarthHTTPError
+    from garth.http import USER_AGENT
     from garth.utils import asdict
 
 _SIGN_IN_PATH = "/mobile/api/"
@@ -109,11 +111,9 @@ class GarthDriver:
         permit: Permit,
         tokens: tuple[OAuth1Token, OAuth2Token] | None = None,
     ) -> "_Client":
-        client = _Client(domain=str(domain), telemetry_enabled=False)
+        client = _Client(domain, self._adapter.permitted(permit))
         if tokens:
-            client.configure(oauth1_token=tokens[0], oauth2_token=tokens[1])
-        # After configure, which mounts an adapter of its own.
-        client.sess.mount("https://", self._adapter.permitted(permit))
+            client.oauth1_token, client.oauth2_token = tokens
         return client
 
     def _fetch_consumer(self, permit: Permit) -> None:
@@ -141,6 +141,17 @@ class _NoAnswer(GarthException):
 
 
 class _Client(garth.Client):
+    def __init__(self, domain: GarminDomain, adapter: PermittedAdapter) -> None:
+        """Set what a request needs.
+
+        The library's own sets up telemetry too, resumes a session that the environment names, and
+        reads the environment's settings for both each time.
+        """
+        self.domain = str(domain)
+        self.sess = requests.Session()
+        self.sess.headers.update(USER_AGENT)
+        self.sess.mount("https://", adapter)
+
     def request(
         self,
         method: str,

@@ -1,6 +1,6 @@
--- Claim a job for one worker, unless another one holds it.
+-- Claim a job for one worker, unless another one holds it, and begin its first stage.
 -- KEYS: job, lease, input, open jobs.
--- ARGV: JSON with job_id, owner, channel; lease, due and open_ttl (ms).
+-- ARGV: JSON with job_id, owner, channel; lease, due and open_ttl (ms); stages (of kinds: the first).
 -- Returns {'gone'} | {'ended'} | {'busy'} | {'claimed', kind, runs, input or '', progress or '',
 --   origin, hash of the poll token}.
 local args = cjson.decode(ARGV[1])
@@ -25,7 +25,10 @@ local queued = redis.call('HGET', job, 'queued')
 if queued then
     redis.call('ZREM', queued, args.job_id)
 end
-redis.call('PUBLISH', args.channel, args.job_id)
 local state = redis.call('HMGET', job, 'kind', 'runs', 'progress', 'origin', 'poll_hash')
+if not state[3] then
+    redis.call('HSET', job, 'stage', args.stages[state[1]])
+end
+redis.call('PUBLISH', args.channel, args.job_id)
 local sealed = redis.call('GET', input) or ''
 return {'claimed', state[1], state[2], sealed, state[3] or '', state[4] or '{}', state[5] or ''}

@@ -5,8 +5,9 @@ from typing import cast
 from redis import Redis
 
 from shared.crypto.keyring import Keyring
-from shared.jobs.claims import JobClaims
+from shared.jobs.claims import Claim, JobClaims
 from shared.jobs.keys import job_key
+from shared.jobs.states import JobStage, JobStatus
 from shared.jobs.store import JobStore
 from shared.jobs.views import JobView, view_job
 from shared.redis.connection import redis_errors_translated
@@ -19,6 +20,10 @@ class Jobs(JobStore, JobClaims):
     ) -> None:
         JobStore.__init__(self, redis, keyring, ttl, timings)
         JobClaims.__init__(self, redis, keyring, ttl, timings)
+
+    def advance(self, claim: Claim, stage: JobStage) -> None:
+        """Publish a stage; workers do so only together with what they have reached."""
+        self._apply(claim, JobStatus.RUNNING, {"stage": stage})
 
     @redis_errors_translated
     def view(self, job_id: str, poll_token: str) -> JobView:

@@ -47,7 +47,7 @@ def test_a_second_worker_takes_over_when_the_lease_ran_out(jobs: Jobs, redis: Re
     assert not jobs.renew(first)
     jobs.release(first)
     view = jobs.view(job.job_id, job.poll_token.get_secret_value())
-    assert (view.status, view.stage) == (JobStatus.RUNNING, JobStage.WAITING_FOR_WORKER)
+    assert (view.status, view.stage) == (JobStatus.RUNNING, JobStage.CONTACTING_GARMIN)
     assert seconds_left(redis, job.job_id, ":lease") > 0
     jobs.end(second, SUCCESS)
     assert jobs.view(job.job_id, job.poll_token.get_secret_value()).outcome == SUCCESS

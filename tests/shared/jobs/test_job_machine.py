@@ -73,6 +73,8 @@ class JobMachine(RuleBasedStateMachine):
             self.runs += self.holder is None
             claim = self.claims[worker] = self.jobs.claim(self.job.job_id, worker)
             self.status, self.owner, self.holder = JobStatus.RUNNING, worker, worker
+            if not self.progress:
+                self.stage = JobStage.CONTACTING_GARMIN
             assert claim.runs == self.runs
             progress = self.jobs.open_progress(claim, GarminTokens)
             assert progress == (TOKENS if self.progress else None)

@@ -141,7 +141,6 @@ def test_a_worker_is_set_up_to_lose_nothing() -> None:
     assert conf.task_reject_on_worker_lost
     assert conf.worker_prefetch_multiplier == 1
     assert conf.worker_send_task_events
-    assert conf.task_send_sent_event
     transport = conf.broker_transport_options
     assert transport["visibility_timeout"] == 20
     assert transport["unacked_restore_interval"] == 2
