@@ -1,5 +1,6 @@
 """`clients add`, `list`, `renew`, `remove`: client apps and their keys."""
 
+import sys
 from collections.abc import Callable
 from typing import Annotated
 
@@ -81,6 +82,7 @@ def _print_key(
     with open_service() as service:
         key = service.database.run(work)
     print(key)
+    print("Keep this key now: it can't be shown again.", file=sys.stderr)
 
 
 def _record(session: Session, kind: EventKind, origin: Origin, name: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from dev.processes import NotReadyError
 from dev.stack import new_key
 
 
@@ -18,8 +19,12 @@ class DataFolder:
     """A folder that belongs to one process at a time; nobody else on the machine can read it."""
 
     def __init__(self, path: Path) -> None:
+        """Make it, or take it over. Raises NotReadyError if it is another user's."""
         self.path = path
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.stat().st_uid != os.geteuid():
+            raise NotReadyError(f"{path} belongs to another user")
+        path.chmod(0o700)
 
     @contextmanager
     def locked(self, holder: str) -> Iterator[None]:

@@ -27,7 +27,7 @@ class JobErrorCode(StrEnum):
 
 
 class FitTrackError(Exception):
-    """The root of all of them."""
+    """The base class."""
 
     code: ClassVar[str] = "internal_error"
     message: ClassVar[str] = "Something went wrong here."
@@ -63,7 +63,7 @@ class GarminRefusesError(ServiceUnavailableError):
 
 
 class UnauthorizedError(FitTrackError):
-    """No, an unknown, a revoked or an expired bearer token."""
+    """The bearer token is missing, unknown, revoked or expired."""
 
     code = "unauthorized"
     message = "A valid bearer token is needed."
@@ -85,7 +85,7 @@ class ClientExistsError(FitTrackError):
 
 
 class LinkNotFoundError(FitTrackError):
-    """This client has linked no Garmin account to this id of its own."""
+    """The app has linked no Garmin account to this `user_id`."""
 
     code = "link_not_found"
     message = "No Garmin account is linked to this user."
@@ -178,7 +178,7 @@ class MfaCodeInvalidError(SignInError):
 
 
 class MfaAttemptsExhaustedError(SignInError):
-    """Too many wrong codes; the half-done sign-in is gone, here or at Garmin."""
+    """Too many wrong codes: the pending sign-in has ended, here or at Garmin."""
 
     code = JobErrorCode.MFA_ATTEMPTS_EXHAUSTED
     message = "Too many wrong codes: sign in again for a new one."
@@ -192,7 +192,7 @@ class AccountLockedError(SignInError):
 
 
 class CaptchaRequiredError(SignInError):
-    """Garmin wants a captcha, which only the person can solve, at Garmin."""
+    """Garmin requires a captcha, which the user has to solve at Garmin."""
 
     code = JobErrorCode.CAPTCHA_REQUIRED
     message = "Garmin asks for a captcha: sign in once at Garmin first."
@@ -206,28 +206,28 @@ class GarminRateLimitedError(SignInError):
 
 
 class ClientRefusedError(GarminRateLimitedError):
-    """Garmin refuses this *client*, with no verdict on the person: another driver may be tried."""
+    """Garmin refuses the *client*, without a verdict on the user: another driver may be tried."""
 
 
 class GarminUnavailableError(SignInError):
-    """Garmin answers 5xx, garbage or nothing."""
+    """Garmin answered with a 5xx, something unreadable, or not at all."""
 
     code = JobErrorCode.GARMIN_UNAVAILABLE
     message = "Garmin did not give a usable answer: try again later."
 
 
 class TokensRejectedError(SignInError):
-    """Garmin no longer accepts these tokens: the person has to sign in again."""
+    """Garmin no longer accepts the tokens: the user has to sign in again."""
 
     code = JobErrorCode.GARMIN_UNAVAILABLE
     message = "Garmin did not give a usable answer: try again later."
 
 
 class InterruptedSignInError(SignInError):
-    """A worker died half-way, and what Garmin saw can't be known."""
+    """A worker died during the sign-in, and it is unknown what Garmin received."""
 
     code = JobErrorCode.INTERRUPTED
-    message = "The sign-in was interrupted half-way: sign in again."
+    message = "The sign-in was interrupted: sign in again."
 
 
 class TimedOutError(SignInError):
@@ -238,7 +238,7 @@ class TimedOutError(SignInError):
 
 
 class SignInExpiredError(TimedOutError):
-    """The half-done sign-in is too old, here or at Garmin: no code finishes it any more."""
+    """The pending sign-in has expired, here or at Garmin: no code can complete it."""
 
 
 class InternalJobError(SignInError):

@@ -1,4 +1,4 @@
-"""Importing libraries without the optional ones that they use where those are installed."""
+"""Importing libraries without their optional dependencies."""
 
 import sys
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def absent(*modules: str) -> Iterator[None]:
-    """What is imported in the block finds these modules not to be installed."""
+    """Hide modules from what is imported in the block, as if they were not installed."""
     before = {name: sys.modules.pop(name) for name in modules if name in sys.modules}
     for name in modules:
         sys.modules[name] = None  # type: ignore[assignment]  # how the import system spells it

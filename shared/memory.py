@@ -1,4 +1,4 @@
-"""What a process asks of glibc's allocator; elsewhere nothing is done."""
+"""Settings of glibc's allocator. They do nothing on other platforms."""
 
 import ctypes
 import gc
@@ -9,7 +9,7 @@ _M_ARENA_MAX = -8
 
 
 def limit_arenas() -> None:
-    """Let all threads share two arenas: by default each gets one, and keeps what it freed there.
+    """Let all threads share two arenas, so that freed memory is used again by other threads.
 
     Call it before threads start.
     """
@@ -18,7 +18,7 @@ def limit_arenas() -> None:
 
 
 def release_unused() -> None:
-    """Give back to the system what was freed: imports leave a tenth of the memory behind."""
+    """Return freed memory to the system. Imports leave about a tenth of it unused."""
     gc.collect()
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,3 +1,0 @@
-"""The worker."""
-
-import shared  # noqa: F401 - before the libraries whose extras it leaves out

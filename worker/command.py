@@ -2,6 +2,9 @@
 
 import sys
 
+import shared  # noqa: F401 - before the libraries whose extras it leaves out
+
+# isort: split
 from celery import Celery
 from celery.bin.base import CLIContext
 from celery.bin.worker import worker

@@ -5,6 +5,7 @@ Imports the standard library alone: it runs every few seconds.
 """
 
 import os
+import stat
 import sys
 import tempfile
 import time
@@ -23,9 +24,12 @@ def heartbeat_file() -> Path:
 def fault(path: Path) -> str | None:
     """Return what is wrong with the heartbeat, or None."""
     try:
-        age = time.time() - path.stat().st_mtime
+        state = path.lstat()
     except OSError as error:
         return f"no heartbeat: {path}: {error.strerror}"
+    if not stat.S_ISREG(state.st_mode):  # somebody else's: a worker makes a file
+        return f"no heartbeat: {path} is no file"
+    age = time.time() - state.st_mtime
     if age > MAX_AGE:
         return f"no heartbeat for {age:.0f} seconds: {path}"
     return None

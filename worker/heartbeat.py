@@ -17,7 +17,8 @@ from worker.schedule import Periodic
 
 _log = logging.getLogger(__name__)
 
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+# Never through somebody else's link, nor waiting for who reads somebody else's pipe.
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Heartbeat:
@@ -66,7 +67,7 @@ class Heartbeat:
             _log.warning("the heartbeat file %s can't be written: %s", self._path, error.strerror)
 
     def _touch(self) -> None:
-        file = os.open(self._path, _FLAGS, 0o600)  # never through somebody else's link
+        file = os.open(self._path, _FLAGS, 0o600)
         try:
             os.utime(file)
         finally:

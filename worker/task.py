@@ -32,11 +32,9 @@ class JobTask(Task):  # type: ignore[misc]  # untyped
                 return self._run_job(job_id)
         except JobNotFoundError:
             return "already ended"
-        except (JobBusyError, PostponedError):
+        except (JobBusyError, PostponedError, ServiceUnavailableError):
             # Ends with the job: once it has ended or expired, there is nothing to come back for.
             return self._come_back()
-        except ServiceUnavailableError:
-            raise Reject("service unavailable", requeue=True) from None
 
     def _come_back(self) -> NoReturn:
         try:

@@ -20,8 +20,8 @@ _ABOUT = """\
 Your app sends a person's Garmin credentials once and gets a session; this service stores Garmin's
 tokens, encrypted.
 
-1. `POST /api/garmin/login` starts a sign-in and answers a job at once.
-2. `GET /api/jobs/{job_id}?wait=20` tells what became of it.
+1. `POST /api/garmin/login` starts a sign-in and returns a job at once.
+2. `GET /api/jobs/{job_id}?wait=20` returns its state, as soon as it changes.
 3. If the job is `mfa_required`, `POST /api/garmin/login/mfa-complete` sends the person's one-time
    code, as a job of its own.
 4. A job that has `succeeded` contains the session's `access_token`.
@@ -190,6 +190,8 @@ def _example(error: FitTrackError) -> dict[str, Any]:
 
 def _name(error: FitTrackError) -> str:
     """`JobNotFoundError` → `job_not_found`."""
+    if type(error) is FitTrackError:
+        return error.code
     words = re.findall(r"[A-Z][a-z]*", type(error).__name__.removesuffix("Error"))
     return "_".join(words).lower()
 

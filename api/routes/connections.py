@@ -17,7 +17,7 @@ async def get_link(request: Request) -> Response:
     origin, user_id = await app(request), _user_id(request)
 
     def work(session: Session) -> ConnectionView:
-        assert origin.client_id is not None  # noqa: S101 - `app` has set it
+        assert origin.client_id is not None  # noqa: S101 - set by `app`
         return ConnectionRepository(session).view(origin.client_id, user_id)
 
     view = await run_in_threadpool(services(request).database.run, work)

@@ -65,8 +65,8 @@ OPERATIONS: tuple[Operation, ...] = (
         sign_in.login,
         "login",
         Tag.SIGN_IN,
-        "Sign in at Garmin",
-        "Starts a sign-in and answers a job at once; a worker then asks Garmin. One sign-in runs "
+        "Sign in to Garmin",
+        "Starts a sign-in and returns a job at once; a worker then asks Garmin. One sign-in runs "
         "at a time for one Garmin account. The password is encrypted before it is queued, and "
         "deleted when the job ends. With `X-Client-Key`, `user_id` connects the Garmin account to "
         "that id of your app.",
@@ -116,7 +116,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "get_job",
         Tag.SIGN_IN,
         "Poll a job",
-        "Tells what a job is doing, or how it ended. With `wait`, the answer comes as soon as the "
+        "Returns the job's stage, or its result. With `wait`, the response comes as soon as the "
         "job changes: name the stage you last saw as `seen`, so that a change between two polls "
         "is answered at once. A job that failed is a 200 with `error`; an unknown job and a wrong "
         "poll token get the same 404.",

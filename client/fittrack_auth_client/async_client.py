@@ -121,7 +121,7 @@ class AsyncFitTrackAuth:
         user_id: str | None = None,
         on_stage: OnStage = ignore,
     ) -> CodeRequired | SignedIn:
-        """Sign in at Garmin: submit, and wait. See `submit_sign_in` and `wait`."""
+        """Sign in to Garmin: submit, and wait. See `submit_sign_in` and `wait`."""
         return await self._transport.run(
             self._operations.sign_in(
                 username, password, domain=domain, user_id=user_id, on_stage=on_stage

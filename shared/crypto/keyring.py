@@ -88,23 +88,23 @@ class Keyring:
         try:
             raw = base64.urlsafe_b64decode(body + b"=" * (-len(body) % 4))
             if _encoded(raw) != body:
-                raise InvalidTag  # the same bytes, spelt in another way
+                raise InvalidTag  # another encoding of the same bytes
             nonce, ciphertext = raw[:_NONCE_BYTES], raw[_NONCE_BYTES:]
             return cipher.decrypt(nonce, ciphertext, _associated_data(key_id, purpose, subject))
         except (InvalidTag, ValueError):
             raise SealBrokenError("a sealed value does not open") from None
 
     def hash_name(self, text: str) -> str:
-        """A keyed hash of a name, to recognise it without keeping it.
+        """Return a keyed hash of a name, to recognize it without storing it.
 
-        Keyed with the last key, which rotation keeps the longest.
+        The key is the last one, which rotation keeps the longest.
         """
         key = hmac.digest(self._keys[self.key_ids[-1]], b"fittrack name hash", "sha256")
         return hmac.digest(key, text.encode(), "sha256").hex()
 
 
 def key_id_of(blob: bytes) -> str:
-    """The id of the key a blob was sealed with."""
+    """Return the id of the key that sealed a blob."""
     return _split(blob)[0]
 
 

@@ -1,7 +1,7 @@
 """Logging for every process: one handler, one format, one redaction point.
 
-Whoever logs, through `logging` or through structlog, ends in the same processors. Each line has the
-ids of the request and of the job that it is about, where there is one.
+Lines logged through `logging` and through structlog pass the same processors. Each line has the ids
+of the request and of the job that it is about, if any.
 """
 
 import logging
@@ -21,10 +21,10 @@ _UNCAUGHT = logging.getLogger("uncaught")
 
 
 def configure_logging(level: int | str, form: str, stream: TextIO | None = None) -> None:
-    """Take over all logging of this process. `form` is `json`, `console` or `auto`.
+    """Configure all logging of this process. `form` is `json`, `console` or `auto`.
 
-    `auto` is readable on a terminal, and JSON elsewhere. Write to stderr if no stream is given.
-    Can be called again.
+    `auto` means `console` on a terminal and `json` elsewhere. The default stream is stderr. May be
+    called again.
     """
     stream = stream or sys.stderr
     terminal = stream.isatty()
@@ -78,34 +78,34 @@ def _describe(_: object, __: str, event: EventDict) -> EventDict:
 
 
 def _omit_unused_fields() -> None:
-    """What no line shows need not be looked up for each."""
+    """Skip what `logging` looks up for each line and no line shows."""
     logging.logThreads = False
     logging.logProcesses = False
     logging.logMultiprocessing = False
 
 
 def _take_over_uvicorn() -> None:
-    """It has configured its loggers when it imports the application."""
+    """Route uvicorn's loggers, configured before it imports the application, to our handler."""
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
-        if logger.handlers:  # none: switched off, by --no-access-log
+        if logger.handlers:  # none with --no-access-log
             logger.handlers.clear()
             logger.propagate = True
-        if logger.level == logging.INFO:  # what it is if nobody asked for another
+        if logger.level == logging.INFO:  # uvicorn's default
             logger.setLevel(logging.NOTSET)
     logging.getLogger("uvicorn.error").addFilter(_explain_bind_error)
 
 
 def _explain_bind_error(record: logging.LogRecord) -> bool:
-    """uvicorn logs the bare exception, whose text is not shown: this one holds our address."""
+    """Keep the text of an OSError that uvicorn logs: it holds only our own address."""
     if isinstance(record.msg, OSError):
         record.msg = f"can't listen: {record.msg.strerror}"
     return True
 
 
 def _take_over_python() -> None:
-    """What Python itself would write to stderr."""
-    logging.raiseExceptions = False  # it would write the line that failed, with its arguments
+    """Log what Python itself would write to stderr."""
+    logging.raiseExceptions = False  # it would print the failed line with its arguments
     logging.captureWarnings(True)
     sys.excepthook = lambda _, error, __: _uncaught(error)
     threading.excepthook = lambda args: _uncaught(args.exc_value)

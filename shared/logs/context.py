@@ -10,28 +10,28 @@ _ids: ContextVar[Mapping[str, str]] = ContextVar("log_ids", default=_NOTHING)
 
 
 def current_ids() -> Mapping[str, str]:
-    """What the line that is being logged is about."""
+    """Return the ids for the line that is being logged."""
     return _ids.get()
 
 
 @contextmanager
 def request_context(request_id: str) -> Iterator[None]:
-    """Lines of this task, and of the threads it calls, are about this request alone."""
+    """Add the request id to the lines of this task, and of the threads that it calls."""
     _ids.set({"request_id": request_id})
     try:
         yield
     finally:
-        _ids.set(_NOTHING)  # a connection's next request begins in the context of the one before
+        _ids.set(_NOTHING)  # a connection's next request starts in the same context
 
 
 def bind_job(job_id: str) -> None:
-    """The request is about this job."""
+    """Add the job id to the following lines of this request."""
     _ids.set({**_ids.get(), "job_id": job_id})
 
 
 @contextmanager
 def job_context(job_id: str, request_id: str | None = None) -> Iterator[None]:
-    """Lines in the block are about this job, and about the request that submitted it, if known."""
+    """Add the job id, and the id of the request that submitted the job, to lines in the block."""
     about = (
         {"job_id": job_id} if request_id is None else {"job_id": job_id, "request_id": request_id}
     )

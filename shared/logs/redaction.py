@@ -129,7 +129,7 @@ _WORDS = re.compile("|".join(rule.hint.pattern for rule in RULES if rule.hint is
 
 
 def redacted(text: str) -> str:
-    """The text, without what looks like a secret."""
+    """Return the text without what looks like a secret."""
     if not text.isascii():  # where case is ignored, other letters can equal those of a hint
         for rule in RULES:
             text = rule.pattern.sub(rule.replacement, text)

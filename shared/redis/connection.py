@@ -1,4 +1,4 @@
-"""Connections to Redis, scripts, and how its failures are translated."""
+"""Connections to Redis, Lua scripts, and the translation of errors."""
 
 import json
 from collections.abc import Callable
@@ -20,18 +20,18 @@ _RETRY_PAUSE = 0.5
 
 
 def connect(url: str, *, timeout: float, patience: float = 0.0) -> Redis:
-    """A client with its own pool. Connects at the first command.
+    """Return a client with a pool of its own. It connects at the first command.
 
-    `timeout` is the longest wait in seconds for a connection and for a reply. `patience` is how
-    many seconds a command is repeated while Redis is away, or full: 0 for a web request, which has
-    a person waiting; longer for a worker, which holds what Garmin gave it.
+    `timeout` limits the wait for a connection and for a reply, in seconds. `patience` is how many
+    seconds of pauses a command is retried for while Redis is down or full: 0 for a web request,
+    more for a worker, which holds tokens that Garmin issues once.
     """
-    # Once at the least: a pooled connection may be left over from before Redis was restarted.
+    # One retry at least: a pooled connection may date from before Redis was restarted.
     retry = Retry(NoBackoff(), 1, (RedisConnectionError,))
     if patience:
         repeats = int(patience / _RETRY_PAUSE)
-        passing = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError)
-        retry = Retry(ConstantBackoff(_RETRY_PAUSE), repeats, passing)
+        transient = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError)
+        retry = Retry(ConstantBackoff(_RETRY_PAUSE), repeats, transient)
     return Redis.from_url(
         url,
         socket_timeout=timeout,
@@ -42,7 +42,7 @@ def connect(url: str, *, timeout: float, patience: float = 0.0) -> Redis:
 
 
 class RedisHealth:
-    """Whether Redis answers."""
+    """Check whether Redis answers."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -60,9 +60,9 @@ class LuaScript:
         self._script: Script = redis.register_script(source)
 
     def __call__(self, *keys: str, **arguments: object) -> Any:  # noqa: ANN401 - as Redis answers
-        """Run it with `KEYS`, and with the arguments as one JSON object in `ARGV[1]`.
+        """Run the script with `KEYS`, and the arguments as one JSON object in `ARGV[1]`.
 
-        Leaves out arguments that are None: the script sees nil. Sealed values may be bytes.
+        Arguments that are None are left out: the script reads nil. Sealed values may be bytes.
         """
         given = {name: value for name, value in arguments.items() if value is not None}
         return self._script(keys=keys, args=[json.dumps(given, default=_text)])

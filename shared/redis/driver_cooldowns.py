@@ -1,7 +1,7 @@
-"""Which Garmin libraries Garmin refuses for now. Kept in Redis, so that nobody asks again too soon.
+"""Cooldowns of drivers that Garmin refuses, shared by all processes through Redis.
 
-`fittrack:rest:<driver>` (there while it rests) and `fittrack:rest:<driver>:level` (how often in a
-row it was refused), both with a time to live.
+`fittrack:rest:<driver>` exists while the driver is not used; `fittrack:rest:<driver>:level` counts
+refusals in a row. Both have a time to live.
 """
 
 import math
@@ -11,8 +11,8 @@ from redis import Redis
 
 from shared.redis.connection import LuaScript, redis_errors_translated
 
-_FIRST_REST_MS = 3_600_000
-_LONGEST_REST_MS = 86_400_000
+_FIRST_COOLDOWN_MS = 3_600_000
+_LONGEST_COOLDOWN_MS = 86_400_000
 
 
 class DriverCooldowns:
@@ -24,42 +24,42 @@ class DriverCooldowns:
 
     @redis_errors_translated
     def start(self, driver: str, retry_after: int | None) -> None:
-        """Garmin refused the driver: it rests for `retry_after` seconds, at most a day.
+        """Stop using a driver that Garmin refused for `retry_after` seconds, at most a day.
 
-        Without it: an hour, then twice as long each time, up to a day.
+        Without `retry_after`: an hour, then twice as long each time, up to a day.
         """
         self._refused(
-            _rest(driver),
-            _level(driver),
+            _key(driver),
+            _level_key(driver),
             wait=(retry_after or 0) * 1000,
-            first=_FIRST_REST_MS,
-            longest=_LONGEST_REST_MS,
+            first=_FIRST_COOLDOWN_MS,
+            longest=_LONGEST_COOLDOWN_MS,
         )
 
     @redis_errors_translated
     def reset(self, driver: str) -> None:
-        """Garmin answered the driver: the next rest begins small again."""
-        self._redis.delete(_level(driver))
+        """Make the next cooldown a short one again: Garmin has answered the driver."""
+        self._redis.delete(_level_key(driver))
 
     @redis_errors_translated
     def remaining(self, driver: str) -> int:
-        """Seconds until the driver may be tried again; 0: now."""
-        left = int(self._redis.pttl(_rest(driver)))
+        """Return the seconds until the driver may be used again, or 0."""
+        left = int(self._redis.pttl(_key(driver)))
         return math.ceil(left / 1000) if left > 0 else 0
 
     def shortest_remaining(self, drivers: Iterable[str]) -> int:
-        """Seconds until one of them may be tried again; 0: one may be tried now."""
-        waits = []
+        """Return the seconds until one of the drivers may be used again, or 0."""
+        waits: list[int] = []
         for driver in drivers:
             waits.append(self.remaining(driver))
-            if not waits[-1]:
+            if not waits[-1]:  # usable now: no need to ask for the others
                 break
         return min(waits)
 
 
-def _rest(driver: str) -> str:
+def _key(driver: str) -> str:
     return f"fittrack:rest:{driver}"
 
 
-def _level(driver: str) -> str:
+def _level_key(driver: str) -> str:
     return f"fittrack:rest:{driver}:level"

@@ -1,8 +1,9 @@
-"""How often something may be done, counted in Redis for all processes together.
+"""Rate limits with moving windows, shared by all processes through Redis.
 
-Moving windows: at most N in *any* stretch of time of that length, in the notation of the `limits`
-library. That library asks Redis twice a window; here one script does all of it. The clock is that
-of the process that counts. Keys hold a hash of who is counted, and expire with the window.
+A window allows N events in *any* period of its length. The notation is that of the `limits`
+library, which needs two calls to Redis for each window; one script does all of it here. The clock
+is that of the process that counts. Keys contain a hash of who is counted, and expire with the
+window.
 """
 
 import math
@@ -26,9 +27,9 @@ _PREFIX = "fittrack:limit"
 
 @dataclass(frozen=True)
 class Window:
-    """Where somebody stands in one window: times in seconds.
+    """The state of one window, with times in seconds.
 
-    `reset` is how long until the oldest of what was counted no longer counts.
+    `reset` is the time until the oldest event leaves the window.
     """
 
     quota: int
@@ -39,19 +40,19 @@ class Window:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where somebody stands in all windows of a limit."""
+    """The state of all windows of a limit, for one caller."""
 
     limit: str
     windows: tuple[Window, ...]
 
     @property
     def retry_after(self) -> int:
-        """Seconds until every window has room again; 0: now."""
+        """Return the seconds until every window has room, or 0."""
         return max((w.reset for w in self.windows if w.remaining <= 0), default=0)
 
 
 class RateLimitedError(FitTrackError):
-    """Too often. `retry_after` is in seconds."""
+    """A limit is reached. `retry_after` is in seconds."""
 
     code = "rate_limited"
     message = "Too often: try again later."
@@ -76,21 +77,21 @@ class RateLimit:
         self._script = LuaScript(redis, __package__, "rate_limit")
 
     def hit(self, who: str) -> Standing:
-        """Count one. Raises RateLimitedError, and counts nothing, if a window is full."""
+        """Count one event. Raises RateLimitedError, and counts nothing, if a window is full."""
         return self._run("hit", who)
 
     def check(self, who: str) -> None:
-        """Count nothing. Raises RateLimitedError if a window is full."""
+        """Raise RateLimitedError if a window is full. Counts nothing."""
         self._run("check", who)
 
     def count(self, who: str) -> None:
-        """Count one in each window that is not full."""
+        """Count one event in each window that is not full."""
         with suppress(RateLimitedError):
             self._run("count", who)
 
     @redis_errors_translated
     def clear(self, who: str) -> None:
-        """Forget what was counted."""
+        """Delete the counts."""
         self._redis.delete(*self._keys(who))
 
     @redis_errors_translated

@@ -42,6 +42,7 @@ from shared.redis.connection import connect
 from shared.timings import PRODUCTION
 from tests.databases import migrated_sqlite
 from tests.logs import kept_logging
+from tests.programs import PROGRAMS
 from tests.shared.jobs.both_sides import Jobs
 
 LOGIN = "/api/garmin/login"
@@ -239,7 +240,7 @@ def settings(redis_url: str, folder: Path, **more: str) -> dict[str, str]:
 def running(folder: Path, values: Mapping[str, str]) -> Iterator[Service]:
     """Run an API over a migrated database."""
     migrated_sqlite(Path(values["FITTRACK_DATABASE_URL"].removeprefix("sqlite:///")))
-    with Stack(folder, values, migrated=True) as stack:
+    with Stack(folder, values, programs=PROGRAMS, migrated=True) as stack:
         service = Service(stack, stack.begin_api().wait_ready())
         try:
             yield service

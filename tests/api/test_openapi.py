@@ -278,3 +278,9 @@ def test_real_responses_match_the_document(service: Service, document: dict[str,
         if media_type in JSON_TYPES:
             checked = validator(document, content["schema"])
             assert [error.message for error in checked.iter_errors(reply.json())] == []
+
+
+def test_the_example_of_an_internal_error_is_named_by_its_code(document: dict[str, Any]) -> None:
+    response = document["paths"]["/api/garmin/login"]["post"]["responses"]["500"]
+    [content] = response["content"].values()
+    assert list(content["examples"]) == ["internal_error"]

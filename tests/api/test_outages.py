@@ -4,6 +4,7 @@ Three seconds is the contract, so these tests look at the clock.
 """
 
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -71,8 +72,8 @@ Outage = Callable[[Server], AbstractContextManager[None]]
 
 @pytest.fixture(scope="module")
 def running_setup(server_folder: Path) -> Iterator[Setup]:
-    folder = server_folder / "outages"
-    for name in ("", "redis", "broker"):
+    folder = Path(tempfile.mkdtemp(dir=server_folder))
+    for name in ("redis", "broker"):
         (folder / name).mkdir()
     redis = Server(RedisServer(folder / "redis"))
     broker = Server(RedisServer(folder / "broker"))

@@ -1,5 +1,6 @@
 """Both clients against the API itself, with the test in the worker's place."""
 
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -37,8 +38,7 @@ from tests.client.clients import Connect
 
 @pytest.fixture(scope="module")
 def running_service(server_folder: Path, redis_server: RedisServer) -> Iterator[Service]:
-    folder = server_folder / "client"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(dir=server_folder))
     with running(folder, settings(redis_server.url, folder)) as service:
         yield service
 
@@ -119,7 +119,7 @@ def test_a_wait_is_told_each_stage(service: Service, auth: FitTrackAuth) -> None
     with ThreadPoolExecutor(1) as pool:
         service.count_reads()
         waiting = pool.submit(auth.wait, submitted, on_stage=stages.append)
-        service.until_read(2)
+        service.until_read(1)
         service.jobs.advance(claim, JobStage.STORING)
         eventually(lambda: "storing" in stages)
         service.jobs.end(claim, success())

@@ -130,29 +130,33 @@ class Flows:
     def new_client_key(self, *arguments: str) -> str:
         """What `clients add` and `clients renew` print is a key alone, which may stand there."""
         environment = clean_environment(self.stack.settings)
-        key = self._run(["fittrack-auth-admin", "clients", *arguments], environment).strip()
+        done = self._run(["fittrack-auth-admin", "clients", *arguments], environment)
+        self.tell_terminal(done.stderr)
+        key = done.stdout.strip()
         assert re.fullmatch(r"[\w-]{43}", key), key
         return self.client.note("client key", key)
 
     def run(self, command: list[str], environment: Mapping[str, str], ends: int = 0) -> str:
         """One of our programs, to its end, which is good unless another is expected."""
-        printed = self._run(command, environment, ends)
+        done = self._run(command, environment, ends)
+        printed = done.stdout + done.stderr
         self.tell_terminal(printed)
         return printed
 
-    def _run(self, command: list[str], environment: Mapping[str, str], ends: int = 0) -> str:
+    def _run(
+        self, command: list[str], environment: Mapping[str, str], ends: int = 0
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [BIN / command[0], *command[1:]],
             env=dict(environment),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            capture_output=True,
             text=True,
             timeout=_PATIENCE,
             check=False,
         )
-        assert done.returncode == ends, done.stdout
-        return done.stdout
+        assert done.returncode == ends, done.stdout + done.stderr
+        return done
 
     def tell_terminal(self, printed: str) -> None:
         self.recording.note(TERMINAL, printed)

@@ -69,7 +69,7 @@ def copy_field(redis: Redis, name: str, source: str, target: str) -> None:
     redis.hset(target, name, blob)
 
 
-def test_what_a_dropped_key_sealed_fails_cleanly_and_garmin_is_not_asked(
+def test_data_sealed_with_a_dropped_key_fails_cleanly_without_asking_garmin(
     own_stack: Stack, own_client: Client, garmin: Simulator
 ) -> None:
     client = own_client
@@ -95,7 +95,7 @@ def test_what_a_dropped_key_sealed_fails_cleanly_and_garmin_is_not_asked(
     assert client.login("plain-eve@example.com")["status"] == "succeeded"
 
 
-def test_what_a_retired_key_sealed_still_opens(
+def test_data_sealed_with_a_retired_key_still_opens(
     own_stack: Stack, own_client: Client, garmin: Simulator
 ) -> None:
     client = own_client
@@ -115,7 +115,7 @@ def test_what_a_retired_key_sealed_still_opens(
     assert garmin.count("codes_sent") == 1
 
 
-def test_tokens_that_a_dropped_key_sealed_are_not_stored(
+def test_tokens_sealed_with_a_dropped_key_are_not_stored(
     own_stack: Stack, own_client: Client, garmin: Simulator
 ) -> None:
     with held_at_the_profile(own_stack, own_client, garmin, "plain-fay@example.com") as job:
@@ -126,7 +126,7 @@ def test_tokens_that_a_dropped_key_sealed_are_not_stored(
     assert rows(own_stack.settings["FITTRACK_DATABASE_URL"]) == NOTHING
 
 
-def test_a_challenge_with_the_sign_in_of_another_does_not_take_a_code(
+def test_a_challenge_with_the_state_of_another_takes_no_code(
     own_stack: Stack, own_client: Client, garmin: Simulator, redis: Redis
 ) -> None:
     client = own_client
@@ -142,7 +142,7 @@ def test_a_challenge_with_the_sign_in_of_another_does_not_take_a_code(
     assert signed_in["user"]["display_name"] == "Email Hana"
 
 
-def test_a_challenge_that_is_swapped_under_a_waiting_code_does_not_take_it(
+def test_a_challenge_swapped_while_its_code_waits_takes_no_code(
     own_stack: Stack, own_client: Client, garmin: Simulator, redis: Redis
 ) -> None:
     client = own_client
@@ -177,7 +177,7 @@ def test_credentials_moved_to_another_job_are_not_used(
     assert garmin.count("credential_posts") == 1
 
 
-def test_an_outcome_moved_to_another_job_is_not_told(
+def test_an_outcome_moved_to_another_job_is_not_returned(
     own_stack: Stack, own_client: Client, redis: Redis
 ) -> None:
     client = own_client

@@ -15,7 +15,7 @@ from tests.end_to_end.client import Client
 from tests.programs import PROGRAMS
 
 
-def test_a_client_in_a_long_poll_loses_its_api_process_and_finds_the_job_at_another(
+def test_a_job_polled_at_a_killed_api_process_is_found_at_another(
     own_stack: Stack, own_client: Client, garmin: Simulator
 ) -> None:
     own_stack.begin_api().wait_ready()
@@ -57,7 +57,7 @@ def broker(tmp_path: Path) -> Iterator[RedisServer]:
         yield server
 
 
-def test_what_is_submitted_while_the_broker_is_away_leaves_nothing_behind(
+def test_submissions_during_a_broker_outage_leave_nothing_behind(
     broker: RedisServer, own_stack: Stack, own_client: Client, garmin: Simulator
 ) -> None:
     own_stack.settings["FITTRACK_BROKER_URL"] = broker.url

@@ -31,7 +31,7 @@ def postgres(server_folder: Path) -> Iterator[PostgresServer]:
         yield server
 
 
-def test_tokens_outlive_a_database_that_is_away_for_longer_than_a_job(
+def test_tokens_survive_a_database_outage_longer_than_a_jobs_lifetime(
     postgres: PostgresServer,
     real_redis_url: str,
     garmin: Simulator,

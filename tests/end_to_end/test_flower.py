@@ -8,7 +8,7 @@ from tests.end_to_end.client import Client
 from tests.end_to_end.recorders import Flower, Recording
 
 
-def test_the_list_of_tasks_says_how_each_job_ended(
+def test_the_list_of_tasks_shows_how_each_job_ended(
     own_stack: Stack, own_client: Client, garmin: Simulator, tmp_path: Path
 ) -> None:
     own_stack.start()

@@ -34,7 +34,7 @@ def full(server: RedisServer) -> Iterator[None]:
             redis.config_set("maxmemory", "0")
 
 
-def test_a_code_that_is_refused_for_want_of_memory_can_be_sent_again(
+def test_a_code_refused_for_lack_of_memory_can_be_sent_again(
     client: Client, own_redis: RedisServer, garmin: Simulator
 ) -> None:
     job = client.submit_login("email-tom@example.com")
@@ -56,7 +56,7 @@ def test_a_code_that_is_refused_for_want_of_memory_can_be_sent_again(
     assert garmin.count("codes_sent") == garmin.count("codes_checked") == 1
 
 
-def test_running_jobs_end_once_there_is_memory_again(
+def test_running_jobs_end_once_redis_has_memory_again(
     client: Client, own_redis: RedisServer, garmin: Simulator
 ) -> None:
     """Garmin's answers arrive while nothing can be written down."""
@@ -82,7 +82,7 @@ def test_running_jobs_end_once_there_is_memory_again(
     assert garmin.count("codes_sent") == garmin.count("codes_checked") == 2
 
 
-def test_jobs_that_are_queued_while_there_is_no_memory_are_not_lost(
+def test_jobs_queued_in_a_full_redis_are_not_lost(
     stack: Stack, client: Client, own_redis: RedisServer, garmin: Simulator
 ) -> None:
     """Neither by a worker that waits for the next message, nor by one that is started meanwhile."""

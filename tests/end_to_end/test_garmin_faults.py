@@ -4,6 +4,7 @@ What the polling client sees, and how often Garmin saw the password and the code
 for both libraries at once, and what hangs is waited for together.
 """
 
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -65,8 +66,7 @@ def running_services(
     with ExitStack() as exit:
         services = []
         for driver in DRIVERS:
-            folder = server_folder / f"faults-{driver}"
-            folder.mkdir()
+            folder = Path(tempfile.mkdtemp(dir=server_folder))
             redis = exit.enter_context(RedisServer(folder))
             assert isinstance(redis, RedisServer)
             database_url = exit.enter_context(postgres_databases.migrated())
@@ -120,7 +120,7 @@ def no_faults(garmin: Simulator) -> None:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("kind", ["cut", "status", "garbage"])
-def test_a_password_whose_answer_is_no_use_is_not_sent_again(
+def test_a_password_is_not_sent_again_after_an_unusable_answer(
     services: list[Service], garmin: Simulator, kind: str, when: str
 ) -> None:
     garmin.configure(faults=fault(kind, LOGIN, WIDGET, when=when))
@@ -134,7 +134,7 @@ def test_a_password_whose_answer_is_no_use_is_not_sent_again(
     assert garmin.count("faults") == len(services)
 
 
-def test_a_page_in_the_place_of_a_verdict_is_a_refusal(
+def test_an_html_page_instead_of_a_verdict_is_a_refusal(
     services: list[Service], garmin: Simulator
 ) -> None:
     garmin.configure(faults=fault("html", LOGIN, WIDGET))
@@ -149,7 +149,7 @@ def test_a_page_in_the_place_of_a_verdict_is_a_refusal(
 
 
 @pytest.mark.parametrize("kind", ["cut_connect", "cut", "status", "garbage", "html"])
-def test_a_garmin_that_is_broken_altogether_sees_no_password(
+def test_no_password_is_sent_while_every_request_to_garmin_fails(
     services: list[Service], garmin: Simulator, kind: str
 ) -> None:
     # Connections that were kept open are cut in any case: `cut_connect` concerns only new ones.
@@ -184,7 +184,7 @@ def test_a_code_that_garmin_never_saw_can_be_sent_again(
 
 
 @pytest.mark.parametrize("kind", ["cut", "cut_body", "status", "garbage"])
-def test_a_right_code_whose_answer_got_lost_is_not_called_wrong(
+def test_a_correct_code_is_not_called_wrong_when_its_answer_is_lost(
     services: list[Service], garmin: Simulator, kind: str
 ) -> None:
     asked = at_each(services, lambda s: s.client.login(s.name("email")))
@@ -211,7 +211,7 @@ def test_a_right_code_whose_answer_got_lost_is_not_called_wrong(
     ],
     ids=lambda faults: "-".join(str(faults[0].get(k, "")) for k in ("kind", "field")),
 )
-def test_tokens_that_do_not_arrive_whole_are_not_stored(
+def test_incomplete_tokens_are_not_stored(
     services: list[Service], garmin: Simulator, faults: list[Fault]
 ) -> None:
     garmin.configure(faults=faults)
@@ -240,7 +240,7 @@ def test_a_profile_that_fails_at_first_costs_no_second_password(
 
 
 @pytest.mark.parametrize("kind", ["hang", "hang_body", "drip"])
-def test_what_hangs_ends_in_time_and_is_sent_once(
+def test_a_request_that_hangs_ends_in_time_and_is_sent_once(
     services: list[Service], garmin: Simulator, kind: str
 ) -> None:
     """In one world at the password and at the code, in the other at the tokens."""

@@ -52,7 +52,7 @@ def events(stack: Stack) -> list[dict[str, Any]]:
     return [json.loads(line) for line in admin(stack, "events", "--json").splitlines()]
 
 
-def test_failed_sign_ins_close_an_account_and_one_that_succeeds_opens_it(
+def test_failed_sign_ins_lock_an_account_and_a_success_resets_the_count(
     guarded: Client, garmin: Simulator
 ) -> None:
     anna, bob = "plain-anna@example.com", "plain-bob@example.com"
@@ -72,7 +72,7 @@ def test_failed_sign_ins_close_an_account_and_one_that_succeeds_opens_it(
     assert guarded.login(bob)["status"] == "succeeded"
 
 
-def test_codes_that_are_guessed_over_many_challenges_close_an_account(
+def test_codes_guessed_over_many_challenges_lock_an_account(
     guarded: Client, garmin: Simulator
 ) -> None:
     username = "email-anna@example.com"
@@ -83,13 +83,13 @@ def test_codes_that_are_guessed_over_many_challenges_close_an_account(
     assert post(guarded, LOGIN, credentials(username)).status_code == 429
 
 
-def test_garmin_s_own_trouble_does_not_count_against_a_person(guarded: Client) -> None:
+def test_failures_of_garmin_do_not_count_against_an_account(guarded: Client) -> None:
     for _ in range(5):
         failed = guarded.login("garbage-anna@example.com")
         assert failed["error"]["code"] == "garmin_unavailable"
 
 
-def test_a_second_sign_in_waits_so_that_no_second_code_overtakes_the_first(
+def test_a_second_sign_in_of_an_account_is_refused_while_the_first_runs(
     client: Client, garmin: Simulator
 ) -> None:
     username = "email-anna@example.com"
@@ -108,7 +108,7 @@ def test_a_second_sign_in_waits_so_that_no_second_code_overtakes_the_first(
     assert client.login(username)["status"] == "mfa_required"  # the lock ended with its job
 
 
-def test_a_submission_that_is_sent_again_signs_in_once(client: Client, garmin: Simulator) -> None:
+def test_a_repeated_submission_signs_in_once(client: Client, garmin: Simulator) -> None:
     username = "email-anna@example.com"
     replies = [
         post(client, LOGIN, credentials(username), **{"Idempotency-Key": "k1"}) for _ in range(3)
@@ -126,7 +126,7 @@ def test_a_submission_that_is_sent_again_signs_in_once(client: Client, garmin: S
     assert client.wait(late.json())["status"] == "succeeded"
 
 
-def test_an_app_links_sees_and_unlinks_its_own_people(
+def test_an_app_sees_and_deletes_only_its_own_connections(
     client: Client, stack: Stack, garmin: Simulator
 ) -> None:
     app = {"X-Client-Key": admin(stack, "clients", "add", "app")}
@@ -152,7 +152,7 @@ def test_an_app_links_sees_and_unlinks_its_own_people(
     assert client.http.get("/api/session", headers=bearer).status_code == 401
 
 
-def test_a_person_unlinks_and_is_logged_out_everywhere(client: Client) -> None:
+def test_deleting_ones_connection_ends_every_session(client: Client) -> None:
     first, second = (client.login("plain-anna@example.com") for _ in range(2))
     bearers = [{"Authorization": f"Bearer {s['access_token']}"} for s in (first, second)]
     assert client.http.delete("/api/garmin/tokens", headers=bearers[0]).status_code == 204
@@ -161,7 +161,7 @@ def test_a_person_unlinks_and_is_logged_out_everywhere(client: Client) -> None:
         assert client.http.delete("/api/garmin/tokens", headers=bearer).status_code == 401
 
 
-def test_the_audit_log_tells_a_whole_sign_in(
+def test_the_audit_log_records_a_whole_sign_in(
     guarded: Client, own_stack: Stack, garmin: Simulator
 ) -> None:
     username = "email-anna@example.com"
@@ -200,7 +200,7 @@ def test_the_audit_log_tells_a_whole_sign_in(
     assert [secret for secret in secrets if secret in text] == []
 
 
-def test_a_request_s_id_leads_through_api_worker_and_audit_log(
+def test_a_request_id_appears_in_the_logs_of_api_and_worker_and_in_the_audit_log(
     guarded: Client, own_stack: Stack
 ) -> None:
     name = {"X-Request-Id": "follow-me-1"}

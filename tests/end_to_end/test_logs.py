@@ -32,7 +32,7 @@ def started(stack: Stack, **settings: str) -> Process:
 
 
 @pytest.mark.parametrize("driver", ["garth", "garminconnect"])
-def test_a_workers_log_holds_no_secret_at_debug_and_says_which_job_it_is_about(
+def test_a_workers_debug_log_holds_no_secret_and_names_the_job(
     own_stack: Stack, own_client: Client, garmin: Simulator, driver: str
 ) -> None:
     worker = started(own_stack, FITTRACK_GARMIN_DRIVERS=driver)
@@ -74,7 +74,7 @@ def test_a_workers_log_holds_no_secret_at_debug_and_says_which_job_it_is_about(
     assert telltale["job_id"]
 
 
-def test_a_bug_in_a_task_is_told_with_its_job_and_without_what_it_says(
+def test_a_bug_in_a_task_is_logged_with_its_job_and_without_its_message(
     own_stack: Stack, own_client: Client
 ) -> None:
     own_stack.begin_api().wait_ready()
@@ -94,7 +94,9 @@ def test_a_bug_in_a_task_is_told_with_its_job_and_without_what_it_says(
     assert "canary" not in worker.output()
 
 
-def test_a_worker_tells_no_more_than_the_setting_says(own_stack: Stack, own_client: Client) -> None:
+def test_a_worker_logs_no_more_than_the_log_level_allows(
+    own_stack: Stack, own_client: Client
+) -> None:
     own_stack.settings["FITTRACK_LOG_LEVEL"] = "ERROR"
     own_stack.begin_api().wait_ready()
     worker = own_stack.begin_worker()
@@ -105,7 +107,7 @@ def test_a_worker_tells_no_more_than_the_setting_says(own_stack: Stack, own_clie
     assert "[config]" in worker.output()  # Celery's banner is no log line
 
 
-def test_flowers_log_is_as_the_others(own_stack: Stack) -> None:
+def test_flower_logs_in_the_same_format(own_stack: Stack) -> None:
     port = free_port()
     celery = str(BIN / "celery")
     command = [celery, "-A", "worker.main", "flower", "--address=127.0.0.1"]

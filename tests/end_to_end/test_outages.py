@@ -20,7 +20,7 @@ def stack(frail_stack: Stack) -> Stack:
     return frail_stack
 
 
-def test_what_garmin_gave_waits_for_a_database_that_is_away(
+def test_tokens_are_stored_once_the_database_is_back(
     own_redis: RedisServer,
     garmin: Simulator,
     tmp_path: Path,
@@ -57,7 +57,7 @@ def test_what_garmin_gave_waits_for_a_database_that_is_away(
     assert garmin.count("credential_posts") == 1
 
 
-def test_jobs_challenges_and_long_polls_outlive_a_restart_of_redis(
+def test_jobs_challenges_and_long_polls_survive_a_restart_of_redis(
     stack: Stack, client: Client, own_redis: RedisServer, garmin: Simulator
 ) -> None:
     asked = client.login("email-zoe@example.com")
@@ -76,7 +76,7 @@ def test_jobs_challenges_and_long_polls_outlive_a_restart_of_redis(
     assert garmin.count("codes_sent") == 1
 
 
-def test_a_sign_in_goes_on_when_redis_was_away_for_a_while(
+def test_a_sign_in_survives_an_outage_of_redis(
     client: Client, own_redis: RedisServer, garmin: Simulator
 ) -> None:
     garmin.configure(latency_ms=1500)
@@ -94,7 +94,7 @@ def test_a_sign_in_goes_on_when_redis_was_away_for_a_while(
     assert garmin.count("codes_sent") == 1
 
 
-def test_a_full_redis_refuses_submissions_and_keeps_what_is_there(
+def test_a_full_redis_refuses_submissions_and_keeps_existing_jobs(
     client: Client, own_redis: RedisServer, garmin: Simulator
 ) -> None:
     asked = client.login("email-carl@example.com")
@@ -110,7 +110,7 @@ def test_a_full_redis_refuses_submissions_and_keeps_what_is_there(
     assert signed_in["status"] == "succeeded", signed_in
 
 
-def test_a_poll_goes_on_at_another_api_process(
+def test_a_poll_continues_at_another_api_process(
     stack: Stack, client: Client, garmin: Simulator
 ) -> None:
     garmin.configure(latency_ms=1500)

@@ -34,14 +34,18 @@ def run(request: pytest.FixtureRequest, stack: Stack, garmin: Simulator, tmp_pat
     else:
         command = [sys.executable, str(script)]
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    environment = clean_environment({"FITTRACK_SERVER": stack.url, "PATH": path})
+    environment = clean_environment({"PATH": path})
 
     def run(
-        username: str, password: str = PASSWORD, wrong_codes: Sequence[str] = (), code: bool = False
+        username: str,
+        password: str = PASSWORD,
+        wrong_codes: Sequence[str] = (),
+        code: bool = False,
+        server: str = stack.url,
     ) -> subprocess.CompletedProcess[str]:
         with subprocess.Popen(
             command,
-            env=environment,
+            env=environment | {"FITTRACK_SERVER": server},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -98,4 +102,12 @@ def test_a_wrong_password(run: Run) -> None:
     assert done.returncode == 1
     assert "Garmin rejected the username or the password" in done.stderr
     assert "Traceback" not in done.stderr
+    assert "{" not in done.stderr
     assert "mistyped password" not in done.stdout + done.stderr
+
+
+def test_a_service_that_does_not_answer(run: Run) -> None:
+    done = run("plain-erin@example.com", server="http://127.0.0.1:9")
+    assert done.returncode != 0
+    assert "refused" in done.stderr or "connect" in done.stderr
+    assert "JSONDecodeError" not in done.stderr

@@ -12,7 +12,7 @@ from tests.end_to_end.database import locked
 from tests.programs import TIMINGS
 
 
-def test_a_code_is_finished_by_a_worker_that_never_saw_the_login(
+def test_a_code_is_checked_by_another_worker_than_the_password(
     own_stack: Stack, own_client: Client, garmin: Simulator
 ) -> None:
     own_stack.start(workers=1)

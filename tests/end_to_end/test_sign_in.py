@@ -111,7 +111,7 @@ def test_a_wrong_password_is_tried_once(client: Client, garmin: Simulator) -> No
         ("cut-after-finn@example.com", "garmin_unavailable"),
     ],
 )
-def test_a_failure_at_garmin_is_told_and_not_repeated(
+def test_a_failure_at_garmin_is_reported_and_not_retried(
     client: Client, garmin: Simulator, username: str, code: str
 ) -> None:
     failed = client.login(username)
@@ -121,7 +121,7 @@ def test_a_failure_at_garmin_is_told_and_not_repeated(
     assert garmin.count("credential_posts") <= 1
 
 
-def test_where_garth_is_refused_garminconnect_signs_in_and_garth_rests(
+def test_where_garth_is_refused_garminconnect_signs_in_and_garth_cools_down(
     client: Client, garmin: Simulator
 ) -> None:
     garmin.configure(refuse={"GCM_ANDROID_DARK": {"status": 429, "retry_after": 600}})
@@ -136,7 +136,7 @@ def test_where_garth_is_refused_garminconnect_signs_in_and_garth_rests(
     assert garmin.counters()["by_client"]["GCM_ANDROID_DARK"] == asked_garth
 
 
-def test_where_every_driver_rests_a_submission_is_refused_at_once(
+def test_while_every_driver_cools_down_a_submission_is_refused_at_once(
     client: Client, garmin: Simulator, stack: Stack
 ) -> None:
     refused = {"status": 429, "retry_after": 600}
@@ -158,7 +158,7 @@ def test_where_every_driver_rests_a_submission_is_refused_at_once(
         assert not list(redis.scan_iter("fittrack:job:*:input"))  # no password is kept
 
 
-def test_a_second_sign_in_replaces_the_tokens_and_leaves_the_session(
+def test_a_second_sign_in_replaces_the_tokens_and_keeps_the_session(
     client: Client, stack: Stack
 ) -> None:
     first = client.login("plain-jo@example.com")
@@ -175,9 +175,7 @@ def test_a_second_sign_in_replaces_the_tokens_and_leaves_the_session(
     assert rows == 1
 
 
-def test_a_profile_that_fails_at_first_is_asked_for_again(
-    client: Client, garmin: Simulator
-) -> None:
+def test_a_profile_request_that_fails_is_retried(client: Client, garmin: Simulator) -> None:
     signed_in = client.login("profile500-kim@example.com")
 
     assert signed_in["status"] == "succeeded", signed_in
@@ -192,7 +190,9 @@ def test_accounts_of_both_domains_are_kept_apart(client: Client) -> None:
     assert client.session(cn)["garmin"]["domain"] == "garmin.cn"
 
 
-def test_people_who_sign_in_at_once_are_each_themselves(client: Client, garmin: Simulator) -> None:
+def test_users_who_sign_in_at_once_get_their_own_accounts(
+    client: Client, garmin: Simulator
+) -> None:
     names = [f"{kind}-crowd-{i}@example.com" for i in range(PAIRS) for kind in ("plain", "email")]
 
     def whole(username: str) -> Json:
@@ -212,7 +212,7 @@ def test_people_who_sign_in_at_once_are_each_themselves(client: Client, garmin: 
     assert garmin.count("codes_sent") == garmin.count("codes_checked") == PAIRS
 
 
-def test_nothing_lies_in_the_clear_in_redis_or_the_database(
+def test_redis_and_the_database_hold_no_secret_in_plain_text(
     client: Client, garmin: Simulator, stack: Stack
 ) -> None:
     username = "email-mia@example.com"

@@ -63,7 +63,7 @@ def database(stack: Stack) -> str:
 
 
 @both_kinds
-def test_after_garmins_yes_another_worker_needs_neither_password_nor_code(
+def test_once_garmin_has_issued_tokens_another_worker_needs_no_password_or_code(
     own_stack: Stack, own_client: Client, garmin: Simulator, username: str
 ) -> None:
     own_stack.start(workers=1)
@@ -142,7 +142,7 @@ def read_only(redis: Redis) -> Iterator[Callable[[], object]]:
         redis.client_unpause()
 
 
-def test_both_workers_are_killed_and_one_is_started_when_every_lease_is_over(
+def test_jobs_at_every_stage_survive_the_loss_of_all_workers(
     own_stack: Stack, own_client: Client, garmin: Simulator
 ) -> None:
     """With jobs at every stage: two that wait for the profile, two codes, logins, and a queue."""
@@ -192,7 +192,7 @@ def test_both_workers_are_killed_and_one_is_started_when_every_lease_is_over(
     assert rows(database(own_stack)) == dict.fromkeys(ONE_OF_EACH, 8)
 
 
-def test_a_worker_that_is_asked_to_go_finishes_and_the_other_takes_what_is_new(
+def test_a_worker_that_shuts_down_finishes_its_jobs_and_takes_no_new_ones(
     own_stack: Stack, own_client: Client, garmin: Simulator
 ) -> None:
     client = own_client

@@ -5,15 +5,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from dev.processes import ROOT, Process, clean_environment
 from dev.servers import RedisServer
 from dev.stack import SHORT, Stack, new_key
+from shared.redis.connection import RedisHealth, connect
 from worker.health import MAX_AGE
+from worker.heartbeat import Heartbeat
 
 
 @pytest.fixture
@@ -108,6 +111,29 @@ def test_a_worker_that_never_started_is_not_healthy(heartbeat: Path) -> None:
     assert ended.stderr == (
         f"fittrack-auth worker: no heartbeat: {heartbeat}: No such file or directory\n"
     )
+
+
+@pytest.mark.parametrize("occupy", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/etc")])
+def test_a_heartbeat_file_that_somebody_else_has_put_there_is_neither_written_nor_believed(
+    heartbeat: Path,
+    redis_server: RedisServer,
+    caplog: pytest.LogCaptureFixture,
+    occupy: Callable[[Path], None],
+) -> None:
+    occupy(heartbeat)
+    before = os.lstat(heartbeat)
+    with connect(redis_server.url, timeout=5) as broker:
+        beating = Heartbeat(heartbeat, RedisHealth(broker), 60)
+        beating.tick()
+        thread = Thread(target=beating.beat, daemon=True)
+        thread.start()
+        thread.join(20)
+    assert not thread.is_alive(), "it waits for a reader"
+    assert "can't be written" in caplog.text
+    assert os.lstat(heartbeat).st_mtime_ns == before.st_mtime_ns
+    ended = check(heartbeat)
+    assert ended.returncode == 1
+    assert ended.stderr == f"fittrack-auth worker: no heartbeat: {heartbeat} is no file\n"
 
 
 def test_it_needs_neither_celery_nor_settings() -> None:

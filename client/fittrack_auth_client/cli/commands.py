@@ -108,7 +108,12 @@ def login(
         typer.Option("--username", "-u", metavar="NAME", help="Who signs in to Garmin."),
     ] = None,
     domain: Annotated[
-        Domain, typer.Option("--domain", help="Where the Garmin account was made.")
+        Domain,
+        typer.Option(
+            "--domain",
+            metavar="DOMAIN",
+            help="Where the Garmin account was made: garmin.com or garmin.cn.",
+        ),
     ] = Domain.COM,
     password_stdin: Annotated[
         bool,
@@ -159,9 +164,9 @@ def login(
 
 @app.command()
 def whoami(server: ServerOption = None, as_json: JsonOption = False) -> None:
-    """Show whose session this is, and until when it lasts.
+    """Show the session's user and when it ends.
 
-    Also shows the link to Garmin: through which library, and until when it can be refreshed.
+    Also shows the connection to Garmin: its library, and until when it can be refreshed.
     """
     with _output(Inputs(), as_json=as_json) as output:
         file = SessionFile.of_this_user()
@@ -172,11 +177,11 @@ def whoami(server: ServerOption = None, as_json: JsonOption = False) -> None:
 def logout(
     server: ServerOption = None,
     everywhere: Annotated[
-        bool, typer.Option("--everywhere", help="Close all sessions of this user.")
+        bool, typer.Option("--everywhere", help="End all sessions of this user.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Close the session, at the service and here.
+    """End the session, at the service and here.
 
     If the service can't be reached, the session is kept, so that this can be tried again.
     """
@@ -200,7 +205,7 @@ def status(
     insecure_http: InsecureOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how a job is doing.
+    """Show the state of a job.
 
     Needs the job's poll token, which is a secret: it is taken from the environment variable
     FITTRACK_POLL_TOKEN, asked for hidden at a terminal, or read from the first line of standard

@@ -222,7 +222,12 @@ def rfc3339(moment: datetime | None) -> str | None:
 
 
 def local_time(moment: datetime | None) -> str:
-    return "unknown" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M %Z}".rstrip()
+    if moment is None:
+        return "unknown"
+    try:
+        return f"{moment.astimezone():%Y-%m-%d %H:%M %Z}".rstrip()
+    except (OverflowError, ValueError):  # in the year 1 or 9999, a few hours from the end of time
+        return rfc3339(moment)
 
 
 def printable(text: str, longest: int = 300) -> str:

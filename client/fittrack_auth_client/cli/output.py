@@ -143,7 +143,7 @@ def code_introduction(question: CodeQuestion) -> list[str]:
         first = explain(question.problem)
     else:
         first = code_was_sent(challenge.mfa_type, challenge.mfa_destination)
-    limits = f"It can be entered for {span(int(question.deadline.left))}"
+    limits = f"You can enter the code for {span(int(question.deadline.left))}"
     if question.attempts_left is not None:
         plural = "" if question.attempts_left == 1 else "s"
         limits += f"; {question.attempts_left} attempt{plural} left"

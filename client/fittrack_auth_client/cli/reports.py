@@ -32,6 +32,8 @@ from fittrack_auth_client.secret import Secret
 Json: TypeAlias = dict[str, Any]
 Rows: TypeAlias = list[tuple[str, str]]
 
+_LONGEST_SECRET = 4096
+
 
 @dataclass(frozen=True)
 class Report:
@@ -60,7 +62,7 @@ def signed_in(
     }
     if show_token:
         token = session.access_token.reveal()
-        rows.append(("", f"Access token: {printable(token, 4096)}"))
+        rows.append(("", f"Access token: {_printable_secret(session.access_token)}"))
         data["access_token"] = token
     return Report(rows, data)
 
@@ -102,8 +104,8 @@ def _link_rows(garmin: GarminLink) -> Rows:
 
 
 def logged_out(*, everywhere: bool, had_session: bool) -> Report:
-    where = "everywhere" if everywhere else "here"
-    text = f"Logged out {where}." if had_session else "There was no session: nothing to do."
+    ended = "Logged out everywhere." if everywhere else "Logged out."
+    text = ended if had_session else "There was no session: nothing to do."
     return Report([("", text)], {"logged_out": True, "everywhere": everywhere})
 
 
@@ -112,7 +114,7 @@ def job_state(job: Job, job_id: str, *, show_token: bool) -> Report:
     rows, data = _particulars(job)
     if show_token:
         for label, key, secret in _secrets(job):
-            rows.append((label, secret.reveal()))
+            rows.append((label, _printable_secret(secret)))
             data[key] = secret.reveal()
     head = [("Job", job_id), ("Status", job.status.replace("_", " "))]
     common: Json = {"job_id": job_id, "kind": job.kind, "status": job.status}
@@ -159,6 +161,10 @@ def _secrets(job: Job) -> list[tuple[str, str, Secret]]:
     if isinstance(job, CodeRequired | JobFailed) and job.challenge_id is not None:
         return [("Challenge id", "mfa_challenge_id", job.challenge_id)]
     return []
+
+
+def _printable_secret(secret: Secret) -> str:
+    return printable(secret.reveal(), _LONGEST_SECRET)
 
 
 def error_data(error: FitTrackAuthError) -> Json:

@@ -5,7 +5,7 @@ local args = cjson.decode(ARGV[1])
 local open = KEYS[1]
 local unheld = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', open, '-inf', args.now, 'LIMIT', 0, args.limit)) do
-    local state = redis.call('HMGET', args.jobs .. id, 'status', 'kind')
+    local state = redis.pcall('HMGET', args.jobs .. id, 'status', 'kind')  -- fails for other keys
     if state[1] == 'queued' or state[1] == 'running' then
         redis.call('ZADD', open, args.due, id)
         if redis.call('EXISTS', args.jobs .. id .. ':lease') == 0 then

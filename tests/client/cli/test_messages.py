@@ -1,3 +1,4 @@
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
@@ -11,6 +12,7 @@ from fittrack_auth_client.cli.messages import (
     ExitCode,
     exit_code,
     explain,
+    local_time,
     printable,
     span,
     stage_text,
@@ -97,6 +99,11 @@ def test_a_stage_it_does_not_know_is_still_readable() -> None:
 )
 def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: int | None) -> None:
     assert parse_retry_after(header) == seconds
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+def test_a_time_that_has_no_local_one_is_shown_as_it_came(moment: str) -> None:
+    assert local_time(datetime.fromisoformat(moment)) == moment
 
 
 def test_text_from_elsewhere_is_shortened() -> None:

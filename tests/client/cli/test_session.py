@@ -116,7 +116,7 @@ def test_logout_closes_the_session_at_both_ends(service: StandIn, signed_in: Pro
     result = signed_in.run("logout")
 
     assert result.exit_code == 0
-    assert result.out == "Logged out here.\n"
+    assert result.out == "Logged out.\n"
     assert service.seen(LOG_OUT)[0].headers["authorization"] == f"Bearer {ACCESS_TOKEN}"
     assert not signed_in.session_file.exists()
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from tests.client.cli.program import Program
@@ -62,6 +64,22 @@ def test_a_job_s_secrets_are_shown_only_when_asked_for(
     assert plain.exit_code == revealing.exit_code == 0
     assert secret not in plain.out
     assert secret in revealing.out
+
+
+@pytest.mark.parametrize(
+    ("answer", "field"),
+    [(succeeded("one"), "access_token"), (code_asked("one"), "mfa_challenge_id")],
+)
+def test_a_secret_that_is_shown_can_not_control_the_terminal(
+    service: StandIn, program: Program, answer: Answer, field: str
+) -> None:
+    assert isinstance(answer.data, dict)
+    service.on(job("one"), replace(answer, data=answer.data | {field: "A\x1b[2J\u202eB\nC"}))
+
+    result = program.run("status", "one", "--show-token", stdin=f"{TOKEN}\n")
+
+    assert result.exit_code == 0, result.err
+    assert "A\ufffd[2J\ufffdB\ufffdC" in result.out
 
 
 def test_a_failed_job_has_the_exit_code_of_its_failure(service: StandIn, program: Program) -> None:

@@ -1,7 +1,9 @@
 """A PostgreSQL that hangs: it accepts connections and answers nothing."""
 
 import signal
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +20,7 @@ from shared.timings import PRODUCTION
 @pytest.fixture(scope="module")
 def server(server_folder: Path) -> Iterator[PostgresServer]:
     """One that a test may stop."""
-    folder = server_folder / "hung-postgres"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(dir=server_folder))
     with PostgresServer(folder) as server:
         assert isinstance(server, PostgresServer)
         yield server
@@ -30,7 +31,8 @@ def signal_all(server: PostgresServer, number: signal.Signals) -> None:
     """Signal the backends too: each is a process group of its own."""
     process = psutil.Process(server.pid)
     for one in (process, *process.children(recursive=True)):
-        one.send_signal(number)
+        with suppress(psutil.NoSuchProcess):  # a backend that has ended meanwhile
+            one.send_signal(number)
 
 
 def test_a_hung_server_is_unavailable_until_it_answers_again(

@@ -250,6 +250,19 @@ def test_a_job_counts_as_waiting_until_a_worker_has_it_however_many_messages_it_
     assert counters.queued(QUEUES) == {"login": 0, "mfa": 0}
 
 
+@pytest.mark.parametrize("stranger", [b"\xff", b"", b"unknown", b"{job}:input", b"{job}:lease"])
+def test_an_entry_that_names_no_job_keeps_no_other_from_being_found(
+    redis: Redis, jobs: Jobs, lost: LostMessages, submit: Submit, stranger: bytes
+) -> None:
+    held, job_id = submit(), submit()
+    jobs.claim(held, "a worker")
+    redis.zadd(OPEN, {stranger.replace(b"{job}", held.encode()): 1})
+    lose_messages(redis)
+    let_time_pass(redis)
+    assert lost.resend() == [job_id]
+    assert redis.zcard(OPEN) == 2
+
+
 def test_a_job_that_was_taken_back_does_not_count_as_waiting(redis: Redis, jobs: Jobs) -> None:
     job_id = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS).job_id
     assert jobs.discard(job_id)
