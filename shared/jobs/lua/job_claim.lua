@@ -26,8 +26,9 @@ if queued then
     redis.call('ZREM', queued, args.job_id)
 end
 local state = redis.call('HMGET', job, 'kind', 'runs', 'progress', 'origin', 'poll_hash')
-if not state[3] then
-    redis.call('HSET', job, 'stage', args.stages[state[1]])
+local stage = args.stages[state[1]]
+if stage and not state[3] then
+    redis.call('HSET', job, 'stage', stage)
 end
 redis.call('PUBLISH', args.channel, args.job_id)
 local sealed = redis.call('GET', input) or ''
