@@ -119,8 +119,7 @@ def test_a_small_content_length_does_not_admit_a_large_chunked_body(service: Ser
 )
 def test_a_body_with_an_invalid_length_is_refused(service: Service, header: str) -> None:
     with wire(service.stack.port) as connection:
-        connection.head("POST", LOGIN, JSON, header)
-        connection.send(padded(40))
+        connection.head("POST", LOGIN, JSON, header, body=padded(40))
         assert 400 <= connection.reply("POST").status_code < 502
         assert connection.closed()
     assert service.redis.dbsize() == 0

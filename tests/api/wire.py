@@ -19,9 +19,14 @@ class Wire:
     def send(self, data: bytes) -> None:
         self._connection.sendall(data)
 
-    def head(self, method: str, path: str, *headers: str) -> None:
+    def head(self, method: str, path: str, *headers: str, body: bytes = b"") -> None:
+        """Send a head, and in one piece with it what follows of the body.
+
+        A server that closes after the head would reset a connection on which more arrives, and
+        its reply would be lost.
+        """
         lines = [f"{method} {path} HTTP/1.1", "Host: api.example", *headers, "", ""]
-        self.send("\r\n".join(lines).encode("latin-1"))
+        self.send("\r\n".join(lines).encode("latin-1") + body)
 
     def chunk(self, data: bytes) -> None:
         self.send(b"%x\r\n%s\r\n" % (len(data), data))
