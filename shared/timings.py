@@ -93,7 +93,7 @@ class Timings:
     garmin_retry: float = 0.5
     """Pause before an OAuth2 exchange that failed is repeated; twice as long the second time."""
 
-    library_delays: float = 1.0
+    garminconnect_delays: float = 1.0
     """Factor for the random delays that garminconnect puts before it posts a password."""
 
     delivery_interval: float = 1.0

@@ -31,7 +31,7 @@ class GarminConnectDriver:
 
     def __init__(self, adapter: GarminAdapter, timings: Timings = PRODUCTION) -> None:
         self._adapter = adapter
-        self._delays = timings.library_delays
+        self._delays = timings.garminconnect_delays
 
     def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
         client = GuardedClient(str(credentials.domain), permit, self._delays)
