@@ -38,8 +38,7 @@ class JobPolls:
         try:
             fields = cast("dict[bytes, bytes]", await self._redis.hgetall(job_key(job_id)))
         except RedisError:
-            what = "redis"
-            raise ServiceUnavailableError(what) from None
+            raise ServiceUnavailableError("redis") from None
         return view_job(self._keyring, job_id, poll_token, fields)
 
     async def close(self) -> None:

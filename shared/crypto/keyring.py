@@ -103,11 +103,6 @@ class Keyring:
         return hmac.digest(key, text.encode(), "sha256").hex()
 
 
-def key_id_of(blob: bytes) -> str:
-    """Return the id of the key that sealed a blob."""
-    return _split(blob)[0]
-
-
 def _parse_key(entry: str) -> tuple[str, bytes]:
     key_id, separator, encoded = entry.partition(":")
     if not separator or not _KEY_ID.fullmatch(key_id):

@@ -34,6 +34,8 @@ from shared.origin import UNKNOWN, Origin
 from shared.redis.connection import LuaScript, redis_errors_translated
 from shared.timings import PRODUCTION, Timings
 
+_FIRST_STAGES = {kind: row.first_stage for kind, row in KINDS.items()}
+
 
 class JobBusyError(JobLostError):
     """Another worker holds the job's lease."""
@@ -92,7 +94,7 @@ class JobClaims:
             due=self._due(),
             open_ttl=ms(self._ttl + self._timings.progress_ttl),
             channel=CHANNEL,
-            stages={kind: row.first_stage for kind, row in KINDS.items()},
+            stages=_FIRST_STAGES,
         )
         if answer[0] == b"busy":
             raise JobBusyError

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dev.stack import new_key
-from shared.crypto.keyring import Keyring, Purpose, key_id_of
+from shared.crypto.keyring import Keyring, Purpose
 from shared.crypto.tokens import new_token, token_hash
 from shared.errors import ConfigurationError, SealBrokenError
 
@@ -132,7 +132,7 @@ def test_the_first_key_seals_and_all_of_them_open() -> None:
     rotated = Keyring.parse(f"{new},{old}")
     assert rotated.open(blob, Purpose.GARMIN_TOKENS, "anna") == b"secret"
     again = rotated.seal(b"secret", Purpose.GARMIN_TOKENS, "anna")
-    assert (key_id_of(blob), key_id_of(again)) == ("2026a", "2026b")
+    assert [sealed.split(b".")[1] for sealed in (blob, again)] == [b"2026a", b"2026b"]
     assert rotated.sealing_key_id == "2026b"
     with pytest.raises(SealBrokenError):
         Keyring.parse(old).open(again, Purpose.GARMIN_TOKENS, "anna")
