@@ -19,8 +19,10 @@ class JobErrorCode(StrEnum):
     MFA_ATTEMPTS_EXHAUSTED = "mfa_attempts_exhausted"
     ACCOUNT_LOCKED = "account_locked"
     CAPTCHA_REQUIRED = "captcha_required"
+    GARMIN_ACTION_REQUIRED = "garmin_action_required"
     GARMIN_RATE_LIMITED = "garmin_rate_limited"
     GARMIN_UNAVAILABLE = "garmin_unavailable"
+    GARMIN_UNREACHABLE = "garmin_unreachable"
     INTERRUPTED = "interrupted"
     TIMED_OUT = "timed_out"
     INTERNAL_ERROR = "internal_error"
@@ -198,6 +200,16 @@ class CaptchaRequiredError(SignInError):
     message = "Garmin asks for a captcha: sign in once at Garmin first."
 
 
+class GarminActionRequiredError(SignInError):
+    """The person has to finish something at Garmin: consent, phone number, password, MFA set-up."""
+
+    code = JobErrorCode.GARMIN_ACTION_REQUIRED
+    message = (
+        "Garmin wants something finished first: sign in at https://connect.garmin.com in a "
+        "browser, do what it asks, then sign in here again."
+    )
+
+
 class GarminRateLimitedError(SignInError):
     """Garmin refuses this client or account for now."""
 
@@ -205,8 +217,40 @@ class GarminRateLimitedError(SignInError):
     message = "Garmin refuses sign-ins for now: try again later."
 
 
+class RefusalScope(StrEnum):
+    """Whom a refusal is about, as far as it can be recognised."""
+
+    ACCOUNT = "account"
+    """Perhaps only this account: it alone waits, until other accounts are refused as well."""
+
+    CLIENT = "client"
+    """This address or client: Cloudflare's pages, `error code: 10xx`, a 403 in HTML."""
+
+
 class ClientRefusedError(GarminRateLimitedError):
-    """Garmin refuses the *client*, without a verdict on the user: another driver may be tried."""
+    """Garmin refuses the driver, without a verdict on the user: another driver may be tried.
+
+    `final`: Garmin itself refused, in JSON, or named the account. The password must not be posted
+    again for this job.
+    """
+
+    def __init__(
+        self,
+        retry_after: int | None = None,
+        *,
+        scope: RefusalScope = RefusalScope.ACCOUNT,
+        final: bool = False,
+    ) -> None:
+        super().__init__(retry_after)
+        self.scope = scope
+        self.final = final
+
+
+class DriverFailedError(SignInError):
+    """A driver can't work, and has not sent the password: another driver may be tried."""
+
+    code = JobErrorCode.GARMIN_UNAVAILABLE
+    message = "Garmin could not be asked: try again later."
 
 
 class GarminUnavailableError(SignInError):
@@ -214,6 +258,13 @@ class GarminUnavailableError(SignInError):
 
     code = JobErrorCode.GARMIN_UNAVAILABLE
     message = "Garmin did not give a usable answer: try again later."
+
+
+class GarminUnreachableError(GarminUnavailableError):
+    """Garmin could not be reached: DNS, TLS, a proxy, or no answer in time."""
+
+    code = JobErrorCode.GARMIN_UNREACHABLE
+    message = "This service could not reach Garmin: try again later."
 
 
 class TokensRejectedError(SignInError):

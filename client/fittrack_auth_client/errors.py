@@ -209,6 +209,12 @@ class CaptchaRequiredError(JobFailedError):
     default_code = "captcha_required"
 
 
+class GarminActionRequiredError(JobFailedError):
+    """Garmin wants something finished in a browser first: consent, phone number, password."""
+
+    default_code = "garmin_action_required"
+
+
 class GarminRateLimitedError(JobFailedError):
     """Garmin refuses this service or account for now."""
 
@@ -219,6 +225,12 @@ class GarminUnavailableError(JobFailedError):
     """Garmin gave no usable answer."""
 
     default_code = "garmin_unavailable"
+
+
+class GarminUnreachableError(JobFailedError):
+    """The service could not reach Garmin."""
+
+    default_code = "garmin_unreachable"
 
 
 class InterruptedSignInError(JobFailedError):

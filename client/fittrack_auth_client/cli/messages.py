@@ -53,12 +53,19 @@ FROM_GARMIN: dict[str, Advice] = {
         "Garmin wants to see a person first. Sign in to Garmin Connect once in a browser, solve "
         "the puzzle there, then log in again."
     ),
+    "garmin_action_required": _refused(
+        "Garmin wants something finished first. Sign in at https://connect.garmin.com in a "
+        "browser, do what it asks (consent, phone number, new password), then log in again."
+    ),
     "garmin_rate_limited": _refused(
         "Garmin refuses sign-ins from here for now. Leave it alone for a while: more attempts "
         "make it longer."
     ),
     "garmin_unavailable": _refused(
         "Garmin does not answer as it should. This is on its side and usually passes."
+    ),
+    "garmin_unreachable": _refused(
+        "The service could not reach Garmin. If it stays like this, tell the person who runs it."
     ),
     "interrupted": _refused(
         "The sign-in was interrupted half-way, and it can't be known what Garmin saw of it. "

@@ -253,6 +253,7 @@ def test_it_does_not_wait_for_a_code_longer_than_the_challenge_lives(
         "invalid_credentials",
         "account_locked",
         "captcha_required",
+        "garmin_action_required",
         "garmin_rate_limited",
         "interrupted",
         "timed_out",
