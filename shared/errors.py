@@ -250,7 +250,7 @@ class DriverFailedError(SignInError):
     """A driver can't work, and has not sent the password: another driver may be tried."""
 
     code = JobErrorCode.GARMIN_UNAVAILABLE
-    message = "Garmin could not be asked: try again later."
+    message = "Garmin did not give a usable answer: try again later."
 
 
 class GarminUnavailableError(SignInError):
