@@ -7,7 +7,6 @@ never ran ends by itself.
 """
 
 import math
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -114,13 +113,11 @@ class ChallengeStore:
         open, and ChallengeBusyError.
         """
         name = token_hash(challenge_id.get_secret_value())
-        now = int(time.time() * 1000)
         answer = self._reserve(
             _key(name),
             job_id=job_id,
             client=str(client_id or ""),
-            now=now,
-            reserve_until=now + self._reservation_ms,
+            reserve_for=self._reservation_ms,
         )
         if answer[0] == b"missing":
             raise ChallengeNotFoundError

@@ -1,5 +1,6 @@
 """Jobs as workers see them: claimed under a lease, moved, ended."""
 
+import time
 from dataclasses import dataclass, field
 
 from redis import Redis
@@ -17,7 +18,6 @@ from shared.jobs.keys import (
     job_key,
     lease_key,
     ms,
-    now_ms,
     subject,
 )
 from shared.jobs.kinds import KINDS
@@ -46,7 +46,8 @@ class Claim:
     """A job as the worker that holds it sees it.
 
     `runs` counts the workers that have held it, this one included. `progress` is what an earlier
-    one had already got from Garmin.
+    one had already got from Garmin. `began_at` is when the sign-in was submitted, in ms by Redis'
+    clock; `began` is the same on this process's monotonic clock.
     """
 
     job_id: str
@@ -57,6 +58,8 @@ class Claim:
     progress: bytes | None = field(repr=False)
     origin: Origin = UNKNOWN
     poll_hash: str = field(default="", repr=False)
+    began_at: int = 0
+    began: float = 0.0
 
     @property
     def subject(self) -> str:
@@ -83,6 +86,7 @@ class JobClaims:
 
         Raises JobNotFoundError when it is gone or has ended, JobBusyError while another holds it.
         """
+        asked = time.monotonic()
         answer = self._claim(
             job_key(job_id),
             lease_key(job_id),
@@ -91,7 +95,7 @@ class JobClaims:
             job_id=job_id,
             owner=owner,
             lease=ms(self._timings.lease),
-            due=self._due(),
+            look_after=ms(self._timings.lost_message),
             open_ttl=ms(self._ttl + self._timings.progress_ttl),
             channel=CHANNEL,
             stages=_FIRST_STAGES,
@@ -100,7 +104,9 @@ class JobClaims:
             raise JobBusyError
         if answer[0] != b"claimed":
             raise JobNotFoundError
-        _, kind, runs, sealed, progress, origin, poll_hash = answer
+        _, kind, runs, sealed, progress, origin_json, poll_hash, sent_at, now = answer
+        origin = Origin.model_validate_json(origin_json)
+        began_at = origin.began_at or int(sent_at)
         return Claim(
             job_id,
             owner,
@@ -108,8 +114,10 @@ class JobClaims:
             int(runs),
             sealed or None,
             progress or None,
-            Origin.model_validate_json(origin),
+            origin,
             poll_hash.decode(),
+            began_at,
+            asked - (int(now) - began_at) / 1000,
         )
 
     def open_input[T: Sealable](self, claim: Claim, model: type[T]) -> T | None:
@@ -130,7 +138,9 @@ class JobClaims:
     def release(self, claim: Claim) -> None:
         """Give the job back unfinished, for a later run."""
         lease, owner = lease_key(claim.job_id), claim.owner
-        self._release(lease, OPEN, job_id=claim.job_id, owner=owner, due=self._due())
+        self._release(
+            lease, OPEN, job_id=claim.job_id, owner=owner, look_after=ms(self._timings.lost_message)
+        )
 
     def keep_progress(self, claim: Claim, stage: JobStage, progress: Sealable) -> None:
         """Seal what has been reached into the job. Raises JobLostError.
@@ -196,6 +206,3 @@ class JobClaims:
         if sealed is None:
             return None
         return model.from_revealed(self._keyring.open(sealed, purpose, claim.subject))
-
-    def _due(self) -> int:
-        return now_ms() + ms(self._timings.lost_message)

@@ -9,7 +9,8 @@ from typing import cast
 
 from redis import Redis
 
-from shared.jobs.keys import now_ms, queued_key
+from shared.jobs.keys import queued_key
+from shared.redis.clock import redis_ms
 from shared.redis.connection import redis_errors_translated
 
 KEY = "fittrack:jobs-ended"
@@ -32,5 +33,5 @@ class JobCounters:
     @redis_errors_translated
     def queued(self, queues: Iterable[str]) -> dict[str, int]:
         """How many jobs no worker has taken yet, by queue. Messages are not counted."""
-        now = now_ms()
+        now = redis_ms(self._redis)
         return {queue: self._redis.zcount(queued_key(queue), now, "+inf") for queue in queues}

@@ -10,7 +10,7 @@ from typing import cast
 
 from redis import Redis
 
-from shared.jobs.keys import JOBS, OPEN, ms, now_ms
+from shared.jobs.keys import JOBS, OPEN, ms
 from shared.jobs.kinds import KINDS
 from shared.jobs.queue import JobQueue, QueuedMessages
 from shared.jobs.states import JobKind
@@ -51,8 +51,9 @@ class LostMessages:
 
     @redis_errors_translated
     def _find_unheld(self) -> dict[str, JobKind]:
-        now = now_ms()
-        due = now + ms(self._timings.lost_message)
-        answer = cast("list[bytes]", self._unheld(OPEN, jobs=JOBS, limit=_LIMIT, now=now, due=due))
+        look_after = ms(self._timings.lost_message)
+        answer = cast(
+            "list[bytes]", self._unheld(OPEN, jobs=JOBS, limit=_LIMIT, look_after=look_after)
+        )
         pairs = [(job_id.decode(), kind.decode()) for job_id, kind in batched(answer, 2)]
         return {job_id: JobKind(kind) for job_id, kind in pairs if kind in KINDS}

@@ -20,7 +20,6 @@ from shared.jobs.keys import (
     input_key,
     job_key,
     ms,
-    now_ms,
     queued_key,
     subject,
 )
@@ -67,7 +66,7 @@ class JobStore:
         Raises IdempotencyKeyReusedError, and SignInInProgressError if the kind runs alone and
         another job holds its account.
         """
-        row, poll_token, now = KINDS[kind], new_token(), now_ms()
+        row, poll_token = KINDS[kind], new_token()
         poll_hash = token_hash(poll_token)
         sealed = self._keyring.seal(work.reveal(), Purpose.JOB_INPUT, subject(job_id, poll_hash))
         kept_token = None
@@ -89,13 +88,11 @@ class JobStore:
                 "stage": JobStage.WAITING_FOR_WORKER,
                 "poll_hash": poll_hash,
                 "origin": origin.model_dump_json(exclude_none=True),
-                "sent_at": now,
                 "runs": 0,
             },
             input=sealed,
             poll_token=kept_token,
             ttl=ms(self._ttl),
-            now=now,
             lock=None if origin.account is None else row.account_lock,
             unsent_for=ms(self._timings.unsent_job),
             event=event.model_dump_json(exclude_none=True) if event else None,
@@ -120,13 +117,11 @@ class JobStore:
         From then on the job can't be discarded, and the sweep checks its message. Return False if
         it was discarded already.
         """
-        now = now_ms()
         confirmed = self._confirm(
             job_key(job_id),
             OPEN,
             job_id=job_id,
-            now=now,
-            due=now + ms(self._timings.lost_message),
+            look_after=ms(self._timings.lost_message),
             open_ttl=ms(self._ttl + self._timings.progress_ttl),
         )
         return bool(confirmed)

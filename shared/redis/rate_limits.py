@@ -2,12 +2,11 @@
 
 A window allows N events in *any* period of its length. The notation is that of the `limits`
 library, which needs two calls to Redis for each window; one script does all of it here. The clock
-is that of the process that counts. Keys contain a hash of who is counted, and expire with the
-window.
+is Redis', whatever that of the process says. Keys contain a hash of who is counted, and expire with
+the window.
 """
 
 import math
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -96,12 +95,11 @@ class RateLimit:
 
     @redis_errors_translated
     def _run(self, mode: str, who: str) -> Standing:
-        now = time.time()
         sizes = [{"quota": w.amount, "seconds": w.get_expiry()} for w in self._windows]
-        allowed, *state = self._script(*self._keys(who), mode=mode, now=now, windows=sizes)
+        allowed, *state = self._script(*self._keys(who), mode=mode, windows=sizes)
         windows = [
-            Window(w.amount, w.get_expiry(), remaining, _reset(w, float(oldest), now))
-            for w, remaining, oldest in zip(self._windows, state[::2], state[1::2], strict=True)
+            Window(w.amount, w.get_expiry(), remaining, max(0, math.ceil(float(reset))))
+            for w, remaining, reset in zip(self._windows, state[::2], state[1::2], strict=True)
         ]
         standing = Standing(self._name, tuple(windows))
         if not allowed:
@@ -110,7 +108,3 @@ class RateLimit:
 
     def _keys(self, who: str) -> list[str]:
         return [f"{_PREFIX}:{window.key_for(self._name, who)}" for window in self._windows]
-
-
-def _reset(window: RateLimitItem, oldest: float, now: float) -> int:
-    return max(0, math.ceil(oldest + window.get_expiry() - now))

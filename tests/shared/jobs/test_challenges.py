@@ -30,7 +30,6 @@ from tests.shared.samples import (
     nothing_listens,
 )
 
-OFFSET = time.time() - time.monotonic()
 OTHER_STATE = PENDING.model_copy(update={"state": SecretStr("plain-text-garmin-cookie, the next")})
 
 
@@ -43,11 +42,9 @@ def key_of(challenge_id: SecretStr) -> str:
     return f"fittrack:challenge:{token_hash(challenge_id.get_secret_value())}"
 
 
-def move_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """To so many seconds after now, however often it was moved before."""
-    monkeypatch.setattr(
-        "shared.jobs.challenges.time.time", lambda: time.monotonic() + OFFSET + seconds
-    )
+def wait(redis: Redis, challenge_id: SecretStr, seconds: int) -> None:
+    """Let so many seconds pass: the reservation ends that much earlier."""
+    redis.hincrby(key_of(challenge_id), "reserved_until", -seconds * 1000)
 
 
 def test_a_new_challenge_has_an_expiry_and_attempts(challenges: ChallengeStore) -> None:
@@ -101,32 +98,47 @@ def test_the_same_job_may_reserve_again(
 
 
 def test_a_reservation_ends_by_itself(
-    challenges: ChallengeStore, challenge_id: SecretStr, monkeypatch: pytest.MonkeyPatch
+    challenges: ChallengeStore, challenge_id: SecretStr, redis: Redis
 ) -> None:
     challenges.reserve(challenge_id, "a")
-    move_time(monkeypatch, PRODUCTION.challenge_reservation - 30)
+    wait(redis, challenge_id, PRODUCTION.challenge_reservation - 30)
     with pytest.raises(ChallengeBusyError):
         challenges.reserve(challenge_id, "b")
-    move_time(monkeypatch, PRODUCTION.challenge_reservation + 1)
+    wait(redis, challenge_id, 31)
     assert challenges.reserve(challenge_id, "b").attempts_left == ATTEMPTS
 
 
-def test_reserving_again_prolongs_the_reservation(
-    challenges: ChallengeStore, challenge_id: SecretStr, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_a_process_whose_clock_is_wrong_respects_a_reservation(
+    challenges: ChallengeStore,
+    challenge_id: SecretStr,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: int,
 ) -> None:
     challenges.reserve(challenge_id, "a")
-    move_time(monkeypatch, PRODUCTION.challenge_reservation - 30)
+    real = time.time
+    monkeypatch.setattr("time.time", lambda: real() + seconds)
+    with pytest.raises(ChallengeBusyError):
+        challenges.reserve(challenge_id, "b")
+
+
+def test_reserving_again_prolongs_the_reservation(
+    challenges: ChallengeStore, challenge_id: SecretStr, redis: Redis
+) -> None:
     challenges.reserve(challenge_id, "a")
-    move_time(monkeypatch, PRODUCTION.challenge_reservation + 30)
+    for _ in range(2):
+        wait(redis, challenge_id, PRODUCTION.challenge_reservation - 30)
+        challenges.reserve(challenge_id, "a")
+    wait(redis, challenge_id, 60)
     with pytest.raises(ChallengeBusyError):
         challenges.reserve(challenge_id, "b")
 
 
 def test_a_job_that_lost_its_reservation_changes_nothing(
-    challenges: ChallengeStore, challenge_id: SecretStr, monkeypatch: pytest.MonkeyPatch
+    challenges: ChallengeStore, challenge_id: SecretStr, redis: Redis
 ) -> None:
     challenges.reserve(challenge_id, "a")
-    move_time(monkeypatch, PRODUCTION.challenge_reservation + 1)
+    wait(redis, challenge_id, PRODUCTION.challenge_reservation + 1)
     challenges.reserve(challenge_id, "b")
     challenges.finish(challenge_id, "a")
     assert challenges.release(challenge_id, "a") is None
