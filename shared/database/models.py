@@ -159,3 +159,15 @@ class AuthEvent(Base):
     job_id: Mapped[str | None] = mapped_column(String(64))
     address: Mapped[str | None] = mapped_column(String(64))
     request_id: Mapped[str | None] = mapped_column(String(64))
+
+
+class JobMark(Base):
+    """How far a job has come, for when Redis is restored to an earlier state."""
+
+    __tablename__ = "job_marks"
+    __table_args__ = (CheckConstraint("state IN ('begun', 'answered', 'ended')", name="state"),)
+
+    job_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    run: Mapped[int]
+    state: Mapped[str] = mapped_column(String(16))
+    at: Mapped[datetime] = mapped_column(index=True)
