@@ -60,7 +60,7 @@ def build(timings: Timings) -> Starlette:
         cooldowns=cooldowns,
         drivers=settings.garmin_drivers,
         events=EventOutbox(redis),
-        accounts=Accounts(database, keyring, settings.session_ttl),
+        accounts=Accounts(database, keyring, settings.session_ttl, settings.session_idle_ttl),
         database=database,
         redis=RedisHealth(redis),
         notifications=JobNotifications(url, timings),

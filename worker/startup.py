@@ -64,7 +64,7 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
     chain = DriverChain(_drivers(settings.garmin_drivers, timings), DriverCooldowns(patient))
     completion = Completion(
         chain=chain,
-        accounts=Accounts(database, keyring, settings.session_ttl),
+        accounts=Accounts(database, keyring, settings.session_ttl, settings.session_idle_ttl),
         limit=AccountLimit(patient, settings.limit_login_per_account, settings.mfa_attempts),
     )
     return JobRunner(

@@ -30,7 +30,7 @@ async def get_link(request: Request) -> Response:
 
 
 async def delete_link(request: Request) -> Response:
-    """Remove the link; with the last link to a Garmin account, its tokens and sessions."""
+    """Remove the link, the app's sessions, and tokens that nobody else uses."""
     origin, user_id = await app(request), _user_id(request)
     accounts, database = services(request).accounts, services(request).database
     await run_in_threadpool(

@@ -171,3 +171,13 @@ class JobMark(Base):
     run: Mapped[int]
     state: Mapped[str] = mapped_column(String(16))
     at: Mapped[datetime] = mapped_column(index=True)
+
+
+class SignInCutoff(Base):
+    """When the sign-ins were ended to which `scope`, a keyed hash, applies."""
+
+    __tablename__ = "sign_in_cutoffs"
+    __table_args__ = (CheckConstraint("length(scope) = 64", name="scope"),)
+
+    scope: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
