@@ -284,11 +284,6 @@ class InterruptedSignInError(SignInError):
 class SignInRevokedError(InterruptedSignInError):
     """The person unlinked, or logged out everywhere, after the sign-in began."""
 
-    message = (
-        "Garmin was disconnected, or every session ended, while this sign-in went on: "
-        "sign in again."
-    )
-
 
 class TimedOutError(SignInError):
     """The job's deadline passed."""

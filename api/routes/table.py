@@ -163,8 +163,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "delete_sessions",
         Tag.SESSIONS,
         "Log out everywhere",
-        "Ends every session of the person, this one included, and sign-ins that are still going on. "
-        "Garmin stays connected.",
+        "Ends every session of the person, this one included, and sign-ins that are still going "
+        "on. Garmin stays connected.",
         Reply(204, "Every session has ended."),
         _SESSION_PROBLEMS,
         security=Security.ACCESS_TOKEN,

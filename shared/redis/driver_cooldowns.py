@@ -7,9 +7,7 @@ refusals in a row. Both have a time to live.
 import math
 from collections.abc import Iterable
 
-from redis import Redis
-
-from shared.redis.connection import LuaScript, redis_errors_translated
+from shared.redis.connection import LuaScript, Redis, redis_errors_translated
 
 _FIRST_COOLDOWN_MS = 3_600_000
 _LONGEST_COOLDOWN_MS = 86_400_000
@@ -29,8 +27,8 @@ class DriverCooldowns:
         Without `retry_after`: an hour, then twice as long each time, up to a day.
         """
         self._refused(
-            _key(driver),
-            _level_key(driver),
+            self._key(driver),
+            self._level_key(driver),
             wait=(retry_after or 0) * 1000,
             first=_FIRST_COOLDOWN_MS,
             longest=_LONGEST_COOLDOWN_MS,
@@ -39,12 +37,12 @@ class DriverCooldowns:
     @redis_errors_translated
     def reset(self, driver: str) -> None:
         """Make the next cooldown a short one again: Garmin has answered the driver."""
-        self._redis.delete(_level_key(driver))
+        self._redis.delete(self._level_key(driver))
 
     @redis_errors_translated
     def remaining(self, driver: str) -> int:
         """Return the seconds until the driver may be used again, or 0."""
-        left = int(self._redis.pttl(_key(driver)))
+        left = int(self._redis.pttl(self._key(driver)))
         return math.ceil(left / 1000) if left > 0 else 0
 
     def shortest_remaining(self, drivers: Iterable[str]) -> int:
@@ -56,10 +54,8 @@ class DriverCooldowns:
                 break
         return min(waits)
 
+    def _key(self, driver: str) -> str:
+        return self._redis.keyspace.key("rest", driver)
 
-def _key(driver: str) -> str:
-    return f"fittrack:rest:{driver}"
-
-
-def _level_key(driver: str) -> str:
-    return f"fittrack:rest:{driver}:level"
+    def _level_key(self, driver: str) -> str:
+        return self._redis.keyspace.key("rest", driver, "level")

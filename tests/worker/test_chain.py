@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
-from redis import Redis
 
 from shared.errors import (
     AccountLockedError,
@@ -33,7 +32,7 @@ from shared.garmin.types import (
     PendingSignIn,
     SignedIn,
 )
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from tests.shared.samples import nothing_listens
 from tests.worker.ways import ALWAYS

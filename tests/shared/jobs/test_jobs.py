@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 
 import pytest
-from redis import Redis
 
 from dev.stack import new_key
 from shared.crypto.keyring import Keyring
@@ -18,7 +17,6 @@ from shared.errors import (
 from shared.garmin.types import CodeSubmission, Credentials
 from shared.jobs.claims import Claim, JobBusyError
 from shared.jobs.counters import JobCounters
-from shared.jobs.keys import OPEN, job_key
 from shared.jobs.repeats import NewJob
 from shared.jobs.states import (
     Failure,
@@ -28,7 +26,7 @@ from shared.jobs.states import (
     Outcome,
 )
 from shared.origin import Origin
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
 from shared.timings import PRODUCTION
 from tests.shared.jobs.both_sides import Jobs
 from tests.shared.jobs.outcomes import (
@@ -129,13 +127,13 @@ def test_the_time_of_a_process_whose_clock_is_wrong_does_not_count(
         jobs.confirm(job.job_id)
         assert JobCounters(redis).queued(["login"]) == {"login": 1}
     assert JobCounters(redis).queued(["login"]) == {"login": 1}
-    due = redis.zscore(OPEN, job.job_id)
+    due = redis.zscore("fittrack:jobs:open", job.job_id)
     assert float(str(due)) / 1000 - real() == pytest.approx(PRODUCTION.lost_message, abs=10)
 
 
 def test_a_worker_learns_when_the_sign_in_began(jobs: Jobs, redis: Redis) -> None:
     job = new_login(jobs)
-    redis.hincrby(job_key(job.job_id), "sent_at", -60_000)
+    redis.hincrby(f"fittrack:job:{job.job_id}", "sent_at", -60_000)
     claim = jobs.claim(job.job_id, "first")
     assert time.monotonic() - claim.began == pytest.approx(60, abs=5)
     code = jobs.create(
