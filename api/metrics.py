@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from shared.errors import ServiceUnavailableError
 from shared.jobs.counters import JobCounters
 from shared.jobs.kinds import QUEUES
+from shared.redis.clock import ClockReports
 from shared.redis.driver_cooldowns import DriverCooldowns
 
 
@@ -21,6 +22,7 @@ class Metrics:
         counters: JobCounters,
         cooldowns: DriverCooldowns,
         drivers: tuple[str, ...],
+        clocks: ClockReports,
     ) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
@@ -35,7 +37,7 @@ class Metrics:
             ["route"],
             registry=self._registry,
         )
-        self._registry.register(_ServiceCollector(counters, cooldowns, drivers))
+        self._registry.register(_ServiceCollector(counters, cooldowns, drivers, clocks))
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()
@@ -52,14 +54,18 @@ class _ServiceCollector(Collector):
         counters: JobCounters,
         cooldowns: DriverCooldowns,
         drivers: tuple[str, ...],
+        clocks: ClockReports,
     ) -> None:
         self._counters = counters
         self._cooldowns = cooldowns
         self._drivers = drivers
+        self._clocks = clocks
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("fittrack_redis_up", "1 if Redis answered just now.")
-        from_redis = _answered(self._jobs, self._queue_lengths, self._driver_cooldowns)
+        from_redis = _answered(
+            self._jobs, self._queue_lengths, self._driver_cooldowns, self._clock_offsets
+        )
         up.add_metric([], float(bool(from_redis)))
         yield up
         yield from from_redis
@@ -92,6 +98,16 @@ class _ServiceCollector(Collector):
         )
         for driver in self._drivers:
             family.add_metric([driver], self._cooldowns.remaining(driver))
+        return family
+
+    def _clock_offsets(self) -> Metric:
+        family = GaugeMetricFamily(
+            "fittrack_clock_offset_seconds",
+            "How far a process's clock is ahead of that of Redis or of the database.",
+            labels=["process", "server"],
+        )
+        for labels, ahead in self._clocks.newest().items():
+            family.add_metric(labels, ahead)
         return family
 
 

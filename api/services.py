@@ -12,6 +12,7 @@ from api.notifications import JobNotifications
 from api.polls import JobPolls
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
+from shared.clocks import Clocks
 from shared.crypto.keyring import Keyring
 from shared.jobs.account_limit import AccountLimit
 from shared.jobs.challenges import ChallengeStore
@@ -41,6 +42,7 @@ class Services:
     notifications: JobNotifications
     polls: JobPolls
     metrics: Metrics
+    clocks: Clocks
     session_idle: int
     require_client_key: bool
 

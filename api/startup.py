@@ -15,6 +15,7 @@ from api.polls import JobPolls
 from api.services import Services
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
+from shared.clocks import Clocks
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.errors import ConfigurationError
@@ -26,6 +27,7 @@ from shared.jobs.store import JobStore
 from shared.jobs.submission import Submitter
 from shared.logs.configuration import configure_logging
 from shared.memory import limit_arenas
+from shared.redis.clock import ClockReports
 from shared.redis.connection import Redis, RedisHealth, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.rate_limits import (
@@ -58,6 +60,7 @@ def build(timings: Timings) -> Starlette:
     endpoints_database = AsyncDatabase(database, timings, _DATABASE_CONNECTIONS)
     jobs = JobStore(redis, keyring, settings.job_ttl, timings)
     queue = JobQueue(settings.queue_url, timings.redis_answer_api, THREADS, timings, keyspace)
+    clock_reports = ClockReports(redis)
     services = Services(
         keyring=keyring,
         jobs=jobs,
@@ -78,7 +81,8 @@ def build(timings: Timings) -> Starlette:
         redis=RedisHealth(redis),
         notifications=JobNotifications(url, keyspace, timings),
         polls=JobPolls(url, keyspace, keyring, timings),
-        metrics=Metrics(JobCounters(redis), cooldowns, settings.garmin_drivers),
+        metrics=Metrics(JobCounters(redis), cooldowns, settings.garmin_drivers, clock_reports),
+        clocks=Clocks(clock_reports, database, "api"),
         session_idle=settings.session_idle_ttl,
         require_client_key=settings.require_client_key,
     )

@@ -7,6 +7,7 @@ from functools import partial
 
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
+from shared.clocks import CHECK_INTERVAL, CHECK_RETRY, Clocks
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.errors import ClientRefusedError, ConfigurationError
@@ -16,6 +17,7 @@ from shared.jobs.claims import JobClaims
 from shared.jobs.lost_messages import LostMessages
 from shared.jobs.queue import JobQueue, QueuedMessages
 from shared.jobs.states import JobKind
+from shared.redis.clock import ClockReports
 from shared.redis.connection import RedisHealth, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.settings import Settings
@@ -89,13 +91,15 @@ def build_schedule(settings: Settings, database: Database, timings: Timings) -> 
     broker = connect(url, timeout=timeout, keyspace=keyspace)
     queue = JobQueue(url, timeout, threads=1, timings=timings, keyspace=keyspace)
     lost_messages = LostMessages(redis, QueuedMessages(broker), queue, timings)
+    clocks = Clocks(ClockReports(redis), database, "worker")
     work = Housekeeping(
-        EventOutbox(redis), database, settings.event_days, settings.session_idle_ttl
+        EventOutbox(redis), database, settings.event_days, settings.session_idle_ttl, clocks
     )
     retry = timings.delivery_retry
     return [
         Periodic("event delivery", work.deliver_events, timings.delivery_interval, retry),
         Periodic("retention", work.delete_old, timings.retention_interval, retry),
+        Periodic("clocks", clocks.check, CHECK_INTERVAL, CHECK_RETRY),
         Periodic("sweep", lambda: sweep(lost_messages), timings.sweep_interval, retry),
     ]
 

@@ -14,13 +14,20 @@ from sqlalchemy.orm import Session
 
 from shared.crypto.keyring import Keyring
 from shared.database.clock import database_now, utc_now
+from shared.database.deletes import delete_some
 from shared.database.inserts import insert
 from shared.database.models import SignInCutoff
 from shared.errors import SignInRevokedError
 from shared.origin import Origin
 
-RETENTION = timedelta(days=3)
+_RETENTION = timedelta(days=3)
 """Longer than any sign-in goes on."""
+
+
+def delete_cutoffs(session: Session, now: datetime, limit: int) -> int:
+    """Delete up to `limit` cutoffs that are older than any sign-in; return how many."""
+    old = SignInCutoff.at < now - _RETENTION
+    return delete_some(session, SignInCutoff.scope, old, limit)
 
 
 class SignInCutoffs:

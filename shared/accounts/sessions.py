@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from shared.accounts.tokens import TokenInfo, token_info
@@ -13,6 +13,7 @@ from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.crypto.tokens import token_hash
 from shared.database.clock import database_now, utc_now
+from shared.database.deletes import delete_some
 from shared.database.models import GarminToken, User, UserSession
 from shared.errors import UnauthorizedError
 from shared.origin import UNKNOWN, Origin
@@ -129,14 +130,14 @@ class SessionRepository:
             condition &= UserSession.client_id == client_id
         self._revoke(condition, origin, "unlinked")
 
-    def delete_ended_before(self, moment: datetime) -> None:
-        """Delete sessions that expired, idled out or were revoked before `moment`."""
+    def delete_ended_before(self, moment: datetime, limit: int) -> int:
+        """Delete up to `limit` sessions that ended before `moment`; return how many."""
         ended = (
             (UserSession.expires_at < moment)
             | (UserSession.revoked_at < moment)
             | (UserSession.last_seen_at < moment - self._idle)
         )
-        self._session.execute(delete(UserSession).where(ended))
+        return delete_some(self._session, UserSession.id, ended, limit)
 
     def _goes_on(self, session: UserSession, now: datetime) -> bool:
         return session.expires_at > now and session.last_seen_at > now - self._idle
