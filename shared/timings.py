@@ -75,8 +75,13 @@ class Timings:
 
     notification_answer: float = 10.0
     notification_silence: float = 5.0
+    notification_pong: float = 2.0
     notification_reconnect: float = 0.5
-    """For the subscription that long polls wait on: an answer, silence before a ping, a pause."""
+    """For the subscription that long polls wait on: an answer, silence before a ping, the answer to
+    that, a pause before the next connection."""
+
+    notification_reading: float = 2.0
+    """How often waiting polls read their jobs while there is no subscription."""
 
     database_connect: int = 2
     database_statement: int = 10
