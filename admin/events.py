@@ -29,7 +29,12 @@ def events(
         uuid.UUID | None, typer.Option(metavar="ID", help="Only the user with this id.")
     ] = None,
     username: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only the Garmin account with this username.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Only the Garmin account with this username; - reads it from standard input, "
+            "which no list of processes and no shell's history shows.",
+        ),
     ] = None,
     domain: Annotated[
         GarminDomain,
@@ -46,6 +51,8 @@ def events(
     ] = False,
 ) -> None:
     """Show the audit log, newest last."""
+    if username == "-":
+        username = _username_from_stdin()
     with open_service() as service:
         _deliver_pending(service)
         filters = EventFilter(
@@ -70,6 +77,16 @@ def _deliver_pending(service: Service) -> None:
         except ServiceUnavailableError as error:
             warning = f"{error.what} does not answer: the newest events may be missing"
             print(f"fittrack-auth-admin: {warning}", file=sys.stderr)
+
+
+def _username_from_stdin() -> str:
+    """Read one line. Raises typer.BadParameter if it is empty."""
+    if sys.stdin.isatty():
+        print("Garmin username: ", end="", file=sys.stderr, flush=True)
+    username = sys.stdin.readline().strip()
+    if not username:
+        raise typer.BadParameter("there is no username on standard input")
+    return username
 
 
 def _account(service: Service, username: str, domain: GarminDomain) -> str:
