@@ -1,28 +1,24 @@
-"""What keeps garminconnect from posting a secret again, and from going on with a lost job.
+"""garminconnect's client for one job, with sessions that keep it from posting a secret again.
 
 Left alone, one `login` posts the password up to eleven times, and sends each wrong code to two
-endpoints. Here every session of the library is one that asks for permission before each request
-and looks at each answer, and the library is stopped as soon as an answer holds a verdict.
+endpoints.
 """
 
 import json
 from types import FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
-from curl_cffi import CurlOpt
-from curl_cffi import requests as curl_requests
 from garminconnect import client as library
 from garminconnect.client import sso as library_sso
-from garminconnect.exceptions import GarminConnectAuthenticationError
 
 from shared import errors
 from shared.garmin.types import Credentials
 from worker.drivers.driver import Permit
+from worker.drivers.garminconnect_session import GuardedSession, Stop
 from worker.drivers.pages import Page
 
 _STRATEGIES = {"mobile+cffi", "mobile+requests", "widget+cffi", "portal+cffi", "portal+requests"}
 _USED = {"mobile+cffi", "widget+cffi"}
-_LONGEST_ANSWER = 30.0  # as the library has it
 _DELAYS = ("MOBILE_DELAY_MIN_S", "MOBILE_DELAY_MAX_S", "WIDGET_DELAY_MIN_S", "WIDGET_DELAY_MAX_S")
 _WITH_SESSIONS = {
     name: getattr(library_sso.LoginMixin, name).__code__
@@ -34,55 +30,6 @@ _WITH_SESSIONS = {
     )
 }
 """The library's methods that make a session or wait, and take neither as an argument."""
-
-
-class Stop(GarminConnectAuthenticationError):
-    """Our own error, as the one kind at which the library stops trying."""
-
-    def __init__(self, verdict: errors.FitTrackError) -> None:
-        super().__init__("verdict")
-        self.verdict = verdict
-
-
-class PostedAlreadyError(Exception):
-    """The library was about to post a secret that Garmin has already judged, or may have."""
-
-
-class GuardedSession(curl_requests.Session[Any]):
-    """A curl_cffi session that asks before each request and keeps the last answer.
-
-    It posts nothing after a verdict, nor after a request whose answer got lost or has no meaning:
-    Garmin may have seen that one. It posts again only after a refusal of the client.
-    """
-
-    def __init__(self, permit: Permit, **options: Any) -> None:  # noqa: ANN401 - curl_cffi's
-        super().__init__(**options)
-        self.page: Page | None = None
-        self._permit = permit
-        self._may_not_post = False
-
-    def request(self, method: Any, url: str, **kwargs: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
-        is_post = method == "POST"
-        if is_post and self._may_not_post:
-            raise PostedAlreadyError
-        self.page = None
-        try:
-            left = self._permit.check()
-        except errors.FitTrackError as error:
-            raise Stop(error) from None
-        kwargs["timeout"] = _LONGEST_ANSWER if left is None else min(_LONGEST_ANSWER, left)
-        self._may_not_post = self._may_not_post or is_post
-        # On a connection that was used before, curl itself sends again what got no answer.
-        self.curl_options = {CurlOpt.FRESH_CONNECT: int(is_post)}  # type: ignore[dict-item]
-        if "json" in kwargs:
-            # A redirect would carry the secret on to wherever it points; only the widget has any.
-            kwargs.setdefault("allow_redirects", False)
-        response = super().request(method, url, **kwargs)
-        self.page = Page.of(method, url, response)
-        if is_post:
-            answer = self.page.answer
-            self._may_not_post = answer.has_verdict or answer.refusal() is None
-        return response
 
 
 class GuardedClient(library.Client):
@@ -101,6 +48,11 @@ class GuardedClient(library.Client):
         """The last answer to the sign-in; None if it got lost."""
         return self._session.page if self._session else None
 
+    @property
+    def code_page(self) -> Page | None:
+        """The answer that wants a code."""
+        return self._session.code_page if self._session else None
+
     def sign_in(self, credentials: Credentials) -> dict[str, Any] | None:
         """Return the library's state if a code is needed, None once signed in."""
         username, password = credentials.username, credentials.password
@@ -113,7 +65,7 @@ class GuardedClient(library.Client):
         except Exception:
             failure = self._sign_in_error()
         else:
-            return dict(state) if result == "needs_mfa" else None
+            return self._code_state(state) if result == "needs_mfa" else None
         finally:
             self._close_session()
         raise self._checked(failure)
@@ -123,7 +75,7 @@ class GuardedClient(library.Client):
         try:
             self.resume_login(state, code)
         except Stop as stop:
-            failure = stop.verdict
+            failure = self._with_state(stop.verdict)
         except Exception:
             failure = errors.GarminUnavailableError()
         else:
@@ -164,15 +116,12 @@ class GuardedClient(library.Client):
     def _post_credentials(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         try:
             super()._post_credentials(*args, **kwargs)
-        except Stop:
+        except (Stop, library_sso._MFARequired):
             raise
         except Exception:
-            if self.page is None:
+            if self.page is None or self.page.accepted:
                 raise Stop(errors.GarminUnavailableError()) from None
-            answer = self.page.answer
-            if answer.type == "MFA_REQUIRED" or answer.refusal():
-                raise  # a code is required, or another fingerprint may be let in
-            raise Stop(answer.sign_in_error()) from None
+            raise  # refused: another fingerprint may be let in
 
     def _complete_mfa(self, mfa_code: str) -> None:
         try:
@@ -200,23 +149,30 @@ class GuardedClient(library.Client):
             raise Stop(errors.GarminUnavailableError())
 
     def _sign_in_error(self) -> errors.SignInError:
-        """What the last page means, where no JSON answer had a verdict: the widget's."""
+        """What the last answer means, after which the library knew no other way in."""
         if self.page is None:
             return errors.GarminUnavailableError()
         self._note_retry_after()
-        error = self.page.sign_in_error()
+        error = self.page.error()
         if isinstance(error, errors.ClientRefusedError):
-            return errors.ClientRefusedError(self._retry_after)
+            error.retry_after = self._retry_after
         return error
 
     def _code_error(self) -> errors.SignInError:
-        page = self.page
-        if page is None or page.answer.type == "SUCCESSFUL":
-            return errors.GarminUnavailableError()
-        error = page.code_error() if self._mfa_flow == "widget" else page.answer.code_error()
-        if isinstance(error, errors.MfaCodeInvalidError):
+        return self.page.error() if self.page else errors.GarminUnavailableError()
+
+    def _with_state(self, failure: errors.FitTrackError) -> errors.FitTrackError:
+        if isinstance(failure, errors.MfaCodeInvalidError):
             return errors.MfaCodeInvalidError(state=json.dumps(self._mfa_client_state()))
-        return error
+        return failure
+
+    def _code_state(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Return the library's state, with what the code page left out.
+
+        Garmin accepts the sign-in page's `_csrf` with a code as well.
+        """
+        spare = self._session.csrf_token if self._session else None
+        return state | {"csrf_token": state["csrf_token"] or spare}
 
     def _note_retry_after(self) -> None:
         """Keep the value of this flow, for the case that the next one has none."""
