@@ -6,7 +6,7 @@ from shared import errors
 from shared.errors import RefusalScope
 from tests.worker.ways import GARTH, MOBILE, WIDGET, Way
 
-VERDICTS = [
+VERDICTS: list[tuple[str, type[errors.SignInError]]] = [
     ("locked", errors.AccountLockedError),
     ("lockedmessage", errors.AccountLockedError),
     ("captcha", errors.CaptchaRequiredError),
@@ -21,7 +21,7 @@ VERDICTS = [
 ]
 """After a password as after a code."""
 
-CODE_VERDICTS = [
+CODE_VERDICTS: list[tuple[str, type[errors.SignInError]]] = [
     ("exhausted", errors.MfaAttemptsExhaustedError),
     ("expired", errors.SignInExpiredError),
     ("sessionexpired", errors.SignInExpiredError),
