@@ -36,14 +36,15 @@ class GarminDriver(Protocol):
 
         Raises ClientRefusedError when Garmin refuses this client without a verdict on the person,
         else InvalidCredentialsError, AccountLockedError, CaptchaRequiredError,
-        GarminUnavailableError.
+        GarminActionRequiredError, CodeLimitReachedError, GarminUnavailableError.
         """
 
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
         """Check the code and finish a sign-in that any process may have begun.
 
         Raises MfaCodeInvalidError, MfaAttemptsExhaustedError, SignInExpiredError,
-        AccountLockedError, ClientRefusedError, GarminUnavailableError.
+        AccountLockedError, CaptchaRequiredError, GarminActionRequiredError, CodeLimitReachedError,
+        ClientRefusedError, GarminUnavailableError.
         """
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
