@@ -5,6 +5,7 @@ endpoints.
 """
 
 import json
+from collections.abc import Callable
 from types import FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ from garminconnect.client import sso as library_sso
 from shared import errors
 from shared.garmin.types import Credentials
 from worker.drivers.driver import Permit
-from worker.drivers.garminconnect_session import GuardedSession, Stop
+from worker.drivers.garminconnect_session import GuardedSession, Passwords, Stop
 from worker.drivers.pages import Page
 
 _STRATEGIES = {"mobile+cffi", "mobile+requests", "widget+cffi", "portal+cffi", "portal+requests"}
@@ -39,6 +40,7 @@ class GuardedClient(library.Client):
         super().__init__(domain, verify_login=False)  # the driver asks for the profile anyway
         self.skip_strategies = _STRATEGIES - _USED
         self._permit = permit
+        self._passwords = Passwords()
         self._session: GuardedSession | None = None
         self._retry_after: int | None = None
         self._give_sessions(delays)
@@ -53,8 +55,14 @@ class GuardedClient(library.Client):
         """The answer that wants a code."""
         return self._session.code_page if self._session else None
 
-    def sign_in(self, credentials: Credentials) -> dict[str, Any] | None:
-        """Return the library's state if a code is needed, None once signed in."""
+    def sign_in(
+        self, credentials: Credentials, before_password: Callable[[str], None]
+    ) -> dict[str, Any] | None:
+        """Return the library's state if a code is needed, None once signed in.
+
+        `before_password` is called with the way in, right before each POST of the password.
+        """
+        self._passwords = Passwords(before_password)
         username, password = credentials.username, credentials.password
         try:
             result, state = self.login(
@@ -101,7 +109,7 @@ class GuardedClient(library.Client):
     def _new_session(self, **options: Any) -> GuardedSession:  # noqa: ANN401 - curl_cffi's
         self._note_retry_after()
         self._close_session()
-        self._session = GuardedSession(self._permit, **options)
+        self._session = GuardedSession(self._permit, self._passwords, **options)
         return self._session
 
     def _close_session(self) -> None:
@@ -110,7 +118,7 @@ class GuardedClient(library.Client):
             self._session.close()
 
     def _http_post(self, url: str, **kwargs: Any) -> Any:  # noqa: ANN401 - the library's signature
-        with GuardedSession(self._permit) as session:
+        with GuardedSession(self._permit, self._passwords) as session:
             return session.post(url, impersonate="chrome", **kwargs)
 
     def _post_credentials(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
@@ -121,7 +129,7 @@ class GuardedClient(library.Client):
         except Exception:
             if self.page is None or self.page.accepted:
                 raise Stop(errors.GarminUnavailableError()) from None
-            raise  # refused: another fingerprint may be let in
+            raise  # refused: the next way in may be let in
 
     def _complete_mfa(self, mfa_code: str) -> None:
         try:

@@ -5,7 +5,9 @@ answer first: the library is stopped as soon as one ends the sign-in.
 """
 
 import json
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from curl_cffi import CurlOpt
 from curl_cffi import requests as curl_requests
@@ -31,6 +33,36 @@ class PostedAlreadyError(Exception):
     """The library was about to post a secret that Garmin has already judged, or may have."""
 
 
+class Passwords:
+    """The posts of one sign-in's password. A way in is the first part of its URLs' path."""
+
+    def __init__(self, ask: Callable[[str], None] | None = None) -> None:
+        self._ask = ask or _no_password
+        self._posted: dict[str, GuardedSession] = {}
+
+    def check(self, session: "GuardedSession", url: str) -> None:
+        """Raise PostedAlreadyError where another session has posted the password by this way."""
+        if self._posted.get(_way(url), session) is not session:
+            raise PostedAlreadyError
+
+    def post(self, session: "GuardedSession", url: str) -> None:
+        """Raises what the permit raises, as Stop."""
+        try:
+            self._ask(_way(url))
+        except errors.FitTrackError as error:
+            raise Stop(error) from None
+        self._posted[_way(url)] = session
+
+
+def _way(url: str) -> str:
+    return urlsplit(url).path.split("/")[1]
+
+
+def _no_password(way: str) -> None:
+    """Only a sign-in posts a password."""
+    raise errors.PasswordSpentError
+
+
 class GuardedSession(curl_requests.Session[Any]):
     """A curl_cffi session that asks before each request and reads each answer first.
 
@@ -39,23 +71,27 @@ class GuardedSession(curl_requests.Session[Any]):
     it may not after a request whose answer got lost, because Garmin may have seen that one.
     """
 
-    def __init__(self, permit: Permit, **options: Any) -> None:  # noqa: ANN401 - curl_cffi's
+    def __init__(self, permit: Permit, passwords: Passwords, **options: Any) -> None:  # noqa: ANN401 - curl_cffi's
         super().__init__(**options)
         self.page: Page | None = None
         self.code_page: Page | None = None
         self.csrf_token: str | None = None
         self._permit = permit
+        self._passwords = passwords
         self._may_not_post = False
 
     def request(self, method: Any, url: str, **kwargs: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
         is_post = method == "POST"
         if is_post and self._may_not_post:
             raise PostedAlreadyError
+        self._passwords.check(self, url)
         self.page = None
         try:
             left = self._permit.check()
         except errors.FitTrackError as error:
             raise Stop(error) from None
+        if "password" in (kwargs.get("json") or kwargs.get("data") or ()):
+            self._passwords.post(self, url)
         kwargs["timeout"] = _LONGEST_ANSWER if left is None else min(_LONGEST_ANSWER, left)
         self._may_not_post = self._may_not_post or is_post
         # On a connection that was used before, curl itself sends again what got no answer.
