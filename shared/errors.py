@@ -246,6 +246,10 @@ class ClientRefusedError(GarminRateLimitedError):
         self.final = final
 
 
+class TicketRefusedError(ClientRefusedError):
+    """Garmin accepted the password, and the code, but gives this driver no tokens for it."""
+
+
 class DriverFailedError(SignInError):
     """A driver can't work, and has not sent the password: another driver may be tried."""
 
@@ -279,6 +283,12 @@ class InterruptedSignInError(SignInError):
 
     code = JobErrorCode.INTERRUPTED
     message = "The sign-in was interrupted: sign in again."
+
+
+class SignInAgainError(InterruptedSignInError):
+    """Garmin accepted the code, but there are no usable tokens: nothing is left to be tried."""
+
+    message = "Garmin accepted the sign-in, but gave no usable tokens: sign in again now."
 
 
 class TimedOutError(SignInError):

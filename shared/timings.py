@@ -90,6 +90,12 @@ class Timings:
     garmin_answer: float = 20.0
     """For a connection to Garmin, and for one whole answer."""
 
+    consumer_answer: float = 4.0
+    """How long a sign-in waits for garth's OAuth consumer, from Redis or from its file."""
+
+    consumer_retry: float = 30.0
+    """How long the file counts as missing, or its content as current, after it was fetched."""
+
     garmin_retry: float = 0.5
     """Pause before an OAuth2 exchange that failed is repeated; twice as long the second time."""
 

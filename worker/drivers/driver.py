@@ -34,22 +34,32 @@ class GarminDriver(Protocol):
     def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
         """Post the password to Garmin, once.
 
-        Raises ClientRefusedError when Garmin refuses this client without a verdict on the person,
-        else InvalidCredentialsError, AccountLockedError, CaptchaRequiredError,
-        GarminUnavailableError.
+        Raises DriverFailedError before the password is posted, if the driver can't work;
+        ClientRefusedError when Garmin refuses this client without a verdict on the person, which
+        as TicketRefusedError may come after the right password; else InvalidCredentialsError,
+        AccountLockedError, CaptchaRequiredError, GarminUnavailableError.
+
+        The tokens may belong to another driver: `GarminTokens.driver` says which.
         """
 
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
         """Check the code and finish a sign-in that any process may have begun.
 
         Raises MfaCodeInvalidError, MfaAttemptsExhaustedError, SignInExpiredError,
-        AccountLockedError, ClientRefusedError, GarminUnavailableError.
+        AccountLockedError, ClientRefusedError, GarminUnavailableError; and after a right code,
+        which can't be used again, TicketRefusedError and SignInAgainError.
         """
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         """Read from Garmin whose tokens these are.
 
         Raises TokensRejectedError, GarminUnavailableError.
+        """
+
+    def claimed_identity(self, tokens: GarminTokens) -> GarminIdentity | None:
+        """Return whose tokens these are as the access token itself says, without a name.
+
+        Nobody verifies it: only for tokens that Garmin has just given. Raises TokensRejectedError.
         """
 
     def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:

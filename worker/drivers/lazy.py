@@ -52,5 +52,8 @@ class LazyDriver:
             raise GarminUnavailableError from None
         return driver.identify(tokens, permit)
 
+    def claimed_identity(self, tokens: GarminTokens) -> GarminIdentity | None:
+        return self.loaded().claimed_identity(tokens)
+
     def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
         return self.loaded().refresh(tokens, permit)

@@ -1,0 +1,112 @@
+"""garth 0.8, stopped at the ticket, and with its traps disarmed.
+
+The mutable default of `Client.request`'s headers (fresh ones on every call), the module-global
+client (never used), errors whose text holds the ticket (read from the response, raised `from
+None`), an adapter for each client (one for the process), settings and telemetry from the
+environment (its `__init__` is not called).
+"""
+
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+
+from shared.errors import GarminUnavailableError, SignInError
+from shared.garmin.types import GarminDomain
+from shared.imports import absent
+from worker.drivers.answers import Answer
+
+# logfire is garth's telemetry: 12 MB, and a leak of what it sees. garth works without it.
+with warnings.catch_warnings(), absent("logfire"):
+    warnings.simplefilter("ignore", DeprecationWarning)  # garth announces its deprecation
+    import garth
+    from garth import sso
+    from garth.auth_tokens import OAuth1Token, OAuth2Token
+    from garth.exc import GarthException, GarthHTTPError
+    from garth.http import USER_AGENT
+    from garth.utils import asdict
+
+__all__ = ["GarthClient", "OAuth1Token", "OAuth2Token", "TicketIssuedError", "asdict", "sso"]
+
+_SIGN_IN_PATH = "/mobile/api/"
+_TICKET = re.compile(r"[\w.+/=-]{1,512}", re.ASCII)
+
+
+class TicketIssuedError(Exception):
+    """Garmin accepted password and code. Ends garth's sign-in: what follows is ours."""
+
+    def __init__(self, ticket: str) -> None:
+        super().__init__("ticket issued")
+        self.ticket = ticket
+
+
+class NoAnswerError(GarthException):
+    """Garmin did not answer. A GarthException, because garth ignores those where it can."""
+
+
+class GarthClient(garth.Client):
+    def __init__(self, domain: GarminDomain, session: requests.Session) -> None:
+        """Set what a request needs.
+
+        The library's own sets up telemetry too, resumes a session that the environment names, and
+        reads the environment's settings for both each time.
+        """
+        self.domain = str(domain)
+        self.sess = session
+        self.sess.headers.update(USER_AGENT)
+
+    def request(
+        self,
+        method: str,
+        subdomain: str,
+        path: str,
+        /,
+        api: bool = False,
+        referrer: str | bool = False,
+        headers: dict[str, str] | None = None,
+        **kwargs: Any,  # noqa: ANN401 - the library's signature
+    ) -> requests.Response:
+        """Send with headers that no other call sees, and never redirect what holds a secret."""
+        kwargs.setdefault("allow_redirects", method == "GET")
+        fresh = dict(headers or {})
+        try:
+            response = super().request(
+                method, subdomain, path, api=api, referrer=referrer, headers=fresh, **kwargs
+            )
+        except requests.RequestException:
+            raise NoAnswerError(msg="no answer") from None
+        answer = Answer.of(response)
+        if _SIGN_IN_PATH in path and answer.type == "SUCCESSFUL":
+            raise TicketIssuedError(_ticket(answer))
+        return response
+
+
+def _ticket(answer: Answer) -> str:
+    ticket = (answer.body or {}).get("serviceTicketId")
+    if not isinstance(ticket, str) or not _TICKET.fullmatch(ticket):
+        raise GarminUnavailableError
+    return ticket
+
+
+@contextmanager
+def sign_in_errors(client: GarthClient, judge: Callable[[Answer], SignInError]) -> Iterator[None]:
+    """Turn what garth raises into our errors. `judge` reads the answer that garth rejected."""
+    try:
+        yield
+    except (SignInError, TicketIssuedError):
+        raise
+    except GarthHTTPError as error:
+        raise judge(Answer.of(error.error.response)) from None
+    except NoAnswerError:
+        raise GarminUnavailableError from None
+    except (GarthException, requests.JSONDecodeError):
+        # garth had a 200 that is neither SUCCESSFUL nor MFA_REQUIRED, or not JSON.
+        last: requests.Response | None = getattr(client, "last_resp", None)
+        if last is None or _SIGN_IN_PATH not in last.url:
+            raise GarminUnavailableError from None
+        raise judge(Answer.of(last)) from None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        raise GarminUnavailableError from None
