@@ -83,6 +83,12 @@ class Timings:
     store_patience: float = 10.0
     """How long a worker tries to store tokens before it gives the job back."""
 
+    profile_patience: float = 20.0
+    """How long a profile is waited for whose owner the tokens themselves name."""
+
+    store_margin: float = 15.0
+    """What a wait for a profile leaves of the deadline, for storing the tokens."""
+
     longest_pause: float = 5.0
     """The longest pause between two tries of the same step."""
 

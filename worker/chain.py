@@ -2,7 +2,13 @@
 
 from collections.abc import Sequence
 
-from shared.errors import ClientRefusedError, GarminRateLimitedError, InterruptedSignInError
+from shared.errors import (
+    ClientRefusedError,
+    GarminRateLimitedError,
+    InterruptedSignInError,
+    SignInAgainError,
+    TicketRefusedError,
+)
 from shared.garmin.types import (
     CodeRequired,
     Credentials,
@@ -46,12 +52,18 @@ class DriverChain:
         """Finish with the driver that began: a half-done session can't change libraries."""
         try:
             return self._driver(pending.driver).finish(pending, code, permit)
+        except TicketRefusedError:
+            raise SignInAgainError from None  # the code is used up
         except ClientRefusedError as refusal:
             self._cooldowns.start(pending.driver, refusal.retry_after)
             raise GarminRateLimitedError(self._cooldowns.remaining(pending.driver)) from None
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         return self._driver(tokens.driver).identify(tokens, permit)
+
+    def claimed_identity(self, tokens: GarminTokens) -> GarminIdentity | None:
+        """Return whose tokens these are as they say themselves: tokens that Garmin just gave."""
+        return self._driver(tokens.driver).claimed_identity(tokens)
 
     def _driver(self, name: str) -> GarminDriver:
         """Raise InterruptedSignInError if the operator has removed the driver meanwhile."""

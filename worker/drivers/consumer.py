@@ -14,9 +14,9 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from shared.errors import DriverFailedError, ServiceUnavailableError, TimedOutError
+from shared.errors import DriverFailedError, ServiceUnavailableError
 from shared.garmin.types import OAuthConsumer
-from worker.drivers.driver import Permit
+from worker.drivers.driver import Permit, Until
 from worker.drivers.http import GarminAdapter
 
 URL = "https://thegarth.s3.amazonaws.com/oauth_consumer.json"
@@ -78,7 +78,7 @@ class ConsumerSource:
             return None
 
     def _fetch(self) -> OAuthConsumer | None:
-        permit = _Deadline(time.monotonic() + self._adapter.timings.consumer_answer)
+        permit = Until(time.monotonic() + self._adapter.timings.consumer_answer)
         with self._adapter.session(permit) as session:
             response = session.get(URL, allow_redirects=False)
         if response.status_code != 200:
@@ -92,19 +92,6 @@ class ConsumerSource:
             except ServiceUnavailableError:
                 _log.warning("Redis did not keep garth's OAuth consumer")
         return consumer
-
-
-@dataclass(frozen=True)
-class _Deadline:
-    """The permit of a request that belongs to no job."""
-
-    ends_at: float
-
-    def check(self) -> float | None:
-        left = self.ends_at - time.monotonic()
-        if left <= 0:
-            raise TimedOutError
-        return left
 
 
 @dataclass

@@ -1,7 +1,10 @@
 """The interface of a Garmin library."""
 
+import time
+from dataclasses import dataclass
 from typing import Protocol
 
+from shared.errors import GarminUnavailableError
 from shared.garmin.types import (
     CodeRequired,
     Credentials,
@@ -20,6 +23,21 @@ class Permit(Protocol):
 
         May wait until it is known whether the job can go on. Raises TimedOutError, JobLostError.
         """
+
+
+@dataclass(frozen=True)
+class Until:
+    """A permit that also ends at a moment of `time.monotonic`, with GarminUnavailableError."""
+
+    ends_at: float
+    permit: Permit | None = None
+
+    def check(self) -> float | None:
+        outer = self.permit.check() if self.permit else None
+        left = self.ends_at - time.monotonic()
+        if left <= 0:
+            raise GarminUnavailableError
+        return left if outer is None else min(left, outer)
 
 
 class GarminDriver(Protocol):
