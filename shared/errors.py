@@ -286,9 +286,16 @@ class InterruptedSignInError(SignInError):
 
 
 class SignInAgainError(InterruptedSignInError):
-    """Garmin accepted the code, but there are no usable tokens: nothing is left to be tried."""
+    """Garmin accepted the sign-in, but there are no usable tokens, and its code is used up.
+
+    `retry_after` is None where another driver is free: the person can sign in again at once.
+    """
 
     message = "Garmin accepted the sign-in, but gave no usable tokens: sign in again now."
+
+
+class PasswordSpentError(InterruptedSignInError):
+    """The job's password was posted as often as it may be, and no verdict was kept."""
 
 
 class TimedOutError(SignInError):

@@ -8,7 +8,7 @@ from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
-from shared.errors import ClientRefusedError, ConfigurationError
+from shared.errors import ConfigurationError, DriverFailedError
 from shared.jobs.account_limit import AccountLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.claims import JobClaims
@@ -18,6 +18,7 @@ from shared.jobs.states import JobKind
 from shared.redis.connection import RedisHealth, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.oauth_consumer import KeptConsumer
+from shared.redis.password_posts import PasswordPosts
 from shared.settings import Settings
 from shared.timings import Timings
 from worker.chain import DriverChain
@@ -62,8 +63,11 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
     challenges = ChallengeStore(
         patient, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
     )
-    drivers = _drivers(settings.garmin_drivers, timings, KeptConsumer(prompt, keyring))
-    chain = DriverChain(drivers, DriverCooldowns(patient))
+    chain = DriverChain(
+        _drivers(settings.garmin_drivers, timings, KeptConsumer(prompt, keyring)),
+        DriverCooldowns(patient, timings),
+        PasswordPosts(patient),
+    )
     completion = Completion(
         chain=chain,
         accounts=Accounts(database, keyring, settings.session_ttl),
@@ -120,6 +124,6 @@ def _drivers(
 
     load = {"garth": garth, "garminconnect": garminconnect}
     drivers = [LazyDriver(name, load[name]) for name in names]
-    with suppress(ClientRefusedError):  # logged; it is tried again with the first sign-in
+    with suppress(DriverFailedError):  # logged; it is tried again with the first sign-in
         drivers[0].loaded()
     return drivers

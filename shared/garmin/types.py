@@ -88,9 +88,10 @@ class OAuthConsumer(Sealable):
 
 
 class SignedIn(Sealable):
-    """Sign-in succeeded."""
+    """Sign-in succeeded. `driver` signed in, if it is not the one that the tokens belong to."""
 
     tokens: GarminTokens
+    driver: str | None = None
 
 
 class CodeRequired(Sealable):

@@ -19,7 +19,9 @@ from shared.garmin.types import CodeSubmission, Credentials
 from shared.jobs.account_limit import AccountLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.states import CodeRequested, Failure, JobKind, Outcome, Success
+from shared.origin import Origin
 from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.password_posts import PasswordPosts
 from tests.shared.jobs.both_sides import Jobs
 from tests.worker.ways import GARTH, MOBILE
 from worker.chain import DriverChain
@@ -71,7 +73,7 @@ class Worker:
         )
 
     def _run(self, kind: JobKind, work: Credentials | CodeSubmission) -> Outcome:
-        job = self.jobs.create(self.jobs.new_id(), kind, work)
+        job = self.jobs.create(self.jobs.new_id(), kind, work, origin=Origin(account="anna"))
         self.runner.run(job.job_id)
         outcome = self.jobs.view(job.job_id, job.poll_token.get_secret_value()).outcome
         assert outcome is not None
@@ -99,7 +101,9 @@ def worker(
         }
         jobs = Jobs(redis, keyring, 900, TIMINGS)
         database = Database(sqlite_url)
-        chain = DriverChain([made[name] for name in names], DriverCooldowns(redis))
+        chain = DriverChain(
+            [made[name] for name in names], DriverCooldowns(redis), PasswordPosts(redis)
+        )
         challenges = ChallengeStore(redis, keyring, 600, 3)
         completion = Completion(
             chain=chain,
@@ -177,17 +181,63 @@ def test_a_ticket_redeemed_at_di_belongs_to_garminconnect(
     assert garmin.count("credential_posts", username) == 1
 
 
-@pytest.mark.parametrize("driver", [GARTH, MOBILE])
+@pytest.mark.parametrize("drivers", [(GARTH, MOBILE), (MOBILE, GARTH)])
 def test_a_right_code_without_tokens_closes_the_challenge(
-    worker: Callable[..., Worker], garmin: Simulator, driver: str
+    worker: Callable[..., Worker], garmin: Simulator, drivers: tuple[str, str]
 ) -> None:
-    one, username = worker(driver), "ticket401-direfused-email-anna@example.com"
+    one, username = worker(*drivers), "ticket401-direfused-email-anna@example.com"
     asked = one.sign_in(username)
-    outcome = one.send_code(asked, garmin.code(username))
-    assert isinstance(outcome, Failure)
-    assert outcome.code == "interrupted"
-    assert "sign in again now" in outcome.message
-    assert (outcome.challenge_id, outcome.attempts_left, outcome.retry_after) == (None, None, None)
+    failed_to_sign_in(one.send_code(asked, garmin.code(username)))
     gone = one.send_code(asked, garmin.code(username))
     assert isinstance(gone, Failure)
     assert gone.code == "timed_out"
+    assert isinstance(one.sign_in(username), CodeRequested)  # with the other driver
+    assert garmin.count("credential_posts", username) == 2
+
+
+def test_a_single_driver_says_when_to_sign_in_again(
+    worker: Callable[..., Worker], garmin: Simulator
+) -> None:
+    one, username = worker(GARTH), "ticket401-direfused-email-anna@example.com"
+    outcome = one.send_code(one.sign_in(username), garmin.code(username))
+    assert isinstance(outcome, Failure)
+    assert outcome.code == "interrupted"
+    assert outcome.attempts_left is None
+    assert outcome.retry_after is not None
+
+
+def failed_to_sign_in(outcome: Outcome) -> None:
+    assert isinstance(outcome, Failure), outcome
+    assert outcome.code == "interrupted"
+    assert "sign in again now" in outcome.message
+    assert (outcome.challenge_id, outcome.attempts_left, outcome.retry_after) == (None, None, None)
+
+
+def test_tokens_that_are_not_active_make_way_for_the_next_driver(
+    worker: Callable[..., Worker], garmin: Simulator
+) -> None:
+    one, username = worker(MOBILE, GARTH), "inactive-plain-anna@example.com"
+    assert one.driver_of(one.sign_in(username)) == "garth"
+    assert garmin.count("credential_posts", username) == 2
+    assert one.driver_of(one.sign_in(username)) == "garth"
+    assert garmin.count("credential_posts", username) == 3  # the first driver is known to fail
+
+
+def test_tokens_that_are_not_active_anywhere_end_within_the_bound(
+    worker: Callable[..., Worker], garmin: Simulator
+) -> None:
+    one, username = worker(GARTH, MOBILE), "ticket401-inactive-plain-anna@example.com"
+    outcome = one.sign_in(username)
+    assert isinstance(outcome, Failure)
+    assert outcome.code == "interrupted"
+    assert outcome.retry_after is not None
+    assert garmin.count("credential_posts", username) == 2
+
+
+def test_tokens_that_are_not_active_after_a_code_ask_for_another_sign_in(
+    worker: Callable[..., Worker], garmin: Simulator
+) -> None:
+    one, username = worker(MOBILE, GARTH), "inactive-email-anna@example.com"
+    failed_to_sign_in(one.send_code(one.sign_in(username), garmin.code(username)))
+    again = one.send_code(one.sign_in(username), garmin.code(username))
+    assert one.driver_of(again) == "garth"

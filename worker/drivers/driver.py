@@ -40,6 +40,17 @@ class Until:
         return left if outer is None else min(left, outer)
 
 
+class SignInPermit(Permit, Protocol):
+    """The permit of a sign-in, which also bounds how often the password is posted."""
+
+    def post_password(self, way: str) -> None:
+        """Call right before each POST of the password. `way` names the way in: each is used once.
+
+        Raises PasswordSpentError, also where earlier workers have posted the password as often as
+        allowed, and ServiceUnavailableError: then it must not be sent.
+        """
+
+
 class GarminDriver(Protocol):
     """One Garmin library. Safe to use from many threads.
 
@@ -49,13 +60,14 @@ class GarminDriver(Protocol):
 
     name: str
 
-    def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
-        """Post the password to Garmin, once.
+    def sign_in(self, credentials: Credentials, permit: SignInPermit) -> SignedIn | CodeRequired:
+        """Post the password to Garmin, by each way in at most once.
 
-        Raises DriverFailedError before the password is posted, if the driver can't work;
+        Raises DriverFailedError when the driver can't work and has not posted the password,
         ClientRefusedError when Garmin refuses this client without a verdict on the person, which
-        as TicketRefusedError may come after the right password; else InvalidCredentialsError,
-        AccountLockedError, CaptchaRequiredError, GarminUnavailableError.
+        as TicketRefusedError may come after the right password, else InvalidCredentialsError,
+        AccountLockedError, CaptchaRequiredError, GarminActionRequiredError,
+        GarminUnavailableError, PasswordSpentError.
 
         The tokens may belong to another driver: `GarminTokens.driver` says which.
         """

@@ -13,7 +13,7 @@ from shared.garmin.types import (
 from shared.timings import PRODUCTION, Timings
 from worker.drivers import di
 from worker.drivers.answers import mfa_type
-from worker.drivers.driver import Permit
+from worker.drivers.driver import Permit, SignInPermit
 from worker.drivers.garminconnect_guard import GuardedClient, Stop
 from worker.drivers.http import GarminAdapter
 from worker.drivers.profile import read_profile
@@ -27,9 +27,9 @@ class GarminConnectDriver:
         self._adapter = adapter
         self._delays = timings.garminconnect_delays
 
-    def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
+    def sign_in(self, credentials: Credentials, permit: SignInPermit) -> SignedIn | CodeRequired:
         client = GuardedClient(str(credentials.domain), permit, self._delays)
-        state = client.sign_in(credentials)
+        state = client.sign_in(credentials, permit.post_password)
         if isinstance(state, di.DiTokens):
             return SignedIn(tokens=state.packed(credentials.domain))
         kind = mfa_type(state["method"])

@@ -2,12 +2,15 @@
 
 Left alone, one `login` posts the password up to eleven times, and sends each wrong code to two
 endpoints. Here every session of the library is one that asks for permission before each request
-and looks at each answer, and the library is stopped as soon as an answer holds a verdict.
+and looks at each answer; the library is stopped as soon as an answer holds a verdict, and posts a
+password by each way in once.
 """
 
 import json
+from collections.abc import Callable
 from types import FunctionType, MethodType, SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 from curl_cffi import CurlOpt
 from curl_cffi import requests as curl_requests
@@ -51,6 +54,36 @@ class PostedAlreadyError(Exception):
     """The library was about to post a secret that Garmin has already judged, or may have."""
 
 
+class Passwords:
+    """The posts of one sign-in's password. A way in is the first part of its URLs' path."""
+
+    def __init__(self, ask: Callable[[str], None]) -> None:
+        self._ask = ask
+        self._posted: dict[str, GuardedSession] = {}
+
+    def check(self, session: "GuardedSession", url: str) -> None:
+        """Raise PostedAlreadyError where another session has posted the password by this way."""
+        if self._posted.get(_way(url), session) is not session:
+            raise PostedAlreadyError
+
+    def post(self, session: "GuardedSession", url: str) -> None:
+        """Raises what the permit raises, as Stop."""
+        try:
+            self._ask(_way(url))
+        except errors.FitTrackError as error:
+            raise Stop(error) from None
+        self._posted[_way(url)] = session
+
+
+def _way(url: str) -> str:
+    return urlsplit(url).path.split("/")[1]
+
+
+def _no_password(way: str) -> None:
+    """Only a sign-in posts a password."""
+    raise errors.PasswordSpentError
+
+
 class GuardedSession(curl_requests.Session[Any]):
     """A curl_cffi session that asks before each request and keeps the last answer.
 
@@ -58,21 +91,25 @@ class GuardedSession(curl_requests.Session[Any]):
     Garmin may have seen that one. It posts again only after a refusal of the client.
     """
 
-    def __init__(self, permit: Permit, **options: Any) -> None:  # noqa: ANN401 - curl_cffi's
+    def __init__(self, permit: Permit, passwords: Passwords, **options: Any) -> None:  # noqa: ANN401 - curl_cffi's
         super().__init__(**options)
         self.page: Page | None = None
         self._permit = permit
+        self._passwords = passwords
         self._may_not_post = False
 
     def request(self, method: Any, url: str, **kwargs: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
         is_post = method == "POST"
         if is_post and self._may_not_post:
             raise PostedAlreadyError
+        self._passwords.check(self, url)
         self.page = None
         try:
             left = self._permit.check()
         except errors.FitTrackError as error:
             raise Stop(error) from None
+        if "password" in (kwargs.get("json") or kwargs.get("data") or ()):
+            self._passwords.post(self, url)
         kwargs["timeout"] = _LONGEST_ANSWER if left is None else min(_LONGEST_ANSWER, left)
         self._may_not_post = self._may_not_post or is_post
         # On a connection that was used before, curl itself sends again what got no answer.
@@ -95,6 +132,7 @@ class GuardedClient(library.Client):
         super().__init__(domain, verify_login=False)  # the driver asks for the profile anyway
         self.skip_strategies = _STRATEGIES - _USED
         self._permit = permit
+        self._passwords = Passwords(_no_password)
         self._session: GuardedSession | None = None
         self._retry_after: int | None = None
         self._ticket_issued = False
@@ -106,8 +144,14 @@ class GuardedClient(library.Client):
         """The last answer to the sign-in; None if it got lost."""
         return self._session.page if self._session else None
 
-    def sign_in(self, credentials: Credentials) -> dict[str, Any] | DiTokens:
-        """Return the library's state if a code is needed, else the tokens."""
+    def sign_in(
+        self, credentials: Credentials, before_password: Callable[[str], None]
+    ) -> dict[str, Any] | DiTokens:
+        """Return the library's state if a code is needed, else the tokens.
+
+        `before_password` is called with the way in, right before each POST of the password.
+        """
+        self._passwords = Passwords(before_password)
         username, password = credentials.username, credentials.password
         try:
             result, state = self.login(
@@ -163,7 +207,7 @@ class GuardedClient(library.Client):
     def _new_session(self, **options: Any) -> GuardedSession:  # noqa: ANN401 - curl_cffi's
         self._note_retry_after()
         self._close_session()
-        self._session = GuardedSession(self._permit, **options)
+        self._session = GuardedSession(self._permit, self._passwords, **options)
         return self._session
 
     def _close_session(self) -> None:
@@ -174,7 +218,7 @@ class GuardedClient(library.Client):
     def post_form(self, url: str, headers: dict[str, str], fields: dict[str, str]) -> HttpResponse:
         """Post to Garmin's DI server, with a browser's TLS as the library does."""
         try:
-            with GuardedSession(self._permit) as session:
+            with GuardedSession(self._permit, self._passwords) as session:
                 response: HttpResponse = session.post(
                     url, data=fields, headers=headers, impersonate="chrome", allow_redirects=False
                 )
@@ -192,9 +236,9 @@ class GuardedClient(library.Client):
         except Exception:
             if self.page is None:
                 raise Stop(errors.GarminUnavailableError()) from None
-            answer = self.page.answer
-            if answer.type == "MFA_REQUIRED" or answer.refusal():
-                raise  # a code is required, or another fingerprint may be let in
+            answer, refusal = self.page.answer, self.page.answer.refusal()
+            if answer.type == "MFA_REQUIRED" or (refusal and not refusal.final):
+                raise  # a code is required, or the next way in may be let in
             raise Stop(answer.sign_in_error()) from None
 
     def _complete_mfa(self, mfa_code: str) -> None:
@@ -229,7 +273,9 @@ class GuardedClient(library.Client):
         self._note_retry_after()
         error = self.page.sign_in_error()
         if isinstance(error, errors.ClientRefusedError):
-            return errors.ClientRefusedError(self._retry_after)
+            return errors.ClientRefusedError(
+                self._retry_after, scope=error.scope, final=error.final
+            )
         return error
 
     def _code_error(self) -> errors.SignInError:

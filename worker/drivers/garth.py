@@ -5,6 +5,8 @@ to the driver garminconnect from then on.
 """
 
 import json
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import requests
@@ -29,7 +31,7 @@ from worker.drivers import di, oauth
 from worker.drivers.answers import Answer, HttpResponse, mfa_type
 from worker.drivers.consumer import ConsumerSource, ConsumerStore
 from worker.drivers.cookies import dump_cookies, load_cookies
-from worker.drivers.driver import Permit
+from worker.drivers.driver import Permit, SignInPermit
 from worker.drivers.garth_client import GarthClient, TicketIssuedError, sign_in_errors, sso
 from worker.drivers.http import GarminAdapter
 from worker.drivers.profile import read_profile
@@ -53,10 +55,11 @@ class GarthDriver:
         self._oauth = oauth.OAuth(self._consumers, adapter.timings)
         self._redeem_at_di = redeem_at_di
 
-    def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
+    def sign_in(self, credentials: Credentials, permit: SignInPermit) -> SignedIn | CodeRequired:
         self._consumers.get(permit)  # before the password: without it, the next driver's turn
         domain = credentials.domain
         client = self._client(domain, permit)
+        client.before_password = partial(permit.post_password, "mobile")
         try:
             with sign_in_errors(client, Answer.sign_in_error):
                 result = sso.login(
@@ -71,7 +74,7 @@ class GarthDriver:
                 raise GarminUnavailableError  # never: the ticket ends it
         except TicketIssuedError as issued:
             ticket = issued.ticket
-        return SignedIn(tokens=self._redeem(ticket, domain, client, permit))
+        return self._redeem(ticket, domain, client, permit)
 
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
         self._prepare_finish(permit)
@@ -83,7 +86,7 @@ class GarthDriver:
         except MfaCodeInvalidError:
             raise MfaCodeInvalidError(state=_state(client, state)) from None
         try:
-            return SignedIn(tokens=self._redeem(ticket, pending.domain, client, permit))
+            return self._redeem(ticket, pending.domain, client, permit)
         except GarminUnavailableError:
             raise SignInAgainError from None  # the code is used up
 
@@ -113,32 +116,31 @@ class GarthDriver:
 
     def _redeem(
         self, ticket: str, domain: GarminDomain, client: GarthClient, permit: Permit
-    ) -> GarminTokens:
+    ) -> SignedIn:
         """Exchange the ticket for tokens. Raises TicketRefusedError and GarminUnavailableError."""
         try:
             oauth1 = self._oauth.redeem(ticket, client, permit)
         except DriverFailedError:
-            return self._redeemed_at_di(ticket, domain, permit, TicketRefusedError())
+            return self._redeem_elsewhere(ticket, domain, permit, TicketRefusedError())
         except (TicketRefusedError, GarminUnavailableError) as failure:
             # Without an answer the ticket may be spent: asking costs nothing.
-            return self._redeemed_at_di(ticket, domain, permit, failure)
+            return self._redeem_elsewhere(ticket, domain, permit, failure)
         oauth2 = self._oauth.first_exchange(oauth1, client, permit)
-        return oauth.pack(oauth1, oauth2, domain)
+        return SignedIn(tokens=oauth.pack(oauth1, oauth2, domain))
 
-    def _redeemed_at_di(
+    def _redeem_elsewhere(
         self,
         ticket: str,
         domain: GarminDomain,
         permit: Permit,
         failure: TicketRefusedError | GarminUnavailableError,
-    ) -> GarminTokens:
-        """Raise `failure`, the reason why OAuth1 gave nothing, if DI gives nothing either."""
+    ) -> SignedIn:
+        """Redeem the ticket at DI. Raise `failure`, of OAuth1, if DI gives nothing either."""
         if self._redeem_at_di:
             service = f"https://mobile.integration.{domain}/gcm/android"  # the ticket's
-            try:
-                return di.redeem(self._post(permit), domain, ticket, service).packed(domain)
-            except (TicketRefusedError, GarminUnavailableError):
-                pass
+            with suppress(TicketRefusedError, GarminUnavailableError):
+                tokens = di.redeem(self._post(permit), domain, ticket, service)
+                return SignedIn(tokens=tokens.packed(domain), driver=self.name)
         raise failure
 
     def _post(self, permit: Permit) -> di.Post:

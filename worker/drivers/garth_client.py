@@ -14,7 +14,7 @@ from typing import Any
 
 import requests
 
-from shared.errors import GarminUnavailableError, SignInError
+from shared.errors import GarminUnavailableError, PasswordSpentError, SignInError
 from shared.garmin.types import GarminDomain
 from shared.imports import absent
 from worker.drivers.answers import Answer
@@ -32,6 +32,7 @@ with warnings.catch_warnings(), absent("logfire"):
 __all__ = ["GarthClient", "OAuth1Token", "OAuth2Token", "TicketIssuedError", "asdict", "sso"]
 
 _SIGN_IN_PATH = "/mobile/api/"
+_PASSWORD_PATH = "/mobile/api/login"  # noqa: S105
 _TICKET = re.compile(r"[\w.+/=-]{1,512}", re.ASCII)
 
 
@@ -55,6 +56,7 @@ class GarthClient(garth.Client):
         reads the environment's settings for both each time.
         """
         self.domain = str(domain)
+        self.before_password: Callable[[], None] = _no_password
         self.sess = session
         self.sess.headers.update(USER_AGENT)
 
@@ -70,6 +72,8 @@ class GarthClient(garth.Client):
         **kwargs: Any,  # noqa: ANN401 - the library's signature
     ) -> requests.Response:
         """Send with headers that no other call sees, and never redirect what holds a secret."""
+        if path == _PASSWORD_PATH:
+            self.before_password()
         kwargs.setdefault("allow_redirects", method == "GET")
         fresh = dict(headers or {})
         try:
@@ -82,6 +86,11 @@ class GarthClient(garth.Client):
         if _SIGN_IN_PATH in path and answer.type == "SUCCESSFUL":
             raise TicketIssuedError(_ticket(answer))
         return response
+
+
+def _no_password() -> None:
+    """Only a sign-in posts a password."""
+    raise PasswordSpentError
 
 
 def _ticket(answer: Answer) -> str:

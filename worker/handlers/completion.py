@@ -12,7 +12,12 @@ from pydantic import SecretStr
 from shared.accounts.accounts import Accounts
 from shared.crypto.secret import Sealable, Secret
 from shared.crypto.tokens import new_token
-from shared.errors import GarminUnavailableError, ServiceUnavailableError, SignInError
+from shared.errors import (
+    GarminUnavailableError,
+    ServiceUnavailableError,
+    SignInError,
+    TokensRejectedError,
+)
 from shared.garmin.types import GarminIdentity, GarminTokens, SignedIn
 from shared.jobs.account_limit import AccountLimit
 from shared.jobs.states import Failure, JobStage, Outcome, Success
@@ -26,11 +31,12 @@ _log = logging.getLogger(__name__)
 class Progress(Sealable):
     """The tokens that Garmin has issued, and the session that will be opened for them.
 
-    Session id and access token are generated before the database is called, so that a retry stores
-    the same session again.
+    `driver` signed in, if it is not the one that the tokens belong to. Session id and access token
+    are generated before the database is called, so that a retry stores the same session again.
     """
 
     tokens: GarminTokens
+    driver: str | None = None
     identity: GarminIdentity | None = None
     session_id: uuid.UUID
     access_token: Secret
@@ -54,7 +60,10 @@ class Completion:
     def keep(self, job: Run, signed_in: SignedIn) -> Progress:
         """Store the tokens, encrypted, in the job before anything else can go wrong."""
         progress = Progress(
-            tokens=signed_in.tokens, session_id=uuid.uuid4(), access_token=SecretStr(new_token())
+            tokens=signed_in.tokens,
+            driver=signed_in.driver,
+            session_id=uuid.uuid4(),
+            access_token=SecretStr(new_token()),
         )
         job.retry(
             lambda: job.keep_progress(JobStage.READING_PROFILE, progress), ServiceUnavailableError
@@ -74,11 +83,15 @@ class Completion:
     def _identify(self, job: Run, progress: Progress) -> GarminIdentity:
         """Read Garmin's profile; where it can't be had in time, believe the access token.
 
-        Garmin has just given the tokens, and they must not be lost to a profile call.
+        Garmin has just given the tokens, and they must not be lost to a profile call. Raises
+        SignInAgainError if Garmin's API calls them invalid: another driver's may work.
         """
         claimed = self.chain.claimed_identity(progress.tokens)
         try:
             identity = self._read_profile(job, progress.tokens, is_needed=claimed is None)
+        except TokensRejectedError:
+            driver = progress.driver or progress.tokens.driver
+            raise self.chain.reject(driver, job.claim.origin.account) from None
         except GarminUnavailableError:
             if claimed is None:
                 raise
