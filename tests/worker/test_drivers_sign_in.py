@@ -219,20 +219,6 @@ def test_an_exchange_that_failed_once_is_repeated(way: Way, kind: str, status: i
 
 
 @only_garth
-def test_a_refused_ticket_is_a_refused_client(way: Way) -> None:
-    way.refused_sign_in("ticket401-plain-jan@example.com", ClientRefusedError)
-    assert way.posts("ticket401-plain-jan@example.com") == 1
-
-
-@only_garth
-@pytest.mark.parametrize("status", [401, 403, 427, 429])
-def test_any_refusal_of_the_ticket_is_a_refused_client(way: Way, status: int) -> None:
-    way.configure({"oauth1": {"status": status, "retry_after": 60}})
-    error = way.refused_sign_in("plain-jan@example.com", ClientRefusedError)
-    assert error.retry_after == 60
-
-
-@only_garth
 @pytest.mark.parametrize("kind", ["cut", "status", "garbage"])
 def test_a_ticket_is_redeemed_once(way: Way, kind: str) -> None:
     way.configure(faults=[{"kind": kind, "path": PREAUTHORIZED, "when": "after"}])
@@ -241,36 +227,8 @@ def test_a_ticket_is_redeemed_once(way: Way, kind: str) -> None:
     assert way.posts("plain-jan@example.com") == 1
 
 
-@only_garth
-def test_a_missing_embed_cookie_does_not_matter(way: Way) -> None:
-    way.configure(faults=[{"kind": "cut", "path": "/portal/sso/embed"}])
-    assert way.who(way.tokens("plain-anna@example.com")) == way.guid("plain-anna@example.com")
-
-
-@only_garth
-@pytest.mark.parametrize("kind", ["cut", "status", "garbage", "html"])
-def test_no_password_is_sent_without_the_oauth_consumer(way: Way, kind: str) -> None:
-    way.configure(faults=[{"kind": kind, "host": "thegarth.s3.amazonaws.com"}])
-    way.refused_sign_in("plain-anna@example.com", GarminUnavailableError)
-    assert way.garmin.count("credential_posts") == 0
-
-
-@only_garth
-def test_the_oauth_consumer_is_fetched_again_after_a_failure(way: Way) -> None:
-    host = "thegarth.s3.amazonaws.com"
-    way.configure(faults=[{"kind": "garbage", "host": host, "times": 3}])
-    way.refused_sign_in("plain-anna@example.com", GarminUnavailableError)
-    assert way.tokens("plain-anna@example.com")
-
-
-@garminconnects
-def test_a_cookie_instead_of_tokens_fails_the_sign_in(way: Way) -> None:
-    way.refused_sign_in("direfused-plain-jan@example.com", GarminUnavailableError)
-    assert way.posts("direfused-plain-jan@example.com") == 1
-
-
 def test_an_unreachable_garmin_is_unavailable(way: Way) -> None:
-    way.configure(faults=[{"kind": "cut_connect", "host": "*"}])
+    way.configure(faults=[{"kind": "cut_connect", "host": "*.garmin.com"}])
     way.refused_sign_in("plain-anna@example.com", GarminUnavailableError)
 
 
