@@ -414,6 +414,27 @@ def test_a_driver_that_failed_is_followed_by_the_next(
     assert about(300, chain.limited())
 
 
+def test_a_driver_that_gets_no_usable_answer_before_the_password_is_followed_by_the_next(
+    chain: Chain, first: ScriptedDriver, second: ScriptedDriver, cooldowns: DriverCooldowns
+) -> None:
+    first.error, first.posts = GarminUnavailableError(50), ()
+    assert chain.driver() == "garminconnect"
+    assert cooldowns.remaining("garth", "anna") == 0
+    refuse(cooldowns, "garminconnect")
+    with pytest.raises(GarminUnavailableError) as caught:
+        chain.sign_in()
+    assert caught.value.retry_after == 50  # and not the longer rest of the other one
+
+
+def test_a_garmin_that_cannot_be_reached_is_not_tried_with_every_driver(
+    chain: Chain, first: ScriptedDriver, second: ScriptedDriver
+) -> None:
+    first.error, first.posts = GarminUnreachableError(), ()
+    with pytest.raises(GarminUnreachableError):
+        chain.sign_in()
+    assert second.calls == []
+
+
 def test_an_unforeseen_error_before_the_password_is_a_driver_that_failed(
     chain: Chain, first: ScriptedDriver, cooldowns: DriverCooldowns
 ) -> None:
