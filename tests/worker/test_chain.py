@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from redis import Redis
 
 from dev.servers import RedisServer
 from shared.crypto.tokens import new_token
@@ -45,7 +44,7 @@ from shared.garmin.types import (
     PendingSignIn,
     SignedIn,
 )
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.password_posts import PasswordPosts
 from tests.cooldowns import end_account_rests, end_rest, refuse

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 from pydantic import SecretStr
-from redis import Redis
 
 from dev.simulator import PASSWORD, Simulator
 from shared.crypto.tokens import new_token
@@ -16,6 +15,7 @@ from shared.errors import (
     SignInError,
 )
 from shared.garmin.types import Credentials, SignedIn
+from shared.redis.connection import Redis
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.password_posts import PasswordPosts
 from tests.cooldowns import end_account_rests
