@@ -19,9 +19,13 @@ class Service:
     keyring: Keyring
 
     def redis(self) -> Redis:
-        """Return a client that does not wait long."""
-        url, keyspace = self.settings.redis_url.get_secret_value(), self.settings.keyspace
-        return connect(url, timeout=_REDIS_TIMEOUT, keyspace=keyspace)
+        return redis_client(self.settings)
+
+
+def redis_client(settings: Settings) -> Redis:
+    """Return a client that does not wait long."""
+    url, keyspace = settings.redis_url.get_secret_value(), settings.keyspace
+    return connect(url, timeout=_REDIS_TIMEOUT, keyspace=keyspace)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from shared.memory import limit_arenas
 from shared.redis.clock import ClockReports
 from shared.redis.connection import Redis, RedisHealth, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.driver_states import DriverStates
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
     CODE_PER_IP,
@@ -52,7 +53,6 @@ def build(timings: Timings) -> Starlette:
     url = settings.redis_url.get_secret_value()
     keyspace = settings.keyspace
     redis = connect(url, timeout=timings.redis_answer_api, keyspace=keyspace)
-    cooldowns = DriverCooldowns(redis)
     # Half of the connections are kept open, the others come and go.
     database = Database(
         settings.database_url.get_secret_value(), timings, pool_size=_DATABASE_CONNECTIONS // 2
@@ -70,7 +70,7 @@ def build(timings: Timings) -> Starlette:
         submitter=Submitter(jobs, queue),
         limits=_limits(redis, settings),
         account_limit=AccountLimit(redis, settings.limit_login_per_account, settings.mfa_attempts),
-        cooldowns=cooldowns,
+        cooldowns=DriverCooldowns(redis, timings),
         drivers=settings.garmin_drivers,
         events=EventOutbox(redis),
         accounts=Accounts(database, keyring, settings.session_ttl, settings.session_idle_ttl),
@@ -81,7 +81,9 @@ def build(timings: Timings) -> Starlette:
         redis=RedisHealth(redis),
         notifications=JobNotifications(url, keyspace, timings),
         polls=JobPolls(url, keyspace, keyring, timings),
-        metrics=Metrics(JobCounters(redis), cooldowns, settings.garmin_drivers, clock_reports),
+        metrics=Metrics(
+            JobCounters(redis), DriverStates(redis), settings.garmin_drivers, clock_reports
+        ),
         clocks=Clocks(clock_reports, database, "api"),
         session_idle=settings.session_idle_ttl,
         require_client_key=settings.require_client_key,
