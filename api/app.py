@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -20,7 +21,8 @@ from api.http.problems import answer_error, answer_http_error
 from api.pages import docs, index
 from api.routes.table import OPERATIONS
 from api.services import Services
-from shared.errors import FitTrackError
+from shared.deployment import Deployment
+from shared.errors import FitTrackError, ServiceUnavailableError
 from shared.memory import release_unused
 
 THREADS = 100
@@ -36,14 +38,18 @@ def create_app(services: Services, cors_origins: Sequence[str] = ()) -> Starlett
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         current_default_thread_limiter().total_tokens = THREADS
-        listening = asyncio.create_task(services.notifications.run())
+        tasks = [
+            asyncio.create_task(services.notifications.run()),
+            asyncio.create_task(_renew(services.deployment)),
+        ]
         release_unused()
         try:
             yield
         finally:
-            listening.cancel()
-            with suppress(asyncio.CancelledError):
-                await listening
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
             await services.polls.close()
             services.database.close()
 
@@ -64,6 +70,13 @@ def create_app(services: Services, cors_origins: Sequence[str] = ()) -> Starlett
     app.router.redirect_slashes = False
     app.state.services = services
     return app
+
+
+async def _renew(deployment: Deployment) -> None:
+    while True:
+        await asyncio.sleep(deployment.renewal)
+        with suppress(ServiceUnavailableError):
+            await run_in_threadpool(deployment.renew)
 
 
 def _routes(operations: Sequence[Operation]) -> list[Route]:

@@ -12,6 +12,7 @@ from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
+from shared.deployment import Deployment
 from shared.jobs.account_limit import AccountLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.store import JobStore
@@ -35,6 +36,7 @@ class Services:
     events: EventOutbox
     accounts: Accounts
     database: Database
+    deployment: Deployment
     redis: RedisHealth
     notifications: JobNotifications
     polls: JobPolls

@@ -15,6 +15,7 @@ from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
+from shared.deployment import Deployment
 from shared.errors import ConfigurationError
 from shared.jobs.account_limit import AccountLimit
 from shared.jobs.challenges import ChallengeStore
@@ -37,7 +38,7 @@ from shared.timings import Timings
 
 
 def build(timings: Timings) -> Starlette:
-    """Raise ConfigurationError. Connects to nothing yet: `/readyz` tells what is missing."""
+    """Raise ConfigurationError. No server has to answer yet: `/readyz` tells what is missing."""
     settings = Settings.from_environment()
     configure_logging(settings.log_level, settings.log_format)
     keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
@@ -46,6 +47,9 @@ def build(timings: Timings) -> Starlette:
     redis = connect(url, timeout=timings.redis_answer_api, keyspace=keyspace)
     cooldowns = DriverCooldowns(redis)
     database = Database(settings.database_url.get_secret_value(), timings)
+    deployment = Deployment.of(settings, database, timings.redis_answer_api, timings)
+    deployment.start()
+    database.close()  # the first request opens it again: nothing is shared with a forked process
     jobs = JobStore(redis, keyring, settings.job_ttl, timings)
     queue = JobQueue(settings.queue_url, timings.redis_answer_api, THREADS, timings, keyspace)
     services = Services(
@@ -62,6 +66,7 @@ def build(timings: Timings) -> Starlette:
         events=EventOutbox(redis),
         accounts=Accounts(database, keyring, settings.session_ttl),
         database=database,
+        deployment=deployment,
         redis=RedisHealth(redis),
         notifications=JobNotifications(url, keyspace, timings),
         polls=JobPolls(url, keyspace, keyring, timings),

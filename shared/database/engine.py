@@ -16,7 +16,7 @@ from shared.timings import PRODUCTION, Timings
 if TYPE_CHECKING:
     import sqlite3
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """The newest in `shared/database/migrations/versions`; importing alembic would take 10 MB."""
 
 _RETRIED_STATES = {"40001", "40P01", "23505"}
