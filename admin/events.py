@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from admin.service import Service, open_service
+from admin.service import REDIS_TIMEOUT, Service, open_service
 from shared.audit.delivery import deliver
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventFilter, EventLog
 from shared.audit.outbox import EventOutbox
+from shared.deployment import Deployment
 from shared.errors import ServiceUnavailableError
 from shared.garmin.types import Credentials, GarminDomain
 
@@ -72,6 +73,7 @@ def _deliver_pending(service: Service) -> None:
     with service.redis() as redis:
         outbox = EventOutbox(redis)
         try:
+            Deployment.of(service.settings, service.database, REDIS_TIMEOUT).claim()
             while deliver(outbox, service.database):
                 pass
         except ServiceUnavailableError as error:

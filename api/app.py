@@ -23,6 +23,7 @@ from api.pages import docs, index
 from api.routes.table import OPERATIONS
 from api.services import Services
 from shared.clocks import CHECK_INTERVAL, CHECK_RETRY, Clocks
+from shared.deployment import Deployment
 from shared.errors import FitTrackError, ServiceUnavailableError
 from shared.logs.locations import where
 from shared.memory import release_unused
@@ -45,6 +46,7 @@ def create_app(services: Services, cors_origins: Sequence[str] = ()) -> Starlett
         tasks = [
             asyncio.create_task(services.notifications.run()),
             asyncio.create_task(_check_clocks(services.clocks)),
+            asyncio.create_task(_renew(services.deployment)),
         ]
         release_unused()
         try:
@@ -86,6 +88,13 @@ async def _check_clocks(clocks: Clocks) -> None:
         except Exception as error:  # the next check may succeed
             _log.error("clocks: bug: %s", where(error))  # noqa: TRY400, RUF100
             await asyncio.sleep(CHECK_INTERVAL)
+
+
+async def _renew(deployment: Deployment) -> None:
+    while True:
+        await asyncio.sleep(deployment.renewal)
+        with suppress(ServiceUnavailableError):
+            await run_in_threadpool(deployment.renew)
 
 
 def _routes(operations: Sequence[Operation]) -> list[Route]:

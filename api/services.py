@@ -14,6 +14,7 @@ from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
 from shared.clocks import Clocks
 from shared.crypto.keyring import Keyring
+from shared.deployment import Deployment
 from shared.jobs.account_limit import AccountLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.store import JobStore
@@ -38,6 +39,7 @@ class Services:
     accounts: Accounts
     client_keys: ClientKeys
     database: AsyncDatabase
+    deployment: Deployment
     redis: RedisHealth
     notifications: JobNotifications
     polls: JobPolls

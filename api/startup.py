@@ -18,6 +18,7 @@ from shared.audit.outbox import EventOutbox
 from shared.clocks import Clocks
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
+from shared.deployment import Deployment
 from shared.errors import ConfigurationError
 from shared.jobs.account_limit import AccountLimit
 from shared.jobs.challenges import ChallengeStore
@@ -46,7 +47,7 @@ _WRONG_KEYS = "30/minute"
 
 
 def build(timings: Timings) -> Starlette:
-    """Raise ConfigurationError. Connects to nothing yet: `/readyz` tells what is missing."""
+    """Raise ConfigurationError. No server has to answer yet: `/readyz` tells what is missing."""
     settings = Settings.from_environment()
     configure_logging(settings.log_level, settings.log_format)
     keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
@@ -58,6 +59,9 @@ def build(timings: Timings) -> Starlette:
         settings.database_url.get_secret_value(), timings, pool_size=_DATABASE_CONNECTIONS // 2
     )
     endpoints_database = AsyncDatabase(database, timings, _DATABASE_CONNECTIONS)
+    deployment = Deployment.of(settings, database, timings.redis_answer_api, timings)
+    deployment.start()
+    database.close()  # the first request opens it again: nothing is shared with a forked process
     jobs = JobStore(redis, keyring, settings.job_ttl, timings)
     queue = JobQueue(settings.queue_url, timings.redis_answer_api, THREADS, timings, keyspace)
     clock_reports = ClockReports(redis)
@@ -78,6 +82,7 @@ def build(timings: Timings) -> Starlette:
             endpoints_database, RateLimit(redis, WRONG_KEY_PER_IP, _WRONG_KEYS), keyring
         ),
         database=endpoints_database,
+        deployment=deployment,
         redis=RedisHealth(redis),
         notifications=JobNotifications(url, keyspace, timings),
         polls=JobPolls(url, keyspace, keyring, timings),

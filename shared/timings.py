@@ -123,6 +123,11 @@ class Timings:
     sweep_interval: float = 5.0
     """How often each worker looks for jobs whose message is lost."""
 
+    deployment_mark: float = 60.0
+    deployment_renewal: float = 10.0
+    """How long the names in Redis stay a deployment's after its last process, and how often each
+    renews that."""
+
     heartbeat_interval: float = 5.0
     """How often a worker touches its heartbeat file; its health check waits for 30 seconds."""
 

@@ -9,6 +9,7 @@ from shared.audit.outbox import EventOutbox
 from shared.clocks import CHECK_INTERVAL, CHECK_RETRY, Clocks
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
+from shared.deployment import Deployment
 from shared.errors import ConfigurationError, DriverFailedError
 from shared.jobs.account_limit import AccountLimit
 from shared.jobs.challenges import ChallengeStore
@@ -90,7 +91,9 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
     )
 
 
-def build_schedule(settings: Settings, database: Database, timings: Timings) -> list[Periodic]:
+def build_schedule(
+    settings: Settings, database: Database, deployment: Deployment, timings: Timings
+) -> list[Periodic]:
     """Return what a worker does beside its jobs."""
     url, timeout, keyspace = settings.queue_url, timings.redis_answer_worker, settings.keyspace
     redis = connect(settings.redis_url.get_secret_value(), timeout=timeout, keyspace=keyspace)
@@ -103,6 +106,7 @@ def build_schedule(settings: Settings, database: Database, timings: Timings) -> 
     )
     retry = timings.delivery_retry
     return [
+        Periodic("deployment mark", deployment.renew, deployment.renewal, retry),
         Periodic("event delivery", work.deliver_events, timings.delivery_interval, retry),
         Periodic("retention", work.delete_old, timings.retention_interval, retry),
         Periodic("clocks", clocks.check, CHECK_INTERVAL, CHECK_RETRY),

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     MetaData,
+    SmallInteger,
     String,
     TypeDecorator,
     UniqueConstraint,
@@ -45,6 +46,16 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map = {datetime: UtcDateTime}  # noqa: RUF012 - SQLAlchemy's declaration
+
+
+class DatabaseIdentity(Base):
+    """The database's id, in the only row: it tells deployments apart."""
+
+    __tablename__ = "database_identity"
+    __table_args__ = (CheckConstraint("number = 1", name="one_row"),)
+
+    number: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    id: Mapped[uuid.UUID]
 
 
 class User(Base):
