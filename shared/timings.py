@@ -86,9 +86,13 @@ class Timings:
     longest_pause: float = 5.0
     """The longest pause between two tries of the same step."""
 
-    garmin_connect: float = 5.0
-    garmin_answer: float = 20.0
-    """For a connection to Garmin, and for one whole answer."""
+    garmin_connect: float = 4.0
+    garmin_answer: float = 10.0
+    """For a connection to Garmin, and for one whole answer, connecting included.
+
+    Garmin answers within a second or two. An account for which it never answers keeps a thread
+    of a worker for as long as this.
+    """
 
     garmin_retry: float = 0.5
     """Pause before an OAuth2 exchange that failed is repeated; twice as long the second time."""

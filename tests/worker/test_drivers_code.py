@@ -6,15 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from dev.short import SHORT
 from shared.errors import (
     AccountLockedError,
     ClientRefusedError,
     GarminUnavailableError,
+    GarminUnreachableError,
     MfaAttemptsExhaustedError,
     MfaCodeInvalidError,
     SignInExpiredError,
 )
-from shared.timings import PRODUCTION
 from tests.worker.ways import GARTH, MOBILE, WIDGET, OtherProcess, Way, next_state
 
 CODE_PATHS = {
@@ -23,7 +24,6 @@ CODE_PATHS = {
     WIDGET: "/sso/verifyMFA/loginEnterMfaCode",
 }
 json_flows = pytest.mark.parametrize("way", [GARTH, MOBILE], indirect=True)
-only_garth = pytest.mark.parametrize("way", [GARTH], indirect=True)
 only_widget = pytest.mark.parametrize("way", [WIDGET], indirect=True)
 
 
@@ -168,7 +168,7 @@ def test_a_cut_connection_is_no_verdict(way: Way) -> None:
     pending = way.pending(username)
     way.adapter.close()  # the pool: a new connection is needed
     way.configure(faults=[{"kind": "cut_connect"}])
-    way.refused_code(pending, way.garmin.code(username), GarminUnavailableError)
+    way.refused_code(pending, way.garmin.code(username), GarminUnreachableError)
     assert way.code_checks(username) == 0
 
 
@@ -181,14 +181,13 @@ def test_a_cut_answer_is_no_verdict(way: Way) -> None:
     assert way.code_checks(username) == 1
 
 
-@only_garth
-def test_a_hanging_connection_is_given_up(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_connection_is_given_up(way: Way) -> None:
     username = "email-jan@example.com"
     pending = way.pending(username)
     way.adapter.close()
-    way.adapter.timings = replace(PRODUCTION, garmin_connect=0.2, garmin_answer=1.0)
+    way.adapter.timings = replace(SHORT, garmin_connect=0.2, garmin_answer=1.0)
     way.configure(faults=[{"kind": "hang_connect"}])
-    way.refused_code(pending, way.garmin.code(username), GarminUnavailableError)
+    way.refused_code(pending, way.garmin.code(username), GarminUnreachableError)
     assert way.code_checks(username) == 0
 
 

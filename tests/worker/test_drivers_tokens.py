@@ -14,6 +14,7 @@ from shared.errors import (
 )
 from shared.garmin.types import GarminTokens
 from tests.worker.ways import ALWAYS, GARTH, MOBILE, Way
+from worker.drivers.route import Route
 
 EXCHANGE = "/oauth-service/oauth/exchange/user/2.0"
 DI_TOKEN = "/di-oauth2-service/oauth/token"
@@ -227,6 +228,7 @@ def test_a_token_without_an_expiry_lasts_an_hour(
     tokens = way.tokens(ANNA)
     from worker.drivers import garminconnect
 
-    client = garminconnect._loaded(with_data(tokens, data_of(tokens) | {"di_token": token}), ALWAYS)
+    route = Route("garminconnect", ALWAYS)
+    client = garminconnect._loaded(with_data(tokens, data_of(tokens) | {"di_token": token}), route)
     left = garminconnect._tokens(client).access_expires_at - datetime.now(UTC)
     assert timedelta(minutes=59) < left <= timedelta(hours=1)

@@ -20,7 +20,8 @@ from shared.timings import PRODUCTION, Timings
 from worker.drivers.answers import Answer, identity, mfa_type
 from worker.drivers.driver import Permit
 from worker.drivers.garminconnect_guard import GuardedClient, Stop
-from worker.drivers.http import GarminAdapter
+from worker.drivers.http import GarminAdapter, NoAnswerError
+from worker.drivers.route import Route
 
 _REFRESH_LIFETIME = timedelta(days=30)  # 2591999 s, as the exchange says of its refresh tokens
 _ACCESS_LIFETIME = timedelta(hours=1)  # where the token does not say; the shortest is 18 hours
@@ -34,7 +35,7 @@ class GarminConnectDriver:
         self._delays = timings.garminconnect_delays
 
     def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
-        client = GuardedClient(str(credentials.domain), permit, self._delays)
+        client = GuardedClient(str(credentials.domain), self._route(permit), self._delays)
         state = client.sign_in(credentials)
         if state is None:
             return SignedIn(tokens=_tokens(client))
@@ -49,17 +50,19 @@ class GarminConnectDriver:
         return CodeRequired(pending=pending)
 
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
-        client = GuardedClient(str(pending.domain), permit)
+        client = GuardedClient(str(pending.domain), self._route(permit))
         client.finish(json.loads(pending.state.get_secret_value()), code)
         return SignedIn(tokens=_tokens(client))
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
-        headers = _loaded(tokens, permit).get_api_headers()
+        headers = _loaded(tokens, self._route(permit)).get_api_headers()
         url = f"https://connectapi.{tokens.domain}/userprofile-service/socialProfile"
         with requests.Session() as session:
-            session.mount("https://", self._adapter.permitted(permit))
+            session.mount("https://", self._adapter.permitted(permit, self.name))
             try:
                 response = session.get(url, headers=headers)
+            except NoAnswerError as failure:
+                raise failure.error from None
             except requests.RequestException:
                 raise errors.GarminUnavailableError from None
         if response.status_code in (401, 403):
@@ -70,7 +73,7 @@ class GarminConnectDriver:
         return identity(answer.body)
 
     def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
-        client = _loaded(tokens, permit)
+        client = _loaded(tokens, self._route(permit))
         try:
             client._refresh_di_token()
         except Stop as stop:
@@ -85,6 +88,9 @@ class GarminConnectDriver:
             raise errors.GarminUnavailableError from None
         return _tokens(client)
 
+    def _route(self, permit: Permit) -> Route:
+        return self._adapter.route(self.name, permit)
+
 
 def _tokens(client: GuardedClient) -> GarminTokens:
     now = datetime.now(UTC)
@@ -97,8 +103,8 @@ def _tokens(client: GuardedClient) -> GarminTokens:
     )
 
 
-def _loaded(tokens: GarminTokens, permit: Permit) -> GuardedClient:
-    client = GuardedClient(str(tokens.domain), permit)
+def _loaded(tokens: GarminTokens, route: Route) -> GuardedClient:
+    client = GuardedClient(str(tokens.domain), route)
     client.loads(tokens.data.get_secret_value())
     return client
 

@@ -17,12 +17,13 @@ from garminconnect.exceptions import GarminConnectAuthenticationError
 
 from shared import errors
 from shared.garmin.types import Credentials
-from worker.drivers.driver import Permit
+from worker.drivers import causes
+from worker.drivers.causes import Cause
 from worker.drivers.pages import Page
+from worker.drivers.route import Route
 
 _STRATEGIES = {"mobile+cffi", "mobile+requests", "widget+cffi", "portal+cffi", "portal+requests"}
 _USED = {"mobile+cffi", "widget+cffi"}
-_LONGEST_ANSWER = 30.0  # as the library has it
 _DELAYS = ("MOBILE_DELAY_MIN_S", "MOBILE_DELAY_MAX_S", "WIDGET_DELAY_MIN_S", "WIDGET_DELAY_MAX_S")
 _WITH_SESSIONS = {
     name: getattr(library_sso.LoginMixin, name).__code__
@@ -55,10 +56,10 @@ class GuardedSession(curl_requests.Session[Any]):
     Garmin may have seen that one. It posts again only after a refusal of the client.
     """
 
-    def __init__(self, permit: Permit, **options: Any) -> None:  # noqa: ANN401 - curl_cffi's
+    def __init__(self, route: Route, **options: Any) -> None:  # noqa: ANN401 - curl_cffi's
         super().__init__(**options)
         self.page: Page | None = None
-        self._permit = permit
+        self._route = route
         self._may_not_post = False
 
     def request(self, method: Any, url: str, **kwargs: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
@@ -67,31 +68,47 @@ class GuardedSession(curl_requests.Session[Any]):
             raise PostedAlreadyError
         self.page = None
         try:
-            left = self._permit.check()
+            connecting, whole = self._route.limits()
         except errors.FitTrackError as error:
             raise Stop(error) from None
-        kwargs["timeout"] = _LONGEST_ANSWER if left is None else min(_LONGEST_ANSWER, left)
+        kwargs["timeout"] = (connecting, whole - connecting)  # curl_cffi adds them up
         self._may_not_post = self._may_not_post or is_post
         # On a connection that was used before, curl itself sends again what got no answer.
-        self.curl_options = {CurlOpt.FRESH_CONNECT: int(is_post)}  # type: ignore[dict-item]
+        options: dict[Any, Any] = {CurlOpt.FRESH_CONNECT: int(is_post)}
+        if self._route.proxy:
+            kwargs["proxy"] = self._route.proxy.url.get_secret_value()
+            options[CurlOpt.NOPROXY] = ""  # or curl follows NO_PROXY nevertheless
+        self.curl_options = options
         if "json" in kwargs:
             # A redirect would carry the secret on to wherever it points; only the widget has any.
             kwargs.setdefault("allow_redirects", False)
-        response = super().request(method, url, **kwargs)
+        try:
+            response = super().request(method, url, **kwargs)
+        except curl_requests.RequestsError as error:
+            raise Stop(self._route.failed(method, url, self._cause(error))) from None
+        self._route.answered(method, url, response.status_code)
         self.page = Page.of(method, url, response)
         if is_post:
             answer = self.page.answer
             self._may_not_post = answer.has_verdict or answer.refusal() is None
         return response
 
+    def _cause(self, error: curl_requests.RequestsError) -> Cause:
+        return causes.of_curl(
+            int(error.code),
+            str(error),
+            proxied=self._route.proxy is not None,
+            has_status=bool(error.response is not None and error.response.status_code),
+        )
+
 
 class GuardedClient(library.Client):
     """The library's client for one job. `delays` is a factor for its waits before a post."""
 
-    def __init__(self, domain: str, permit: Permit, delays: float = 1.0) -> None:
+    def __init__(self, domain: str, route: Route, delays: float = 1.0) -> None:
         super().__init__(domain, verify_login=False)  # the driver asks for the profile anyway
         self.skip_strategies = _STRATEGIES - _USED
-        self._permit = permit
+        self._route = route
         self._session: GuardedSession | None = None
         self._retry_after: int | None = None
         self._give_sessions(delays)
@@ -149,7 +166,7 @@ class GuardedClient(library.Client):
     def _new_session(self, **options: Any) -> GuardedSession:  # noqa: ANN401 - curl_cffi's
         self._note_retry_after()
         self._close_session()
-        self._session = GuardedSession(self._permit, **options)
+        self._session = GuardedSession(self._route, **options)
         return self._session
 
     def _close_session(self) -> None:
@@ -158,7 +175,7 @@ class GuardedClient(library.Client):
             self._session.close()
 
     def _http_post(self, url: str, **kwargs: Any) -> Any:  # noqa: ANN401 - the library's signature
-        with GuardedSession(self._permit) as session:
+        with GuardedSession(self._route) as session:
             return session.post(url, impersonate="chrome", **kwargs)
 
     def _post_credentials(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
@@ -194,6 +211,8 @@ class GuardedClient(library.Client):
         """
         try:
             self._exchange_service_ticket(ticket, service_url=service_url)
+        except Stop:
+            raise
         except Exception:
             raise Stop(errors.GarminUnavailableError()) from None
         if not self.di_refresh_token:
@@ -224,7 +243,11 @@ class GuardedClient(library.Client):
             self._retry_after = self.page.answer.retry_after
 
     def _checked(self, failure: errors.FitTrackError) -> errors.FitTrackError:
-        """Return the failure. Raise what the permit raises if the library stumbled on that."""
-        if isinstance(failure, errors.GarminUnavailableError):
-            self._permit.check()
-        return failure
+        """Return the failure, or what the library made it of: its last request got no answer.
+
+        Raises what the permit raises if the library stumbled on that.
+        """
+        if not isinstance(failure, errors.GarminUnavailableError):
+            return failure
+        self._route.check()
+        return self._route.failure or failure

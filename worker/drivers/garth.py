@@ -37,7 +37,7 @@ from shared.imports import absent
 from worker.drivers.answers import Answer, identity, mfa_type
 from worker.drivers.cookies import dump_cookies, load_cookies
 from worker.drivers.driver import Permit
-from worker.drivers.http import GarminAdapter, PermittedAdapter
+from worker.drivers.http import GarminAdapter, NoAnswerError, PermittedAdapter
 
 # logfire is garth's telemetry: 12 MB, and a leak of what it sees. garth works without it.
 with warnings.catch_warnings(), absent("logfire"):
@@ -139,6 +139,10 @@ class GarthDriver:
 class _NoAnswer(GarthException):
     """Garmin did not answer. A GarthException, because garth ignores those where it can."""
 
+    def __init__(self, failure: NoAnswerError) -> None:
+        super().__init__(msg="no answer")
+        self.error = failure.error
+
 
 class _Client(garth.Client):
     def __init__(self, domain: GarminDomain, adapter: PermittedAdapter) -> None:
@@ -170,8 +174,8 @@ class _Client(garth.Client):
             return super().request(
                 method, subdomain, path, api=api, referrer=referrer, headers=fresh, **kwargs
             )
-        except requests.RequestException:
-            raise _NoAnswer(msg="no answer") from None
+        except NoAnswerError as failure:
+            raise _NoAnswer(failure) from None
 
 
 @contextmanager
@@ -183,8 +187,8 @@ def _translated(client: _Client, judge: Callable[[Answer], SignInError]) -> Iter
         raise
     except GarthHTTPError as error:
         raise judge(Answer.of(error.error.response)) from None
-    except _NoAnswer:
-        raise GarminUnavailableError from None
+    except (_NoAnswer, NoAnswerError) as failure:
+        raise failure.error from None
     except requests.HTTPError as error:
         raise _oauth_error(error.response) from None
     except (GarthException, requests.JSONDecodeError):
