@@ -27,6 +27,7 @@ from shared.logs.configuration import configure_logging
 from shared.memory import limit_arenas
 from shared.redis.connection import RedisHealth, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.driver_states import DriverStates
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
     CODE_PER_IP,
@@ -44,7 +45,6 @@ def build(timings: Timings) -> Starlette:
     keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
     url = settings.redis_url.get_secret_value()
     redis = connect(url, timeout=timings.redis_answer_api)
-    cooldowns = DriverCooldowns(redis)
     database = Database(settings.database_url.get_secret_value(), timings)
     jobs = JobStore(redis, keyring, settings.job_ttl, timings)
     queue = JobQueue(settings.queue_url, timings.redis_answer_api, THREADS, timings)
@@ -57,7 +57,7 @@ def build(timings: Timings) -> Starlette:
         submitter=Submitter(jobs, queue),
         limits=_limits(redis, settings),
         account_limit=AccountLimit(redis, settings.limit_login_per_account, settings.mfa_attempts),
-        cooldowns=cooldowns,
+        cooldowns=DriverCooldowns(redis, timings),
         drivers=settings.garmin_drivers,
         events=EventOutbox(redis),
         accounts=Accounts(database, keyring, settings.session_ttl),
@@ -65,7 +65,7 @@ def build(timings: Timings) -> Starlette:
         redis=RedisHealth(redis),
         notifications=JobNotifications(url, timings),
         polls=JobPolls(url, keyring, timings),
-        metrics=Metrics(JobCounters(redis), cooldowns, settings.garmin_drivers),
+        metrics=Metrics(JobCounters(redis), DriverStates(redis), settings.garmin_drivers),
         session_idle=settings.session_idle_ttl,
         require_client_key=settings.require_client_key,
     )

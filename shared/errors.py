@@ -316,6 +316,10 @@ class InterruptedSignInError(SignInError):
     message = "The sign-in was interrupted: sign in again."
 
 
+class PasswordSpentError(InterruptedSignInError):
+    """The job's password was posted as often as it may be, and no verdict was kept."""
+
+
 class TimedOutError(SignInError):
     """The job's deadline passed."""
 

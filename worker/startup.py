@@ -9,7 +9,7 @@ from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
-from shared.errors import ClientRefusedError, ConfigurationError
+from shared.errors import ConfigurationError, DriverFailedError
 from shared.jobs.account_limit import AccountLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.claims import JobClaims
@@ -18,6 +18,7 @@ from shared.jobs.queue import JobQueue, QueuedMessages
 from shared.jobs.states import JobKind
 from shared.redis.connection import RedisHealth, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.password_posts import PasswordPosts
 from shared.settings import Settings
 from shared.timings import Timings
 from worker.chain import DriverChain
@@ -61,7 +62,11 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
     challenges = ChallengeStore(
         patient, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
     )
-    chain = DriverChain(_drivers(settings.garmin_drivers, timings), DriverCooldowns(patient))
+    chain = DriverChain(
+        _drivers(settings.garmin_drivers, timings),
+        DriverCooldowns(patient, timings),
+        PasswordPosts(patient),
+    )
     completion = Completion(
         chain=chain,
         accounts=Accounts(database, keyring, settings.session_ttl),
@@ -104,7 +109,7 @@ def _drivers(names: tuple[str, ...], timings: Timings) -> list[LazyDriver]:
     """Build the drivers in their order. The first is loaded now, each other when it is needed."""
     adapter = GarminAdapter(timings)
     drivers = [LazyDriver(name, partial(_load, name, adapter, timings)) for name in names]
-    with suppress(ClientRefusedError):  # logged; it is tried again with the first sign-in
+    with suppress(DriverFailedError):  # logged; it is tried again with the first sign-in
         drivers[0].loaded()
     return drivers
 

@@ -22,6 +22,17 @@ class Permit(Protocol):
         """
 
 
+class SignInPermit(Permit, Protocol):
+    """The permit of a sign-in, which also bounds how often the password is posted."""
+
+    def post_password(self, way: str) -> None:
+        """Call right before each POST of the password. `way` names the way in: each is used once.
+
+        Raises PasswordSpentError, also where earlier workers have posted the password as often as
+        allowed, and ServiceUnavailableError: then it must not be sent.
+        """
+
+
 class GarminDriver(Protocol):
     """One Garmin library. Safe to use from many threads.
 
@@ -31,12 +42,13 @@ class GarminDriver(Protocol):
 
     name: str
 
-    def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
-        """Post the password to Garmin, once.
+    def sign_in(self, credentials: Credentials, permit: SignInPermit) -> SignedIn | CodeRequired:
+        """Post the password to Garmin, by each way in at most once.
 
         Raises ClientRefusedError when Garmin refuses this client without a verdict on the person,
-        else InvalidCredentialsError, AccountLockedError, CaptchaRequiredError,
-        GarminUnavailableError.
+        DriverFailedError when the driver can't work and has not posted the password, else
+        InvalidCredentialsError, AccountLockedError, CaptchaRequiredError,
+        GarminActionRequiredError, GarminUnavailableError, PasswordSpentError.
         """
 
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:

@@ -18,7 +18,7 @@ from shared.garmin.types import (
 )
 from shared.timings import PRODUCTION, Timings
 from worker.drivers.answers import Answer, identity, mfa_type
-from worker.drivers.driver import Permit
+from worker.drivers.driver import Permit, SignInPermit
 from worker.drivers.garminconnect_guard import GuardedClient, Stop
 from worker.drivers.http import GarminAdapter, NoAnswerError
 from worker.drivers.route import Route
@@ -34,9 +34,9 @@ class GarminConnectDriver:
         self._adapter = adapter
         self._delays = timings.garminconnect_delays
 
-    def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
+    def sign_in(self, credentials: Credentials, permit: SignInPermit) -> SignedIn | CodeRequired:
         client = GuardedClient(str(credentials.domain), self._route(permit), self._delays)
-        state = client.sign_in(credentials)
+        state = client.sign_in(credentials, permit.post_password)
         if state is None:
             return SignedIn(tokens=_tokens(client))
         kind = mfa_type(state["method"])

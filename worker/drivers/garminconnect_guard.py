@@ -2,12 +2,15 @@
 
 Left alone, one `login` posts the password up to eleven times, and sends each wrong code to two
 endpoints. Here every session of the library is one that asks for permission before each request
-and looks at each answer, and the library is stopped as soon as an answer holds a verdict.
+and looks at each answer; the library is stopped as soon as an answer holds a verdict, and posts a
+password by each way in once.
 """
 
 import json
+from collections.abc import Callable
 from types import FunctionType, MethodType, SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 from curl_cffi import CurlOpt
 from curl_cffi import requests as curl_requests
@@ -49,6 +52,36 @@ class PostedAlreadyError(Exception):
     """The library was about to post a secret that Garmin has already judged, or may have."""
 
 
+class Passwords:
+    """The posts of one sign-in's password. A way in is the first part of its URLs' path."""
+
+    def __init__(self, ask: Callable[[str], None]) -> None:
+        self._ask = ask
+        self._posted: dict[str, GuardedSession] = {}
+
+    def check(self, session: "GuardedSession", url: str) -> None:
+        """Raise PostedAlreadyError where another session has posted the password by this way."""
+        if self._posted.get(_way(url), session) is not session:
+            raise PostedAlreadyError
+
+    def post(self, session: "GuardedSession", url: str) -> None:
+        """Raises what the permit raises, as Stop."""
+        try:
+            self._ask(_way(url))
+        except errors.FitTrackError as error:
+            raise Stop(error) from None
+        self._posted[_way(url)] = session
+
+
+def _way(url: str) -> str:
+    return urlsplit(url).path.split("/")[1]
+
+
+def _no_password(way: str) -> None:
+    """Only a sign-in posts a password."""
+    raise errors.PasswordSpentError
+
+
 class GuardedSession(curl_requests.Session[Any]):
     """A curl_cffi session that asks before each request and keeps the last answer.
 
@@ -56,21 +89,25 @@ class GuardedSession(curl_requests.Session[Any]):
     Garmin may have seen that one. It posts again only after a refusal of the client.
     """
 
-    def __init__(self, route: Route, **options: Any) -> None:  # noqa: ANN401 - curl_cffi's
+    def __init__(self, route: Route, passwords: Passwords, **options: Any) -> None:  # noqa: ANN401 - curl_cffi's
         super().__init__(**options)
         self.page: Page | None = None
         self._route = route
+        self._passwords = passwords
         self._may_not_post = False
 
     def request(self, method: Any, url: str, **kwargs: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
         is_post = method == "POST"
         if is_post and self._may_not_post:
             raise PostedAlreadyError
+        self._passwords.check(self, url)
         self.page = None
         try:
             connecting, whole = self._route.limits()
         except errors.FitTrackError as error:
             raise Stop(error) from None
+        if "password" in (kwargs.get("json") or kwargs.get("data") or ()):
+            self._passwords.post(self, url)
         kwargs["timeout"] = (connecting, whole - connecting)  # curl_cffi adds them up
         self._may_not_post = self._may_not_post or is_post
         # On a connection that was used before, curl itself sends again what got no answer.
@@ -109,6 +146,7 @@ class GuardedClient(library.Client):
         super().__init__(domain, verify_login=False)  # the driver asks for the profile anyway
         self.skip_strategies = _STRATEGIES - _USED
         self._route = route
+        self._passwords = Passwords(_no_password)
         self._session: GuardedSession | None = None
         self._retry_after: int | None = None
         self._give_sessions(delays)
@@ -118,8 +156,14 @@ class GuardedClient(library.Client):
         """The last answer to the sign-in; None if it got lost."""
         return self._session.page if self._session else None
 
-    def sign_in(self, credentials: Credentials) -> dict[str, Any] | None:
-        """Return the library's state if a code is needed, None once signed in."""
+    def sign_in(
+        self, credentials: Credentials, before_password: Callable[[str], None]
+    ) -> dict[str, Any] | None:
+        """Return the library's state if a code is needed, None once signed in.
+
+        `before_password` is called with the way in, right before each POST of the password.
+        """
+        self._passwords = Passwords(before_password)
         username, password = credentials.username, credentials.password
         try:
             result, state = self.login(
@@ -166,7 +210,7 @@ class GuardedClient(library.Client):
     def _new_session(self, **options: Any) -> GuardedSession:  # noqa: ANN401 - curl_cffi's
         self._note_retry_after()
         self._close_session()
-        self._session = GuardedSession(self._route, **options)
+        self._session = GuardedSession(self._route, self._passwords, **options)
         return self._session
 
     def _close_session(self) -> None:
@@ -175,7 +219,7 @@ class GuardedClient(library.Client):
             self._session.close()
 
     def _http_post(self, url: str, **kwargs: Any) -> Any:  # noqa: ANN401 - the library's signature
-        with GuardedSession(self._route) as session:
+        with GuardedSession(self._route, self._passwords) as session:
             return session.post(url, impersonate="chrome", **kwargs)
 
     def _post_credentials(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
@@ -186,9 +230,9 @@ class GuardedClient(library.Client):
         except Exception:
             if self.page is None:
                 raise Stop(errors.GarminUnavailableError()) from None
-            answer = self.page.answer
-            if answer.type == "MFA_REQUIRED" or answer.refusal():
-                raise  # a code is required, or another fingerprint may be let in
+            answer, refusal = self.page.answer, self.page.answer.refusal()
+            if answer.type == "MFA_REQUIRED" or (refusal and not refusal.final):
+                raise  # a code is required, or the next way in may be let in
             raise Stop(answer.sign_in_error()) from None
 
     def _complete_mfa(self, mfa_code: str) -> None:

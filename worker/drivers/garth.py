@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import requests
@@ -21,6 +22,7 @@ from shared.errors import (
     ClientRefusedError,
     GarminUnavailableError,
     MfaCodeInvalidError,
+    PasswordSpentError,
     SignInError,
     TokensRejectedError,
 )
@@ -36,7 +38,7 @@ from shared.garmin.types import (
 from shared.imports import absent
 from worker.drivers.answers import Answer, identity, mfa_type
 from worker.drivers.cookies import dump_cookies, load_cookies
-from worker.drivers.driver import Permit
+from worker.drivers.driver import Permit, SignInPermit
 from worker.drivers.http import GarminAdapter, NoAnswerError, PermittedAdapter
 
 # logfire is garth's telemetry: 12 MB, and a leak of what it sees. garth works without it.
@@ -50,6 +52,7 @@ with warnings.catch_warnings(), absent("logfire"):
     from garth.utils import asdict
 
 _SIGN_IN_PATH = "/mobile/api/"
+_PASSWORD_PATH = "/mobile/api/login"  # noqa: S105
 _TICKET_PATH = "/oauth-service/oauth/preauthorized"
 _REFUSED_AT_TICKET = {401, 403, 427, 429}
 _OAUTH1_LIFETIME = timedelta(days=365)
@@ -63,9 +66,10 @@ class GarthDriver:
         self._adapter = adapter
         self._consumer_lock = threading.Lock()
 
-    def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
+    def sign_in(self, credentials: Credentials, permit: SignInPermit) -> SignedIn | CodeRequired:
         self._fetch_consumer(permit)
         client = self._client(credentials.domain, permit)
+        client.before_password = partial(permit.post_password, "mobile")
         with _translated(client, Answer.sign_in_error):
             result = sso.login(
                 credentials.username.get_secret_value(),
@@ -152,6 +156,7 @@ class _Client(garth.Client):
         reads the environment's settings for both each time.
         """
         self.domain = str(domain)
+        self.before_password: Callable[[], None] = _no_password
         self.sess = requests.Session()
         self.sess.headers.update(USER_AGENT)
         self.sess.mount("https://", adapter)
@@ -168,6 +173,8 @@ class _Client(garth.Client):
         **kwargs: Any,  # noqa: ANN401 - the library's signature
     ) -> requests.Response:
         """Send with headers that no other call sees, and never redirect what holds a secret."""
+        if path == _PASSWORD_PATH:
+            self.before_password()
         kwargs.setdefault("allow_redirects", method == "GET")
         fresh = dict(headers or {})
         try:
@@ -176,6 +183,11 @@ class _Client(garth.Client):
             )
         except NoAnswerError as failure:
             raise _NoAnswer(failure) from None
+
+
+def _no_password() -> None:
+    """Only a sign-in posts a password."""
+    raise PasswordSpentError
 
 
 @contextmanager

@@ -21,7 +21,10 @@ class LoginHandler:
         with self.completion.failures_counted(job):
             progress = job.progress(Progress)
             if progress is None:
-                result = self.chain.sign_in(job.input(Credentials), job)
+                claim = job.claim
+                result = self.chain.sign_in(
+                    job.input(Credentials), job, claim.job_id, claim.origin.account
+                )
                 if isinstance(result, CodeRequired):
                     return self._request_code(job, result.pending)
                 progress = self.completion.keep(job, result)
