@@ -227,9 +227,6 @@ class RefusalScope(StrEnum):
     CLIENT = "client"
     """This address or client: Cloudflare's pages, `error code: 10xx`, a 403 in HTML."""
 
-    PROXY = "proxy"
-    """The address of one proxy, and there is another: nobody waits, the next call takes that."""
-
 
 class ClientRefusedError(GarminRateLimitedError):
     """Garmin refuses the driver, without a verdict on the user: another driver may be tried.
@@ -248,6 +245,10 @@ class ClientRefusedError(GarminRateLimitedError):
         super().__init__(retry_after)
         self.scope = scope
         self.final = final
+
+
+class ProxyRefusedError(ClientRefusedError):
+    """Garmin refuses the address of a proxy, and there is another: nobody has to wait."""
 
 
 class DriverFailedError(SignInError):

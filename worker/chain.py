@@ -15,6 +15,7 @@ from shared.errors import (
     GarminUnavailableError,
     InterruptedSignInError,
     InvalidCredentialsError,
+    ProxyRefusedError,
     ServiceUnavailableError,
 )
 from shared.garmin.types import (
@@ -133,6 +134,9 @@ class DriverChain:
         """
         try:
             yield
+        except ProxyRefusedError:
+            _report(self._cooldowns.leave, turn)
+            raise
         except ClientRefusedError as refusal:
             wait = refusal.retry_after or _UNREPORTED_WAIT
             with suppress(ServiceUnavailableError):

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 
+from pydantic import SecretStr
+from redis import Redis
+
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
 from shared.crypto.keyring import Keyring
@@ -18,13 +21,17 @@ from shared.jobs.queue import JobQueue, QueuedMessages
 from shared.jobs.states import JobKind
 from shared.redis.connection import RedisHealth, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.left_proxies import LeftProxies
 from shared.redis.password_posts import PasswordPosts
+from shared.redis.unknown_answers import UnknownAnswers
 from shared.settings import Settings
 from shared.timings import Timings
 from worker.chain import DriverChain
 from worker.drivers.driver import GarminDriver
+from worker.drivers.guided import GuidedDriver
 from worker.drivers.http import GarminAdapter
 from worker.drivers.lazy import LazyDriver
+from worker.drivers.proxies import GarminProxies, Proxy
 from worker.handlers.completion import Completion
 from worker.handlers.login import LoginHandler
 from worker.handlers.mfa_completion import MfaCompletionHandler
@@ -59,11 +66,13 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
         url, timeout=timings.redis_answer_worker, patience=timings.redis_patience_worker
     )
     prompt = connect(url, timeout=timings.redis_answer_worker)
+    proxies = _proxies(settings, keyring, prompt)
+    drivers = _drivers(settings.garmin_drivers, timings, proxies)
     challenges = ChallengeStore(
         patient, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
     )
     chain = DriverChain(
-        _drivers(settings.garmin_drivers, timings),
+        [GuidedDriver(driver, proxies, UnknownAnswers(prompt).count) for driver in drivers],
         DriverCooldowns(patient, timings),
         PasswordPosts(patient),
     )
@@ -105,9 +114,17 @@ def build_heartbeat(settings: Settings, timings: Timings) -> Heartbeat:
     return Heartbeat(heartbeat_file(), RedisHealth(broker), timings.heartbeat_interval)
 
 
-def _drivers(names: tuple[str, ...], timings: Timings) -> list[LazyDriver]:
+def _proxies(settings: Settings, keyring: Keyring, redis: Redis) -> GarminProxies:
+    urls = [url.get_secret_value() for url in settings.garmin_proxy]
+    proxies = [Proxy(keyring.hash_name(url), SecretStr(url)) for url in urls]
+    return GarminProxies(proxies, LeftProxies(redis))
+
+
+def _drivers(
+    names: tuple[str, ...], timings: Timings, proxies: GarminProxies | None = None
+) -> list[LazyDriver]:
     """Build the drivers in their order. The first is loaded now, each other when it is needed."""
-    adapter = GarminAdapter(timings)
+    adapter = GarminAdapter(timings, proxies)
     drivers = [LazyDriver(name, partial(_load, name, adapter, timings)) for name in names]
     with suppress(DriverFailedError):  # logged; it is tried again with the first sign-in
         drivers[0].loaded()

@@ -1,8 +1,9 @@
-"""Proxies that drivers have left because Garmin refuses their address, for all processes.
+"""Proxies that drivers have left because Garmin can't be reached by them, or refuses them.
 
-`fittrack:proxy-left:<driver>:<proxy>` exists while the driver takes another one. It belongs to the
-driver, because Garmin may refuse one library's TLS at every address. In Redis rather than in each
-process: otherwise every worker finds out at Garmin's expense, and again after each start.
+`fittrack:proxy-left:<driver>:<proxy>` exists while the driver takes another one; it belongs to the
+driver, because Garmin may refuse one library's TLS at every address. With `*` as the driver, all
+take another one. In Redis rather than in each process: otherwise every worker finds out at
+Garmin's expense, and again after each start.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,8 @@ from collections.abc import Sequence
 from redis import Redis
 
 from shared.redis.connection import redis_errors_translated
+
+_ALL = "*"
 
 
 class LeftProxies:
@@ -22,16 +25,17 @@ class LeftProxies:
         self._redis = redis
 
     @redis_errors_translated
-    def leave(self, driver: str, proxy: str, seconds: int) -> None:
-        self._redis.set(_key(driver, proxy), 1, ex=seconds)
+    def leave(self, driver: str | None, proxy: str, seconds: int) -> None:
+        """Let the driver, or all of them, take another proxy for so long."""
+        self._redis.set(_key(driver or _ALL, proxy), 1, ex=seconds)
 
     @redis_errors_translated
     def remaining(self, driver: str, proxies: Sequence[str]) -> list[int]:
-        """Return for each proxy the milliseconds until it is taken again, or 0."""
-        with self._redis.pipeline(transaction=False) as pipeline:
-            for proxy in proxies:
-                pipeline.pttl(_key(driver, proxy))
-            return [max(0, int(left)) for left in pipeline.execute()]
+        """Return for each proxy the milliseconds until the driver takes it again, or 0."""
+        return [
+            max(0, *(int(self._redis.pttl(_key(name, proxy))) for name in (driver, _ALL)))
+            for proxy in proxies
+        ]
 
 
 def _key(driver: str, proxy: str) -> str:

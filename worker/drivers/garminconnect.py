@@ -35,8 +35,10 @@ class GarminConnectDriver:
         self._delays = timings.garminconnect_delays
 
     def sign_in(self, credentials: Credentials, permit: SignInPermit) -> SignedIn | CodeRequired:
-        client = GuardedClient(str(credentials.domain), self._route(permit), self._delays)
-        state = client.sign_in(credentials, permit.post_password)
+        route = self._route(permit)
+        client = GuardedClient(str(credentials.domain), route, self._delays)
+        with route.describing():
+            state = client.sign_in(credentials, permit.post_password)
         if state is None:
             return SignedIn(tokens=_tokens(client))
         kind = mfa_type(state["method"])
@@ -50,46 +52,55 @@ class GarminConnectDriver:
         return CodeRequired(pending=pending)
 
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
-        client = GuardedClient(str(pending.domain), self._route(permit))
-        client.finish(json.loads(pending.state.get_secret_value()), code)
+        route = self._route(permit)
+        client = GuardedClient(str(pending.domain), route)
+        with route.describing():
+            client.finish(json.loads(pending.state.get_secret_value()), code)
         return SignedIn(tokens=_tokens(client))
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         headers = _loaded(tokens, self._route(permit)).get_api_headers()
         url = f"https://connectapi.{tokens.domain}/userprofile-service/socialProfile"
-        with requests.Session() as session:
-            session.mount("https://", self._adapter.permitted(permit, self.name))
+        adapter = self._adapter.permitted(permit, self.name)
+        with requests.Session() as session, adapter.route.describing():
+            session.mount("https://", adapter)
             try:
                 response = session.get(url, headers=headers)
             except NoAnswerError as failure:
                 raise failure.error from None
             except requests.RequestException:
                 raise errors.GarminUnavailableError from None
-        if response.status_code in (401, 403):
-            raise errors.TokensRejectedError
-        answer = Answer.of(response)
-        if response.status_code != 200:
-            raise errors.GarminUnavailableError(answer.retry_after)
-        return identity(answer.body)
+            if response.status_code in (401, 403):
+                raise errors.TokensRejectedError
+            answer = Answer.of(response)
+            if response.status_code != 200:
+                raise errors.GarminUnavailableError(answer.retry_after)
+            return identity(answer.body)
 
     def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
-        client = _loaded(tokens, self._route(permit))
-        try:
-            client._refresh_di_token()
-        except Stop as stop:
-            raise stop.verdict from None
-        except GarminConnectAuthenticationError as error:
-            if str(error).endswith(("400", "401")):
-                raise errors.TokensRejectedError from None
-            if str(error).endswith("429"):
-                raise errors.GarminRateLimitedError from None
-            raise errors.GarminUnavailableError from None
-        except Exception:
-            raise errors.GarminUnavailableError from None
+        route = self._route(permit)
+        client = _loaded(tokens, route)
+        with route.describing():
+            _refresh(client)
         return _tokens(client)
 
     def _route(self, permit: Permit) -> Route:
         return self._adapter.route(self.name, permit)
+
+
+def _refresh(client: GuardedClient) -> None:
+    try:
+        client._refresh_di_token()
+    except Stop as stop:
+        raise stop.verdict from None
+    except GarminConnectAuthenticationError as error:
+        if str(error).endswith(("400", "401")):
+            raise errors.TokensRejectedError from None
+        if str(error).endswith("429"):
+            raise errors.GarminRateLimitedError from None
+        raise errors.GarminUnavailableError from None
+    except Exception:
+        raise errors.GarminUnavailableError from None
 
 
 def _tokens(client: GuardedClient) -> GarminTokens:

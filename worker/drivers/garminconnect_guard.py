@@ -123,7 +123,7 @@ class GuardedSession(curl_requests.Session[Any]):
             response = super().request(method, url, **kwargs)
         except curl_requests.RequestsError as error:
             raise Stop(self._route.failed(method, url, self._cause(error))) from None
-        self._route.answered(method, url, response.status_code)
+        self._route.answered(method, url, response)
         self.page = Page.of(method, url, response)
         if is_post:
             answer = self.page.answer

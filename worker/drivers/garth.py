@@ -98,8 +98,7 @@ class GarthDriver:
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         client = self._client(tokens.domain, permit, _load(tokens))
         with _translated(client, _profile_error):
-            profile = client.connectapi("/userprofile-service/socialProfile")
-        return identity(profile)
+            return identity(client.connectapi("/userprofile-service/socialProfile"))
 
     def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
         self._fetch_consumer(permit)
@@ -156,6 +155,7 @@ class _Client(garth.Client):
         reads the environment's settings for both each time.
         """
         self.domain = str(domain)
+        self.route = adapter.route
         self.before_password: Callable[[], None] = _no_password
         self.sess = requests.Session()
         self.sess.headers.update(USER_AGENT)
@@ -192,6 +192,12 @@ def _no_password() -> None:
 
 @contextmanager
 def _translated(client: _Client, judge: Callable[[Answer], SignInError]) -> Iterator[None]:
+    with client.route.describing(), _our_errors(client, judge):
+        yield
+
+
+@contextmanager
+def _our_errors(client: _Client, judge: Callable[[Answer], SignInError]) -> Iterator[None]:
     """Turn what garth raises into our errors. `judge` reads the answer that garth rejected."""
     try:
         yield

@@ -142,7 +142,7 @@ class PermittedAdapter(BaseAdapter):
         except requests.RequestException:
             cause = causes.CUT_OFF
         else:
-            self.route.answered(method, url, response.status_code)
+            self.route.answered(method, url, response)
             return response
         raise NoAnswerError(self.route.failed(method, url, cause), cause) from None
 

@@ -4,6 +4,7 @@ Without any, both libraries follow HTTPS_PROXY and NO_PROXY from the environment
 that goes to Garmin follows them.
 """
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,11 +15,13 @@ from pydantic import SecretStr
 
 from shared.errors import ServiceUnavailableError
 
-REFUSED_FOR = 3600
+_log = logging.getLogger(__name__)
+
+_REFUSED_FOR = 3600
 """Seconds to leave a proxy whose address Garmin refuses, unless Garmin says how long."""
 
-FAILED_FOR = 60
-"""Seconds to leave a proxy by which Garmin could not be reached."""
+_BROKEN_FOR = 60
+"""Seconds for which no driver takes a proxy by which Garmin could not be reached."""
 
 _LONGEST = 86_400
 
@@ -39,7 +42,7 @@ class Proxy:
 class ProxyMarks(Protocol):
     """Which driver has left which proxy, and for how long; see `LeftProxies`."""
 
-    def leave(self, driver: str, proxy: str, seconds: int) -> None: ...
+    def leave(self, driver: str | None, proxy: str, seconds: int) -> None: ...
     def remaining(self, driver: str, proxies: Sequence[str]) -> list[int]: ...
 
 
@@ -60,14 +63,26 @@ class GarminProxies:
         remaining = self._remaining(driver)
         return self._proxies[remaining.index(min(remaining))]
 
-    def leave(self, driver: str, proxy: Proxy | None, seconds: int) -> bool:
-        """Take another proxy from now on; return whether there is one."""
+    def leave_refused(self, driver: str, proxy: Proxy | None, retry_after: int | None) -> bool:
+        """Take another proxy from now on, as Garmin refuses this one; return whether there is one.
+
+        Without another one, the driver itself rests.
+        """
+        seconds = max(_BROKEN_FOR, min(retry_after or _REFUSED_FOR, _LONGEST))
+        return self._leave(driver, driver, proxy, seconds)
+
+    def leave_broken(self, driver: str, proxy: Proxy | None) -> bool:
+        """Let all drivers take another proxy for a while; return whether this one has another."""
+        return self._leave(driver, None, proxy, _BROKEN_FOR)
+
+    def _leave(self, driver: str, whose: str | None, proxy: Proxy | None, seconds: int) -> bool:
         if self._marks is None or proxy is None or len(self._proxies) < 2:
             return False
         try:
-            self._marks.leave(driver, proxy.name, max(1, min(seconds, _LONGEST)))
+            self._marks.leave(whose, proxy.name, seconds)
         except ServiceUnavailableError:
             return False
+        _log.info("the proxy %s is left for %d s", proxy.address, seconds)
         return 0 in self._remaining(driver)
 
     def _remaining(self, driver: str) -> list[int]:
