@@ -38,7 +38,6 @@ _LARGEST_BODY = 4 * 1024 * 1024
 _POOL = 512
 _REPEATABLE = "/oauth-service/oauth/exchange/user/2.0"
 _TRIES = 3
-_TIMEOUTS = {causes.CONNECT_TIMEOUT, causes.ANSWER_TIMEOUT, causes.BODY_TIMEOUT}
 
 
 class NoAnswerError(requests.RequestException):
@@ -56,8 +55,7 @@ class GarminAdapter(HTTPAdapter):
     def __init__(self, timings: Timings = PRODUCTION, proxies: GarminProxies | None = None) -> None:
         self.timings = timings
         self.proxies = proxies or GarminProxies()
-        never = Retry(total=None, connect=0, read=0, redirect=0, status=0, other=0)
-        super().__init__(max_retries=never, pool_connections=16, pool_maxsize=_POOL)
+        super().__init__(max_retries=Retry(0, read=False), pool_connections=16, pool_maxsize=_POOL)
 
     def route(self, driver: str, permit: Permit) -> Route:
         """Return how one call of a driver reaches Garmin."""
@@ -102,10 +100,9 @@ class PermittedAdapter(BaseAdapter):
             url = self.route.proxy.url.get_secret_value()
             proxies = {"http": url, "https": url}
         once = partial(self._send_once, request, verify, cert, proxies)
-        pause = self.route.timings.garmin_retry
-        if _REPEATABLE in (request.url or ""):
-            return _exchange_retries(pause)(once)
-        return _connect_retries(pause)(once)
+        if _REPEATABLE not in (request.url or ""):
+            return once()
+        return _exchange_retries(self.route.timings.garmin_retry)(once)
 
     def close(self) -> None:
         """Leave the pool open: other jobs use it."""
@@ -121,10 +118,11 @@ class PermittedAdapter(BaseAdapter):
         ends_at = time.monotonic() + whole
         method, url = request.method or "", request.url or ""
         try:
-            response = self._pool.send(
+            response = _connect_retries(self.route.timings.garmin_retry)(
+                self._pool.send,
                 request,
                 stream=True,
-                timeout=Timeout(connect=connecting, total=whole),  # type: ignore[arg-type]
+                timeout=Timeout(connect=connecting, total=whole),
                 verify=verify,
                 cert=cert,
                 proxies=proxies,
@@ -154,9 +152,7 @@ def _connect_retries(pause: float) -> Retrying:
         wait=wait_fixed(pause),
         retry=retry_if_exception(
             lambda error: (
-                isinstance(error, NoAnswerError)
-                and not error.cause.connected
-                and error.cause not in _TIMEOUTS
+                isinstance(error, NotConnectedError) and error.cause is not causes.CONNECT_TIMEOUT
             )
         ),
         reraise=True,
@@ -164,12 +160,12 @@ def _connect_retries(pause: float) -> Retrying:
 
 
 def _exchange_retries(pause: float) -> Retrying:
-    """Repeat what got no answer or a 5xx, at most twice, then return the last answer."""
+    """Repeat what was cut off or got a 5xx, at most twice, then return the last answer."""
     return Retrying(
         stop=stop_after_attempt(_TRIES),
         wait=wait_incrementing(pause, pause),
         retry=retry_if_exception(
-            lambda error: isinstance(error, NoAnswerError) and error.cause not in _TIMEOUTS
+            lambda error: isinstance(error, NoAnswerError) and error.cause is causes.CUT_OFF
         )
         | retry_if_result(lambda response: response.status_code >= 500),
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
