@@ -78,7 +78,7 @@ class DriverChain:
                 waits.append(rest.retry_after)
             except ClientRefusedError as refusal:
                 waits.append(refusal.retry_after or 0)
-                if refusal.final:
+                if refusal.final and budget.sent:
                     break
             except ServiceUnavailableError:
                 if not budget.sent:

@@ -124,7 +124,7 @@ def test_a_failure_at_garmin_is_reported_and_not_retried(
 def test_where_garth_is_refused_garminconnect_signs_in_and_garth_cools_down(
     client: Client, garmin: Simulator
 ) -> None:
-    garmin.configure(refuse={"GCM_ANDROID_DARK": {"status": 429, "retry_after": 600}})
+    garmin.configure(refuse={"GCM_ANDROID_DARK": {"status": 403, "retry_after": 600}})
 
     first = client.login("plain-gus@example.com")
     user_of(garmin, first, "plain-gus@example.com")
@@ -139,7 +139,7 @@ def test_where_garth_is_refused_garminconnect_signs_in_and_garth_cools_down(
 def test_while_every_driver_cools_down_a_submission_is_refused_at_once(
     client: Client, garmin: Simulator, stack: Stack
 ) -> None:
-    refused = {"status": 429, "retry_after": 600}
+    refused = {"status": 403, "retry_after": 600}
     garmin.configure(refuse=dict.fromkeys(("GCM_ANDROID_DARK", "GCM_IOS_DARK", "widget"), refused))
     first = client.login("plain-hal@example.com")
     assert first["error"]["code"] == "garmin_rate_limited"

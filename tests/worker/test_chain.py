@@ -370,6 +370,13 @@ def test_a_final_refusal_is_not_followed_by_the_next_driver(
     assert cooldowns.remaining("garth", "bob") == 0
 
 
+def test_a_final_refusal_before_the_password_was_sent_is_followed_by_the_next_driver(
+    chain: Chain, first: ScriptedDriver
+) -> None:
+    first.error, first.posts = ClientRefusedError(final=True), ()
+    assert chain.driver() == "garminconnect"
+
+
 def test_a_required_code_ends_the_chain(
     chain: Chain, first: ScriptedDriver, second: ScriptedDriver
 ) -> None:

@@ -14,6 +14,7 @@ from shared.errors import (
     GarminUnavailableError,
     GarminUnreachableError,
     InvalidCredentialsError,
+    RefusalScope,
     SignInError,
 )
 from shared.garmin.types import CodeRequired, GarminDomain, SignedIn
@@ -134,20 +135,33 @@ def test_garth_is_refused_by_an_account_with_status_427(way: Way) -> None:
     way.refused_sign_in("mfa427-gus@example.com", ClientRefusedError)
 
 
-@only_mobile
-def test_an_account_with_status_427_signs_in_by_the_widget(way: Way) -> None:
-    username = "mfa427-gus@example.com"
-    tokens = way.finish(way.pending(username), way.garmin.code(username))
-    assert way.who(tokens) == way.guid(username)
-    assert way.garmin.count("credentials_checked", username) == 1
+@json_flows
+@pytest.mark.parametrize("word", ["limited", "limitedbody", "http427", "mfa427"])
+def test_a_refusal_by_garmin_itself_ends_the_sign_in(way: Way, word: str) -> None:
+    username = f"{word}-gus@example.com"
+    error = way.refused_sign_in(username, ClientRefusedError)
+    assert (error.scope, error.final) == (RefusalScope.ACCOUNT, True)
+    assert way.posts(username) == 1
 
 
 @only_mobile
 def test_a_refused_flow_is_followed_by_the_next(way: Way) -> None:
-    way.configure({"GCM_IOS_DARK": {"status": 429, "retry_after": 60}})
+    way.configure({"GCM_IOS_DARK": {"status": 403}})
     tokens = way.tokens("plain-anna@example.com")
     assert way.who(tokens) == way.guid("plain-anna@example.com")
     assert way.garmin.count("credentials_checked") == 1
+    assert way.posts("plain-anna@example.com") == 2  # one by each way in
+
+
+@only_mobile
+def test_each_way_in_posts_the_password_once(way: Way) -> None:
+    refusal = {"status": 403}
+    way.configure({"GCM_IOS_DARK": refusal, "widget": refusal})
+    error = way.refused_sign_in("plain-anna@example.com", ClientRefusedError)
+    assert (error.scope, error.final) == (RefusalScope.CLIENT, False)
+    assert way.posts("plain-anna@example.com") == 2
+    mobile = way.garmin.counters()["by_client"]["GCM_IOS_DARK"]
+    assert mobile["sign_in_pages"] == 1  # none in vain
 
 
 @only_mobile

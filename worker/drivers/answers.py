@@ -91,9 +91,10 @@ class Answer:
         """Return an error if the client is refused: 429, 427, 403, Cloudflare's page."""
         error = (self.body or {}).get("error")
         inner = str(error.get("status-code")) if isinstance(error, Mapping) else ""
-        page = self.is_html and self.body is None and self.status < 500
-        if self.status in _REFUSED_STATUSES or inner in {"427", "429"} or page:
-            return errors.ClientRefusedError(self.retry_after)
+        if self.is_html and self.body is None and self.status < 500:
+            return errors.ClientRefusedError(self.retry_after, scope=errors.RefusalScope.CLIENT)
+        if self.status in _REFUSED_STATUSES or inner in {"427", "429"}:
+            return errors.ClientRefusedError(self.retry_after, final=self.body is not None)
         if self.status == 403 and not self.type:
             return errors.ClientRefusedError(self.retry_after)
         return None

@@ -269,7 +269,9 @@ class GuardedClient(library.Client):
         self._note_retry_after()
         error = self.page.sign_in_error()
         if isinstance(error, errors.ClientRefusedError):
-            return errors.ClientRefusedError(self._retry_after)
+            return errors.ClientRefusedError(
+                self._retry_after, scope=error.scope, final=error.final
+            )
         return error
 
     def _code_error(self) -> errors.SignInError:

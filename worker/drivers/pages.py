@@ -56,6 +56,8 @@ class Page:
     def sign_in_error(self) -> errors.SignInError:
         """Why a password was not accepted, or not even sent."""
         verdict = self._after_post() if self.method == "POST" else self._without_post()
+        if verdict is errors.ClientRefusedError:
+            return self.answer.refusal() or verdict(self.answer.retry_after)
         return verdict(self.answer.retry_after)
 
     def code_error(self) -> errors.SignInError:
