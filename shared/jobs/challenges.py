@@ -22,9 +22,11 @@ from shared.crypto.keyring import Keyring, Purpose
 from shared.crypto.tokens import new_token, token_hash
 from shared.errors import (
     AccountLockedError,
+    CaptchaRequiredError,
     ChallengeBusyError,
     ChallengeNotFoundError,
     FitTrackError,
+    GarminActionRequiredError,
     InterruptedSignInError,
     MfaAttemptsExhaustedError,
     MfaCodeInvalidError,
@@ -42,6 +44,8 @@ _TYPICAL_CHECK_SECONDS = 5
 _ENDS_SIGN_IN = (
     MfaAttemptsExhaustedError,
     AccountLockedError,
+    CaptchaRequiredError,
+    GarminActionRequiredError,
     SignInExpiredError,
     InterruptedSignInError,
 )

@@ -22,7 +22,7 @@ from shared.timings import PRODUCTION, Timings
 from tests.logs import captured_logs, parsed
 from tests.worker.broken_servers import Servers, answer, cut, expired, servers
 from tests.worker.ways import FixedPermit
-from worker.drivers.garminconnect_guard import GuardedSession, Passwords, Stop
+from worker.drivers.garminconnect_session import GuardedSession, Passwords, Stop
 from worker.drivers.http import GarminAdapter, NoAnswerError
 from worker.drivers.proxies import GarminProxies, Proxy
 

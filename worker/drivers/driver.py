@@ -48,14 +48,16 @@ class GarminDriver(Protocol):
         Raises ClientRefusedError when Garmin refuses this client without a verdict on the person,
         DriverFailedError when the driver can't work and has not posted the password, else
         InvalidCredentialsError, AccountLockedError, CaptchaRequiredError,
-        GarminActionRequiredError, GarminUnavailableError, PasswordSpentError.
+        GarminActionRequiredError, CodeLimitReachedError, GarminUnavailableError,
+        PasswordSpentError.
         """
 
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
         """Check the code and finish a sign-in that any process may have begun.
 
         Raises MfaCodeInvalidError, MfaAttemptsExhaustedError, SignInExpiredError,
-        AccountLockedError, ClientRefusedError, GarminUnavailableError.
+        AccountLockedError, CaptchaRequiredError, GarminActionRequiredError, CodeLimitReachedError,
+        ClientRefusedError, GarminUnavailableError.
         """
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:

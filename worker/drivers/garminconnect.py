@@ -19,7 +19,8 @@ from shared.garmin.types import (
 from shared.timings import PRODUCTION, Timings
 from worker.drivers.answers import Answer, identity, mfa_type
 from worker.drivers.driver import Permit, SignInPermit
-from worker.drivers.garminconnect_guard import GuardedClient, Stop
+from worker.drivers.garminconnect_guard import GuardedClient
+from worker.drivers.garminconnect_session import Stop
 from worker.drivers.http import GarminAdapter, NoAnswerError
 from worker.drivers.route import Route
 
@@ -46,7 +47,7 @@ class GarminConnectDriver:
             driver=self.name,
             domain=credentials.domain,
             mfa_type=kind,
-            mfa_destination=client.page.answer.mfa_destination(kind) if client.page else None,
+            mfa_destination=client.code_page.mfa_destination(kind) if client.code_page else None,
             state=json.dumps(state),
         )
         return CodeRequired(pending=pending)

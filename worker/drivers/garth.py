@@ -40,6 +40,7 @@ from worker.drivers.answers import Answer, identity, mfa_type
 from worker.drivers.cookies import dump_cookies, load_cookies
 from worker.drivers.driver import Permit, SignInPermit
 from worker.drivers.http import GarminAdapter, NoAnswerError, PermittedAdapter
+from worker.drivers.pages import Page
 
 # logfire is garth's telemetry: 12 MB, and a leak of what it sees. garth works without it.
 with warnings.catch_warnings(), absent("logfire"):
@@ -70,7 +71,7 @@ class GarthDriver:
         self._fetch_consumer(permit)
         client = self._client(credentials.domain, permit)
         client.before_password = partial(permit.post_password, "mobile")
-        with _translated(client, Answer.sign_in_error):
+        with _translated(client, _sign_in_error):
             result = sso.login(
                 credentials.username.get_secret_value(),
                 credentials.password.get_secret_value(),
@@ -89,7 +90,7 @@ class GarthDriver:
         client.sess.cookies = load_cookies(state["cookies"])
         resumed = {k: state[k] for k in ("login_params", "mfa_method")} | {"client": client}
         try:
-            with _translated(client, Answer.code_error):
+            with _translated(client, _sign_in_error):
                 tokens = sso.resume_login(resumed, code)
         except MfaCodeInvalidError:
             raise MfaCodeInvalidError(state=_state(client, state)) from None
@@ -178,11 +179,14 @@ class _Client(garth.Client):
         kwargs.setdefault("allow_redirects", method == "GET")
         fresh = dict(headers or {})
         try:
-            return super().request(
+            response = super().request(
                 method, subdomain, path, api=api, referrer=referrer, headers=fresh, **kwargs
             )
         except NoAnswerError as failure:
             raise _NoAnswer(failure) from None
+        if path.startswith(_SIGN_IN_PATH) and not _page(response).accepted:
+            raise _sign_in_error(response)
+        return response
 
 
 def _no_password() -> None:
@@ -191,32 +195,36 @@ def _no_password() -> None:
 
 
 @contextmanager
-def _translated(client: _Client, judge: Callable[[Answer], SignInError]) -> Iterator[None]:
+def _translated(
+    client: _Client, judge: Callable[[requests.Response], SignInError]
+) -> Iterator[None]:
     with client.route.describing(), _our_errors(client, judge):
         yield
 
 
 @contextmanager
-def _our_errors(client: _Client, judge: Callable[[Answer], SignInError]) -> Iterator[None]:
+def _our_errors(
+    client: _Client, judge: Callable[[requests.Response], SignInError]
+) -> Iterator[None]:
     """Turn what garth raises into our errors. `judge` reads the answer that garth rejected."""
     try:
         yield
     except SignInError:
         raise
     except GarthHTTPError as error:
-        raise judge(Answer.of(error.error.response)) from None
+        raise judge(error.error.response) from None
     except (_NoAnswer, NoAnswerError) as failure:
         raise failure.error from None
     except requests.HTTPError as error:
         raise _oauth_error(error.response) from None
-    except (GarthException, requests.JSONDecodeError):
-        # garth had a 200 that is not the SUCCESSFUL it expected, or not JSON: a sign-in's answer,
-        # or one that `last_resp` does not know, because the OAuth calls go around the client.
-        last: requests.Response | None = getattr(client, "last_resp", None)
-        if last is None or _SIGN_IN_PATH not in last.url:
-            raise GarminUnavailableError from None
-        raise judge(Answer.of(last)) from None
-    except (requests.RequestException, ValueError, KeyError, TypeError, AttributeError):
+    except (
+        GarthException,
+        requests.RequestException,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ):
         raise GarminUnavailableError from None
 
 
@@ -229,20 +237,30 @@ def _oauth_error(response: requests.Response) -> SignInError:
     return answer.refusal() or GarminUnavailableError(answer.retry_after)
 
 
-def _profile_error(answer: Answer) -> SignInError:
+def _page(response: requests.Response) -> Page:
+    return Page.of(response.request.method or "", response.url, response)
+
+
+def _sign_in_error(response: requests.Response) -> SignInError:
+    return _page(response).error()
+
+
+def _profile_error(response: requests.Response) -> SignInError:
+    answer = Answer.of(response)
     if answer.status in (401, 403):
         return TokensRejectedError()
     return GarminUnavailableError(answer.retry_after)
 
 
 def _pending(client: _Client, result: dict[str, Any]) -> PendingSignIn:
-    kind = mfa_type(result["mfa_method"])
+    answer = Answer.of(client.last_resp)
+    kind = mfa_type(answer.mfa_method())
     return PendingSignIn(
         driver=GarthDriver.name,
         domain=client.domain,
         mfa_type=kind,
-        mfa_destination=Answer.of(client.last_resp).mfa_destination(kind),
-        state=_state(client, result),
+        mfa_destination=answer.mfa_destination(kind),
+        state=_state(client, result | {"mfa_method": answer.mfa_method()}),
     )
 
 
