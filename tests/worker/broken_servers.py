@@ -23,6 +23,7 @@ class Servers:
     authority: trustme.CA = field(default_factory=trustme.CA)
     stopping: threading.Event = field(default_factory=threading.Event)
     _listeners: list[socket.socket] = field(default_factory=list)
+    _connections: list[socket.socket] = field(default_factory=list)
     _threads: list[threading.Thread] = field(default_factory=list)
 
     @property
@@ -53,6 +54,9 @@ class Servers:
         for listener in self._listeners:
             listener.shutdown(socket.SHUT_RDWR)
             listener.close()
+        for connection in self._connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(30)
 
@@ -68,6 +72,7 @@ class Servers:
                 connection, _ = listener.accept()
             except OSError:
                 return
+            self._connections.append(connection)
             self._run(lambda accepted=connection: self._serve(accepted, handle, context))  # type: ignore[misc]
 
     def _serve(

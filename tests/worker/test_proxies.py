@@ -40,6 +40,7 @@ from worker.drivers.proxies import GarminProxies, Proxy
 SECRET = "pr0xy-pass"
 ANNA = "plain-anna@example.com"
 CREDENTIALS = Credentials(username=SecretStr(ANNA), password=SecretStr(PASSWORD))
+CLIENTS = ("GCM_ANDROID_DARK", "GCM_IOS_DARK", "widget")
 both = pytest.mark.parametrize("library", [GARTH, MOBILE])
 
 
@@ -153,7 +154,7 @@ def refused_address(trusted: Simulator, redis: Redis) -> Iterator[Simulator]:
     state = Path(trusted.ca_file).parent
     with Simulator(state_dir=state) as simulator:
         page = {"status": 403, "at": ["page"]}
-        simulator.configure(refuse={"garth": page, "garminconnect": page})
+        simulator.configure(refuse=dict.fromkeys(CLIENTS, page))
         yield simulator
 
 
@@ -256,7 +257,7 @@ def test_a_left_proxy_is_taken_again_after_the_time_that_garmin_named(redis: Red
 
 
 def test_without_redis_the_first_proxy_is_used() -> None:
-    with connect(f"redis://127.0.0.1:{nothing_listens()}", timeout=0.2) as away:
+    with connect(f"redis://{nothing_listens()}", timeout=0.2) as away:
         proxies = three_proxies(away)
         current = proxies.current(GARTH)
         assert current is not None
