@@ -2,10 +2,11 @@
 
 import sys
 
-from redis import Redis
 from starlette.applications import Starlette
 
 from api.app import THREADS, create_app
+from api.client_keys import ClientKeys
+from api.database import AsyncDatabase
 from api.http.limits import SubmissionLimits
 from api.http.middleware import WithoutServerHeader
 from api.metrics import Metrics
@@ -25,18 +26,22 @@ from shared.jobs.store import JobStore
 from shared.jobs.submission import Submitter
 from shared.logs.configuration import configure_logging
 from shared.memory import limit_arenas
-from shared.redis.connection import RedisHealth, connect
+from shared.redis.connection import Redis, RedisHealth, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.driver_states import DriverStates
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
     CODE_PER_IP,
     LOGIN_PER_IP,
+    WRONG_KEY_PER_IP,
     RateLimit,
 )
 from shared.redis.unknown_answers import UnknownAnswers
 from shared.settings import Settings
 from shared.timings import Timings
+
+_DATABASE_CONNECTIONS = 16
+_WRONG_KEYS = "30/minute"
 
 
 def build(timings: Timings) -> Starlette:
@@ -45,10 +50,15 @@ def build(timings: Timings) -> Starlette:
     configure_logging(settings.log_level, settings.log_format)
     keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
     url = settings.redis_url.get_secret_value()
-    redis = connect(url, timeout=timings.redis_answer_api)
-    database = Database(settings.database_url.get_secret_value(), timings)
+    keyspace = settings.keyspace
+    redis = connect(url, timeout=timings.redis_answer_api, keyspace=keyspace)
+    # Half of the connections are kept open, the others come and go.
+    database = Database(
+        settings.database_url.get_secret_value(), timings, pool_size=_DATABASE_CONNECTIONS // 2
+    )
+    endpoints_database = AsyncDatabase(database, timings, _DATABASE_CONNECTIONS)
     jobs = JobStore(redis, keyring, settings.job_ttl, timings)
-    queue = JobQueue(settings.queue_url, timings.redis_answer_api, THREADS, timings)
+    queue = JobQueue(settings.queue_url, timings.redis_answer_api, THREADS, timings, keyspace)
     services = Services(
         keyring=keyring,
         jobs=jobs,
@@ -62,10 +72,13 @@ def build(timings: Timings) -> Starlette:
         drivers=settings.garmin_drivers,
         events=EventOutbox(redis),
         accounts=Accounts(database, keyring, settings.session_ttl),
-        database=database,
+        client_keys=ClientKeys(
+            endpoints_database, RateLimit(redis, WRONG_KEY_PER_IP, _WRONG_KEYS), keyring
+        ),
+        database=endpoints_database,
         redis=RedisHealth(redis),
-        notifications=JobNotifications(url, timings),
-        polls=JobPolls(url, keyring, timings),
+        notifications=JobNotifications(url, keyspace, timings),
+        polls=JobPolls(url, keyspace, keyring, timings),
         metrics=Metrics(
             JobCounters(redis),
             DriverStates(redis),

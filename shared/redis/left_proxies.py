@@ -8,9 +8,7 @@ Garmin's expense, and again after each start.
 
 from collections.abc import Sequence
 
-from redis import Redis
-
-from shared.redis.connection import redis_errors_translated
+from shared.redis.connection import Redis, redis_errors_translated
 
 _ALL = "*"
 
@@ -27,16 +25,15 @@ class LeftProxies:
     @redis_errors_translated
     def leave(self, driver: str | None, proxy: str, seconds: int) -> None:
         """Let the driver, or all of them, take another proxy for so long."""
-        self._redis.set(_key(driver or _ALL, proxy), 1, ex=seconds)
+        self._redis.set(self._key(driver or _ALL, proxy), 1, ex=seconds)
 
     @redis_errors_translated
     def remaining(self, driver: str, proxies: Sequence[str]) -> list[int]:
         """Return for each proxy the milliseconds until the driver takes it again, or 0."""
         return [
-            max(0, *(int(self._redis.pttl(_key(name, proxy))) for name in (driver, _ALL)))
+            max(0, *(int(self._redis.pttl(self._key(name, proxy))) for name in (driver, _ALL)))
             for proxy in proxies
         ]
 
-
-def _key(driver: str, proxy: str) -> str:
-    return f"fittrack:proxy-left:{driver}:{proxy}"
+    def _key(self, driver: str, proxy: str) -> str:
+        return self._redis.keyspace.key("proxy-left", driver, proxy)

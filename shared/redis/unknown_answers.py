@@ -5,11 +5,8 @@
 
 from typing import cast
 
-from redis import Redis
+from shared.redis.connection import Redis, redis_errors_translated
 
-from shared.redis.connection import redis_errors_translated
-
-_KEY = "fittrack:answers-unknown"
 _TTL = 90 * 86_400
 
 
@@ -18,17 +15,18 @@ class UnknownAnswers:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._key = redis.keyspace.key("answers-unknown")
 
     @redis_errors_translated
     def count(self, driver: str, step: str) -> None:
         with self._redis.pipeline() as pipeline:
-            pipeline.hincrby(_KEY, f"{driver}:{step}", 1)
-            pipeline.expire(_KEY, _TTL)
+            pipeline.hincrby(self._key, f"{driver}:{step}", 1)
+            pipeline.expire(self._key, _TTL)
             pipeline.execute()
 
     @redis_errors_translated
     def counts(self) -> dict[tuple[str, str], int]:
         """Return how many there were: `("garth", "login")` → 3."""
-        counts = cast("dict[bytes, bytes]", self._redis.hgetall(_KEY))
+        counts = cast("dict[bytes, bytes]", self._redis.hgetall(self._key))
         pairs = ((name.decode().partition(":"), count) for name, count in counts.items())
         return {(driver, step): int(count) for (driver, _, step), count in pairs}

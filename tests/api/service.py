@@ -1,5 +1,6 @@
 """A running API, and the stores with which a test plays the worker."""
 
+import asyncio
 import secrets
 import threading
 import time
@@ -16,7 +17,6 @@ import httpx
 import pytest
 import uvicorn
 from pydantic import SecretStr
-from redis import Redis
 from uvicorn.config import HTTPProtocolType
 
 from api.startup import start
@@ -38,8 +38,8 @@ from shared.garmin.types import (
 from shared.jobs.challenges import ChallengeStore, NewChallenge
 from shared.jobs.claims import Claim
 from shared.origin import UNKNOWN, Origin
-from shared.redis.connection import connect
-from shared.timings import PRODUCTION
+from shared.redis.connection import Redis, connect
+from shared.timings import PRODUCTION, Timings
 from tests.databases import migrated_sqlite
 from tests.logs import kept_logging
 from tests.programs import PROGRAMS
@@ -172,8 +172,8 @@ class Service:
         Limits and the audit log also count refused submissions; indexes only hold job ids.
         """
         names = {key.decode() for key in self.redis.scan_iter("fittrack:*")}
-        others = ("fittrack:limit:", "fittrack:events", "fittrack:jobs:")
-        return {name for name in names if not name.startswith(others)}
+        others = ("celery:", "deployment", "events", "jobs:", "limit:")
+        return {name for name in names if not name.removeprefix("fittrack:").startswith(others)}
 
     def count_reads(self) -> None:
         """Start counting reads of jobs, for `until_read`."""
@@ -258,13 +258,15 @@ def running_alone(folder: Path, **more: str) -> Iterator[Service]:
 
 @contextmanager
 def in_process(
-    values: Mapping[str, str], implementation: HTTPProtocolType = "auto"
+    values: Mapping[str, str],
+    implementation: HTTPProtocolType | type[asyncio.Protocol] = "auto",
+    timings: Timings = PRODUCTION,
 ) -> Iterator[httpx.Client]:
     """Serve the API from a thread, for tests of its answers under settings of their own."""
     with pytest.MonkeyPatch.context() as environment, kept_logging():
         for name, value in values.items():
             environment.setenv(name, value)
-        app = start(PRODUCTION)
+        app = start(timings)
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, http=implementation))
         thread = threading.Thread(target=server.run)
         thread.start()

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from redis import Redis
 
 from dev.processes import free_port
 from dev.short import SHORT
@@ -26,7 +25,7 @@ from shared.garmin.types import (
     PendingSignIn,
     SignedIn,
 )
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
 from shared.redis.left_proxies import LeftProxies
 from tests.logs import captured_logs
 from tests.shared.samples import nothing_listens
