@@ -269,6 +269,10 @@ class ProxyRefusedError(ClientRefusedError):
     """Garmin refuses the address of a proxy, and there is another: nobody has to wait."""
 
 
+class TicketRefusedError(ClientRefusedError):
+    """Garmin accepted the password, and the code, but gives this driver no tokens for it."""
+
+
 class DriverFailedError(SignInError):
     """A driver can't work, and has not sent the password: another driver may be tried."""
 
@@ -333,6 +337,15 @@ class InterruptedSignInError(SignInError):
 
     code = JobErrorCode.INTERRUPTED
     message = "The sign-in was interrupted: sign in again."
+
+
+class SignInAgainError(InterruptedSignInError):
+    """Garmin accepted the sign-in, but there are no usable tokens, and its code is used up.
+
+    `retry_after` is None where another driver is free: the person can sign in again at once.
+    """
+
+    message = "Garmin accepted the sign-in, but gave no usable tokens: sign in again now."
 
 
 class PasswordSpentError(InterruptedSignInError):

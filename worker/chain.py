@@ -18,6 +18,8 @@ from shared.errors import (
     InvalidCredentialsError,
     ProxyRefusedError,
     ServiceUnavailableError,
+    SignInAgainError,
+    TicketRefusedError,
 )
 from shared.garmin.types import (
     CodeRequired,
@@ -103,11 +105,23 @@ class DriverChain:
             # What Garmin says to a code is no sign that it refuses other accounts.
             with self._reported(turn, counts=False):
                 return self._driver(pending.driver).finish(pending, code, permit)
+        except TicketRefusedError:
+            raise self._sign_in_again(account) from None  # the code is used up
         except ClientRefusedError as refusal:
             raise GarminRateLimitedError(refusal.retry_after) from None
 
+    def reject(self, driver: str, account: str | None) -> SignInAgainError:
+        """Let a driver rest for an account whose tokens Garmin's API refuses; return the error."""
+        with suppress(ServiceUnavailableError):
+            self._cooldowns.refused(Turn(driver, account), ClientRefusedError(), counts=False)
+        return self._sign_in_again(account)
+
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         return self._driver(tokens.driver).identify(tokens, permit)
+
+    def claimed_identity(self, tokens: GarminTokens) -> GarminIdentity | None:
+        """Return whose tokens these are as they say themselves: tokens that Garmin just gave."""
+        return self._driver(tokens.driver).claimed_identity(tokens)
 
     def _try(
         self,
@@ -147,7 +161,7 @@ class DriverChain:
             wait = refusal.retry_after or _UNREPORTED_WAIT
             with suppress(ServiceUnavailableError):
                 wait = self._cooldowns.refused(turn, refusal, counts=counts)
-            raise ClientRefusedError(wait, scope=refusal.scope, final=refusal.final) from None
+            raise type(refusal)(wait, scope=refusal.scope, final=refusal.final) from None
         except _VERDICTS:
             _report(self._cooldowns.accepted, turn)
             raise
@@ -156,6 +170,12 @@ class DriverChain:
             raise
         else:
             _report(self._cooldowns.accepted, turn)
+
+    def _sign_in_again(self, account: str | None) -> SignInAgainError:
+        wait = 0
+        with suppress(ServiceUnavailableError):
+            wait = self._cooldowns.shortest_remaining(self._drivers, account)
+        return SignInAgainError(wait or None)
 
     def _driver(self, name: str) -> GarminDriver:
         """Raise InterruptedSignInError if the operator has removed the driver meanwhile."""

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
 
 from pydantic import SecretStr
 
@@ -21,11 +20,13 @@ from shared.jobs.states import JobKind
 from shared.redis.connection import Redis, RedisHealth, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.left_proxies import LeftProxies
+from shared.redis.oauth_consumer import KeptConsumer
 from shared.redis.password_posts import PasswordPosts
 from shared.redis.unknown_answers import UnknownAnswers
 from shared.settings import Settings
 from shared.timings import Timings
 from worker.chain import DriverChain
+from worker.drivers.consumer import ConsumerStore
 from worker.drivers.driver import GarminDriver
 from worker.drivers.guided import GuidedDriver
 from worker.drivers.http import GarminAdapter
@@ -70,7 +71,7 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
     )
     prompt = connect(url, timeout=timings.redis_answer_worker, keyspace=keyspace)
     proxies = _proxies(settings, keyring, prompt)
-    drivers = _drivers(settings.garmin_drivers, timings, proxies)
+    drivers = _drivers(settings.garmin_drivers, timings, KeptConsumer(prompt, keyring), proxies)
     challenges = ChallengeStore(
         patient, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
     )
@@ -125,21 +126,26 @@ def _proxies(settings: Settings, keyring: Keyring, redis: Redis) -> GarminProxie
 
 
 def _drivers(
-    names: tuple[str, ...], timings: Timings, proxies: GarminProxies | None = None
+    names: tuple[str, ...],
+    timings: Timings,
+    consumers: ConsumerStore | None = None,
+    proxies: GarminProxies | None = None,
 ) -> list[LazyDriver]:
     """Build the drivers in their order. The first is loaded now, each other when it is needed."""
     adapter = GarminAdapter(timings, proxies)
-    drivers = [LazyDriver(name, partial(_load, name, adapter, timings)) for name in names]
+
+    def garth() -> GarminDriver:
+        from worker.drivers.garth import GarthDriver
+
+        return GarthDriver(adapter, consumers, redeem_at_di="garminconnect" in names)
+
+    def garminconnect() -> GarminDriver:
+        from worker.drivers.garminconnect import GarminConnectDriver
+
+        return GarminConnectDriver(adapter, timings)
+
+    load = {"garth": garth, "garminconnect": garminconnect}
+    drivers = [LazyDriver(name, load[name]) for name in names]
     with suppress(DriverFailedError):  # logged; it is tried again with the first sign-in
         drivers[0].loaded()
     return drivers
-
-
-def _load(name: str, adapter: GarminAdapter, timings: Timings) -> GarminDriver:
-    if name == "garth":
-        from worker.drivers.garth import GarthDriver
-
-        return GarthDriver(adapter)
-    from worker.drivers.garminconnect import GarminConnectDriver
-
-    return GarminConnectDriver(adapter, timings)

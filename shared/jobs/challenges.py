@@ -21,7 +21,6 @@ from shared.crypto.keyring import Keyring, Purpose
 from shared.crypto.tokens import new_token, token_hash
 from shared.errors import (
     AccountLockedError,
-    CaptchaRequiredError,
     ChallengeBusyError,
     ChallengeNotFoundError,
     FitTrackError,
@@ -43,7 +42,6 @@ _TYPICAL_CHECK_SECONDS = 5
 _ENDS_SIGN_IN = (
     MfaAttemptsExhaustedError,
     AccountLockedError,
-    CaptchaRequiredError,
     GarminActionRequiredError,
     SignInExpiredError,
     InterruptedSignInError,

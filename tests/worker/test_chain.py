@@ -89,6 +89,9 @@ class ScriptedDriver:
         self._record("identify")
         return GarminIdentity(guid=self.name, display_name=self.name)
 
+    def claimed_identity(self, tokens: GarminTokens) -> GarminIdentity | None:
+        return None
+
     def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
         self._record("refresh")
         return tokens

@@ -54,7 +54,6 @@ def trusted(garmin: Simulator, monkeypatch: pytest.MonkeyPatch) -> Simulator:
     """Trust the simulated Garmin, without the proxy by which it is reached."""
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.setenv(name, garmin.ca_file)
-    monkeypatch.setattr("worker.drivers.garth.sso.OAUTH_CONSUMER", {})
     return garmin
 
 
@@ -193,6 +192,9 @@ class ScriptedDriver:
         raise NotImplementedError
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
+        raise NotImplementedError
+
+    def claimed_identity(self, tokens: GarminTokens) -> GarminIdentity | None:
         raise NotImplementedError
 
     def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:

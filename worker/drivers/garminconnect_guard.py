@@ -13,7 +13,10 @@ from garminconnect import client as library
 from garminconnect.client import sso as library_sso
 
 from shared import errors
-from shared.garmin.types import Credentials
+from shared.garmin.types import Credentials, GarminDomain
+from worker.drivers import di
+from worker.drivers.answers import HttpResponse
+from worker.drivers.di import DiTokens
 from worker.drivers.garminconnect_session import GuardedSession, Passwords, Stop
 from worker.drivers.pages import Page
 from worker.drivers.route import Route
@@ -43,6 +46,8 @@ class GuardedClient(library.Client):
         self._passwords = Passwords()
         self._session: GuardedSession | None = None
         self._retry_after: int | None = None
+        self._ticket_issued = False
+        self.tokens: DiTokens | None = None
         self._give_sessions(delays)
 
     @property
@@ -57,8 +62,8 @@ class GuardedClient(library.Client):
 
     def sign_in(
         self, credentials: Credentials, before_password: Callable[[str], None]
-    ) -> dict[str, Any] | None:
-        """Return the library's state if a code is needed, None once signed in.
+    ) -> dict[str, Any] | DiTokens:
+        """Return the library's state if a code is needed, else the tokens.
 
         `before_password` is called with the way in, right before each POST of the password.
         """
@@ -73,12 +78,16 @@ class GuardedClient(library.Client):
         except Exception:
             failure = self._sign_in_error()
         else:
-            return self._code_state(state) if result == "needs_mfa" else None
+            if result == "needs_mfa":
+                return self._code_state(state)
+            if self.tokens is not None:
+                return self.tokens
+            failure = errors.GarminUnavailableError()
         finally:
             self._close_session()
         raise self._checked(failure)
 
-    def finish(self, state: dict[str, Any], code: str) -> None:
+    def finish(self, state: dict[str, Any], code: str) -> DiTokens:
         """Check the code, and redeem the ticket."""
         try:
             self.resume_login(state, code)
@@ -87,10 +96,15 @@ class GuardedClient(library.Client):
         except Exception:
             failure = errors.GarminUnavailableError()
         else:
-            return
+            if self.tokens is not None:
+                return self.tokens
+            failure = errors.GarminUnavailableError()
         finally:
             self._close_session()
-        raise self._checked(failure)
+        failure = self._checked(failure)
+        if self._ticket_issued and isinstance(failure, errors.GarminUnavailableError):
+            raise errors.SignInAgainError  # the code is used up
+        raise failure
 
     def _give_sessions(self, delays: float) -> None:
         """Let the library make guarded sessions, and wait `delays` times as long.
@@ -117,9 +131,18 @@ class GuardedClient(library.Client):
         if self._session:
             self._session.close()
 
-    def _http_post(self, url: str, **kwargs: Any) -> Any:  # noqa: ANN401 - the library's signature
-        with GuardedSession(self._route, self._passwords) as session:
-            return session.post(url, impersonate="chrome", **kwargs)
+    def post_form(self, url: str, headers: dict[str, str], fields: dict[str, str]) -> HttpResponse:
+        """Post to Garmin's DI server, with a browser's TLS as the library does."""
+        try:
+            with GuardedSession(self._route, self._passwords) as session:
+                response: HttpResponse = session.post(
+                    url, data=fields, headers=headers, impersonate="chrome", allow_redirects=False
+                )
+                return response
+        except Stop as stop:
+            raise stop.verdict from None
+        except Exception:
+            raise errors.GarminUnavailableError from None
 
     def _post_credentials(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         try:
@@ -149,14 +172,12 @@ class GuardedClient(library.Client):
 
         The library falls back to a cookie that its own dump does not hold: no use to anyone.
         """
+        self._ticket_issued = True
+        domain, service = GarminDomain(self.domain), service_url or self._ios_service_url
         try:
-            self._exchange_service_ticket(ticket, service_url=service_url)
-        except Stop:
-            raise
-        except Exception:
-            raise Stop(errors.GarminUnavailableError()) from None
-        if not self.di_refresh_token:
-            raise Stop(errors.GarminUnavailableError())
+            self.tokens = di.redeem(self.post_form, domain, ticket, service)
+        except errors.FitTrackError as error:
+            raise Stop(error) from None
 
     def _sign_in_error(self) -> errors.SignInError:
         """What the last answer means, after which the library knew no other way in."""

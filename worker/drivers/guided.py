@@ -66,16 +66,20 @@ class GuidedDriver:
         )
 
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
-        return self._guided(lambda: self._driver.finish(pending, code, permit))
+        # A refusal comes after the code was sent.
+        return self._guided(lambda: self._driver.finish(pending, code, permit), lambda: False)
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         return self._guided(lambda: self._driver.identify(tokens, permit))
 
+    def claimed_identity(self, tokens: GarminTokens) -> GarminIdentity | None:
+        return self._driver.claimed_identity(tokens)
+
     def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
         return self._guided(lambda: self._driver.refresh(tokens, permit))
 
-    def _guided[T](self, call: Callable[[], T], is_unsent: Callable[[], bool] = lambda: False) -> T:
-        """Call, and once more by each further proxy while nothing was sent."""
+    def _guided[T](self, call: Callable[[], T], may_repeat: Callable[[], bool] = lambda: True) -> T:
+        """Call, and once more by each further proxy while no secret was sent."""
         for _ in range(len(self._proxies) - 1):
             proxy = self._proxies.current(self.name)
             try:
@@ -85,7 +89,7 @@ class GuidedDriver:
                     raise
                 if not self._proxies.leave_refused(self.name, proxy, refusal.retry_after):
                     raise
-                if not is_unsent():
+                if not may_repeat():
                     raise ProxyRefusedError(_NEXT_PROXY_WAIT) from None
             except GarminUnreachableError as failure:
                 if not failure.unsent or not self._proxies.leave_broken(self.name, proxy):

@@ -48,6 +48,13 @@ class LazyDriver:
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         return self._needed().identify(tokens, permit)
 
+    def claimed_identity(self, tokens: GarminTokens) -> GarminIdentity | None:
+        try:
+            driver = self.loaded()
+        except DriverFailedError:
+            return None
+        return driver.claimed_identity(tokens)
+
     def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
         return self._needed().refresh(tokens, permit)
 
