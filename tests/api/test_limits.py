@@ -8,7 +8,6 @@ import httpx
 import pytest
 
 from dev.stack import Stack
-from shared.audit.outbox import KEY
 from shared.errors import JobErrorCode, RefusalScope
 from shared.garmin.types import Credentials
 from shared.jobs.states import Failure
@@ -166,7 +165,7 @@ def test_codes_are_limited_per_challenge_across_addresses(limited: Service) -> N
 def test_a_rate_limited_sender_is_audited_once(limited: Service) -> None:
     for n in range(5):
         login(limited, f"person{n}")
-    events = repr(limited.redis.xrange(KEY))
+    events = repr(limited.redis.xrange("fittrack:events"))
     assert events.count("rate_limited") == 1
     assert "192.0.2.1" in events
     assert "person" not in events

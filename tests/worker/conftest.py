@@ -5,12 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from redis import Redis
 
 import shared
 from dev.short import SHORT
 from dev.simulator import Simulator
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
 from tests.worker.ways import WAYS, OtherProcess, Way
 from worker.drivers.http import GarminAdapter
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from redis import Redis
 
 from dev.servers import RedisServer
 from shared.crypto.tokens import new_token
@@ -45,7 +44,7 @@ from shared.garmin.types import (
     PendingSignIn,
     SignedIn,
 )
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.password_posts import PasswordPosts
 from tests.cooldowns import end_account_rests, end_rest, refuse
@@ -415,6 +414,27 @@ def test_a_driver_that_failed_is_followed_by_the_next(
         chain.sign_in()
     second.error = ClientRefusedError(300)
     assert about(300, chain.limited())
+
+
+def test_a_driver_that_gets_no_usable_answer_before_the_password_is_followed_by_the_next(
+    chain: Chain, first: ScriptedDriver, second: ScriptedDriver, cooldowns: DriverCooldowns
+) -> None:
+    first.error, first.posts = GarminUnavailableError(50), ()
+    assert chain.driver() == "garminconnect"
+    assert cooldowns.remaining("garth", "anna") == 0
+    refuse(cooldowns, "garminconnect")
+    with pytest.raises(GarminUnavailableError) as caught:
+        chain.sign_in()
+    assert caught.value.retry_after == 50  # and not the longer rest of the other one
+
+
+def test_a_garmin_that_cannot_be_reached_is_not_tried_with_every_driver(
+    chain: Chain, first: ScriptedDriver, second: ScriptedDriver
+) -> None:
+    first.error, first.posts = GarminUnreachableError(), ()
+    with pytest.raises(GarminUnreachableError):
+        chain.sign_in()
+    assert second.calls == []
 
 
 def test_an_unforeseen_error_before_the_password_is_a_driver_that_failed(

@@ -7,11 +7,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from redis import Redis
 
 from dev.processes import ROOT
 from shared.errors import DriverFailedError, GarminUnavailableError
 from shared.garmin.types import SignedIn
+from shared.redis.connection import Redis
 from shared.redis.driver_cooldowns import DriverCooldowns
 from tests.logs import captured_logs
 from tests.worker.test_chain import CREDENTIALS, Chain, ScriptedDriver, pending, tokens

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pytest
 from pydantic import SecretStr
-from redis import Redis
 
 from dev.short import SHORT
 from shared.accounts.accounts import Accounts
@@ -18,7 +17,7 @@ from shared.jobs.account_limit import AccountLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.repeats import NewJob
 from shared.jobs.states import JobKind, JobStage, JobStatus, Success
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.password_posts import PasswordPosts
 from tests.shared.jobs.both_sides import Jobs
