@@ -10,6 +10,8 @@ from typing import ClassVar, Self
 
 from pydantic import SecretStr
 
+_A_DAY = 24 * 3600
+
 
 class JobErrorCode(StrEnum):
     """Why a job failed, as the API says it."""
@@ -215,6 +217,22 @@ class GarminRateLimitedError(SignInError):
 
     code = JobErrorCode.GARMIN_RATE_LIMITED
     message = "Garmin refuses sign-ins for now: try again later."
+
+
+class CodeLimitReachedError(SignInError):
+    """Too many codes were requested: Garmin sends no new one for a day.
+
+    It says nothing of a code that was entered: the last one that was sent still counts.
+    """
+
+    code = JobErrorCode.GARMIN_RATE_LIMITED
+    message = (
+        "Garmin sends no new code for this account for a day: enter the last one that it sent, "
+        "or sign in again tomorrow."
+    )
+
+    def __init__(self, retry_after: int | None = None) -> None:
+        super().__init__(retry_after or _A_DAY)
 
 
 class RefusalScope(StrEnum):

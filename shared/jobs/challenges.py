@@ -24,6 +24,7 @@ from shared.errors import (
     ChallengeBusyError,
     ChallengeNotFoundError,
     FitTrackError,
+    GarminActionRequiredError,
     InterruptedSignInError,
     MfaAttemptsExhaustedError,
     MfaCodeInvalidError,
@@ -41,6 +42,7 @@ _TYPICAL_CHECK_SECONDS = 5
 _ENDS_SIGN_IN = (
     MfaAttemptsExhaustedError,
     AccountLockedError,
+    GarminActionRequiredError,
     SignInExpiredError,
     InterruptedSignInError,
 )

@@ -66,7 +66,7 @@ class GarminDriver(Protocol):
         Raises DriverFailedError when the driver can't work and has not posted the password,
         ClientRefusedError when Garmin refuses this client without a verdict on the person, which
         as TicketRefusedError may come after the right password, else InvalidCredentialsError,
-        AccountLockedError, CaptchaRequiredError, GarminActionRequiredError,
+        AccountLockedError, CaptchaRequiredError, GarminActionRequiredError, CodeLimitReachedError,
         GarminUnavailableError, PasswordSpentError.
 
         The tokens may belong to another driver: `GarminTokens.driver` says which.
@@ -76,8 +76,9 @@ class GarminDriver(Protocol):
         """Check the code and finish a sign-in that any process may have begun.
 
         Raises MfaCodeInvalidError, MfaAttemptsExhaustedError, SignInExpiredError,
-        AccountLockedError, ClientRefusedError, GarminUnavailableError; and after a right code,
-        which can't be used again, TicketRefusedError and SignInAgainError.
+        AccountLockedError, CaptchaRequiredError, GarminActionRequiredError, CodeLimitReachedError,
+        ClientRefusedError, GarminUnavailableError; and after a right code, which can't be used
+        again, TicketRefusedError and SignInAgainError.
         """
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:

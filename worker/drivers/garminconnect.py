@@ -14,7 +14,8 @@ from shared.timings import PRODUCTION, Timings
 from worker.drivers import di
 from worker.drivers.answers import mfa_type
 from worker.drivers.driver import Permit, SignInPermit
-from worker.drivers.garminconnect_guard import GuardedClient, Stop
+from worker.drivers.garminconnect_guard import GuardedClient
+from worker.drivers.garminconnect_session import Stop
 from worker.drivers.http import GarminAdapter
 from worker.drivers.profile import read_profile
 from worker.drivers.stored import claimed_identity, read
@@ -37,7 +38,7 @@ class GarminConnectDriver:
             driver=self.name,
             domain=credentials.domain,
             mfa_type=kind,
-            mfa_destination=client.page.answer.mfa_destination(kind) if client.page else None,
+            mfa_destination=client.code_page.mfa_destination(kind) if client.code_page else None,
             state=json.dumps(state),
         )
         return CodeRequired(pending=pending)

@@ -1,22 +1,16 @@
-"""What keeps garminconnect from posting a secret again, and from going on with a lost job.
+"""garminconnect's client for one job, with sessions that keep it from posting a secret again.
 
 Left alone, one `login` posts the password up to eleven times, and sends each wrong code to two
-endpoints. Here every session of the library is one that asks for permission before each request
-and looks at each answer; the library is stopped as soon as an answer holds a verdict, and posts a
-password by each way in once.
+endpoints.
 """
 
 import json
 from collections.abc import Callable
 from types import FunctionType, MethodType, SimpleNamespace
 from typing import Any
-from urllib.parse import urlsplit
 
-from curl_cffi import CurlOpt
-from curl_cffi import requests as curl_requests
 from garminconnect import client as library
 from garminconnect.client import sso as library_sso
-from garminconnect.exceptions import GarminConnectAuthenticationError
 
 from shared import errors
 from shared.garmin.types import Credentials, GarminDomain
@@ -24,11 +18,11 @@ from worker.drivers import di
 from worker.drivers.answers import HttpResponse
 from worker.drivers.di import DiTokens
 from worker.drivers.driver import Permit
+from worker.drivers.garminconnect_session import GuardedSession, Passwords, Stop
 from worker.drivers.pages import Page
 
 _STRATEGIES = {"mobile+cffi", "mobile+requests", "widget+cffi", "portal+cffi", "portal+requests"}
 _USED = {"mobile+cffi", "widget+cffi"}
-_LONGEST_ANSWER = 30.0  # as the library has it
 _DELAYS = ("MOBILE_DELAY_MIN_S", "MOBILE_DELAY_MAX_S", "WIDGET_DELAY_MIN_S", "WIDGET_DELAY_MAX_S")
 _WITH_SESSIONS = {
     name: getattr(library_sso.LoginMixin, name).__code__
@@ -42,89 +36,6 @@ _WITH_SESSIONS = {
 """The library's methods that make a session or wait, and take neither as an argument."""
 
 
-class Stop(GarminConnectAuthenticationError):
-    """Our own error, as the one kind at which the library stops trying."""
-
-    def __init__(self, verdict: errors.FitTrackError) -> None:
-        super().__init__("verdict")
-        self.verdict = verdict
-
-
-class PostedAlreadyError(Exception):
-    """The library was about to post a secret that Garmin has already judged, or may have."""
-
-
-class Passwords:
-    """The posts of one sign-in's password. A way in is the first part of its URLs' path."""
-
-    def __init__(self, ask: Callable[[str], None]) -> None:
-        self._ask = ask
-        self._posted: dict[str, GuardedSession] = {}
-
-    def check(self, session: "GuardedSession", url: str) -> None:
-        """Raise PostedAlreadyError where another session has posted the password by this way."""
-        if self._posted.get(_way(url), session) is not session:
-            raise PostedAlreadyError
-
-    def post(self, session: "GuardedSession", url: str) -> None:
-        """Raises what the permit raises, as Stop."""
-        try:
-            self._ask(_way(url))
-        except errors.FitTrackError as error:
-            raise Stop(error) from None
-        self._posted[_way(url)] = session
-
-
-def _way(url: str) -> str:
-    return urlsplit(url).path.split("/")[1]
-
-
-def _no_password(way: str) -> None:
-    """Only a sign-in posts a password."""
-    raise errors.PasswordSpentError
-
-
-class GuardedSession(curl_requests.Session[Any]):
-    """A curl_cffi session that asks before each request and keeps the last answer.
-
-    It posts nothing after a verdict, nor after a request whose answer got lost or has no meaning:
-    Garmin may have seen that one. It posts again only after a refusal of the client.
-    """
-
-    def __init__(self, permit: Permit, passwords: Passwords, **options: Any) -> None:  # noqa: ANN401 - curl_cffi's
-        super().__init__(**options)
-        self.page: Page | None = None
-        self._permit = permit
-        self._passwords = passwords
-        self._may_not_post = False
-
-    def request(self, method: Any, url: str, **kwargs: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
-        is_post = method == "POST"
-        if is_post and self._may_not_post:
-            raise PostedAlreadyError
-        self._passwords.check(self, url)
-        self.page = None
-        try:
-            left = self._permit.check()
-        except errors.FitTrackError as error:
-            raise Stop(error) from None
-        if "password" in (kwargs.get("json") or kwargs.get("data") or ()):
-            self._passwords.post(self, url)
-        kwargs["timeout"] = _LONGEST_ANSWER if left is None else min(_LONGEST_ANSWER, left)
-        self._may_not_post = self._may_not_post or is_post
-        # On a connection that was used before, curl itself sends again what got no answer.
-        self.curl_options = {CurlOpt.FRESH_CONNECT: int(is_post)}  # type: ignore[dict-item]
-        if "json" in kwargs:
-            # A redirect would carry the secret on to wherever it points; only the widget has any.
-            kwargs.setdefault("allow_redirects", False)
-        response = super().request(method, url, **kwargs)
-        self.page = Page.of(method, url, response)
-        if is_post:
-            answer = self.page.answer
-            self._may_not_post = answer.has_verdict or answer.refusal() is None
-        return response
-
-
 class GuardedClient(library.Client):
     """The library's client for one job. `delays` is a factor for its waits before a post."""
 
@@ -132,7 +43,7 @@ class GuardedClient(library.Client):
         super().__init__(domain, verify_login=False)  # the driver asks for the profile anyway
         self.skip_strategies = _STRATEGIES - _USED
         self._permit = permit
-        self._passwords = Passwords(_no_password)
+        self._passwords = Passwords()
         self._session: GuardedSession | None = None
         self._retry_after: int | None = None
         self._ticket_issued = False
@@ -143,6 +54,11 @@ class GuardedClient(library.Client):
     def page(self) -> Page | None:
         """The last answer to the sign-in; None if it got lost."""
         return self._session.page if self._session else None
+
+    @property
+    def code_page(self) -> Page | None:
+        """The answer that wants a code."""
+        return self._session.code_page if self._session else None
 
     def sign_in(
         self, credentials: Credentials, before_password: Callable[[str], None]
@@ -163,7 +79,7 @@ class GuardedClient(library.Client):
             failure = self._sign_in_error()
         else:
             if result == "needs_mfa":
-                return dict(state)
+                return self._code_state(state)
             if self.tokens is not None:
                 return self.tokens
             failure = errors.GarminUnavailableError()
@@ -176,7 +92,7 @@ class GuardedClient(library.Client):
         try:
             self.resume_login(state, code)
         except Stop as stop:
-            failure = stop.verdict
+            failure = self._with_state(stop.verdict)
         except Exception:
             failure = errors.GarminUnavailableError()
         else:
@@ -231,15 +147,12 @@ class GuardedClient(library.Client):
     def _post_credentials(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         try:
             super()._post_credentials(*args, **kwargs)
-        except Stop:
+        except (Stop, library_sso._MFARequired):
             raise
         except Exception:
-            if self.page is None:
+            if self.page is None or self.page.accepted:
                 raise Stop(errors.GarminUnavailableError()) from None
-            answer, refusal = self.page.answer, self.page.answer.refusal()
-            if answer.type == "MFA_REQUIRED" or (refusal and not refusal.final):
-                raise  # a code is required, or the next way in may be let in
-            raise Stop(answer.sign_in_error()) from None
+            raise  # refused: the next way in may be let in
 
     def _complete_mfa(self, mfa_code: str) -> None:
         try:
@@ -267,25 +180,30 @@ class GuardedClient(library.Client):
             raise Stop(error) from None
 
     def _sign_in_error(self) -> errors.SignInError:
-        """What the last page means, where no JSON answer had a verdict: the widget's."""
+        """What the last answer means, after which the library knew no other way in."""
         if self.page is None:
             return errors.GarminUnavailableError()
         self._note_retry_after()
-        error = self.page.sign_in_error()
+        error = self.page.error()
         if isinstance(error, errors.ClientRefusedError):
-            return errors.ClientRefusedError(
-                self._retry_after, scope=error.scope, final=error.final
-            )
+            error.retry_after = self._retry_after
         return error
 
     def _code_error(self) -> errors.SignInError:
-        page = self.page
-        if page is None or page.answer.type == "SUCCESSFUL":
-            return errors.GarminUnavailableError()
-        error = page.code_error() if self._mfa_flow == "widget" else page.answer.code_error()
-        if isinstance(error, errors.MfaCodeInvalidError):
+        return self.page.error() if self.page else errors.GarminUnavailableError()
+
+    def _with_state(self, failure: errors.FitTrackError) -> errors.FitTrackError:
+        if isinstance(failure, errors.MfaCodeInvalidError):
             return errors.MfaCodeInvalidError(state=json.dumps(self._mfa_client_state()))
-        return error
+        return failure
+
+    def _code_state(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Return the library's state, with what the code page left out.
+
+        Garmin accepts the sign-in page's `_csrf` with a code as well.
+        """
+        spare = self._session.csrf_token if self._session else None
+        return state | {"csrf_token": state["csrf_token"] or spare}
 
     def _note_retry_after(self) -> None:
         """Keep the value of this flow, for the case that the next one has none."""

@@ -61,7 +61,7 @@ class GarthDriver:
         client = self._client(domain, permit)
         client.before_password = partial(permit.post_password, "mobile")
         try:
-            with sign_in_errors(client, Answer.sign_in_error):
+            with sign_in_errors():
                 result = sso.login(
                     credentials.username.get_secret_value(),
                     credentials.password.get_secret_value(),
@@ -157,7 +157,7 @@ class GarthDriver:
 def _ticket_for_code(client: GarthClient, state: dict[str, Any], code: str) -> str:
     resumed = {name: state[name] for name in ("login_params", "mfa_method")} | {"client": client}
     try:
-        with sign_in_errors(client, Answer.code_error):
+        with sign_in_errors():
             sso.resume_login(resumed, code)
     except TicketIssuedError as issued:
         return issued.ticket
@@ -165,13 +165,14 @@ def _ticket_for_code(client: GarthClient, state: dict[str, Any], code: str) -> s
 
 
 def _pending(client: GarthClient, domain: GarminDomain, result: dict[str, Any]) -> PendingSignIn:
-    kind = mfa_type(result["mfa_method"])
+    answer = Answer.of(client.last_resp)
+    kind = mfa_type(answer.mfa_method())
     return PendingSignIn(
         driver=GarthDriver.name,
         domain=domain,
         mfa_type=kind,
-        mfa_destination=Answer.of(client.last_resp).mfa_destination(kind),
-        state=_state(client, result),
+        mfa_destination=answer.mfa_destination(kind),
+        state=_state(client, result | {"mfa_method": answer.mfa_method()}),
     )
 
 

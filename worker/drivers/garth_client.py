@@ -17,7 +17,7 @@ import requests
 from shared.errors import GarminUnavailableError, PasswordSpentError, SignInError
 from shared.garmin.types import GarminDomain
 from shared.imports import absent
-from worker.drivers.answers import Answer
+from worker.drivers.pages import Page
 
 # logfire is garth's telemetry: 12 MB, and a leak of what it sees. garth works without it.
 with warnings.catch_warnings(), absent("logfire"):
@@ -82,9 +82,12 @@ class GarthClient(garth.Client):
             )
         except requests.RequestException:
             raise NoAnswerError(msg="no answer") from None
-        answer = Answer.of(response)
-        if _SIGN_IN_PATH in path and answer.type == "SUCCESSFUL":
-            raise TicketIssuedError(_ticket(answer))
+        if path.startswith(_SIGN_IN_PATH):
+            page = _page(response)
+            if not page.accepted:
+                raise page.error()
+            if page.answer.ticket:
+                raise TicketIssuedError(_checked(page.answer.ticket))
         return response
 
 
@@ -93,29 +96,24 @@ def _no_password() -> None:
     raise PasswordSpentError
 
 
-def _ticket(answer: Answer) -> str:
-    ticket = (answer.body or {}).get("serviceTicketId")
-    if not isinstance(ticket, str) or not _TICKET.fullmatch(ticket):
+def _page(response: requests.Response) -> Page:
+    return Page.of(response.request.method or "", response.url, response)
+
+
+def _checked(ticket: str) -> str:
+    if not _TICKET.fullmatch(ticket):
         raise GarminUnavailableError
     return ticket
 
 
 @contextmanager
-def sign_in_errors(client: GarthClient, judge: Callable[[Answer], SignInError]) -> Iterator[None]:
-    """Turn what garth raises into our errors. `judge` reads the answer that garth rejected."""
+def sign_in_errors() -> Iterator[None]:
+    """Turn what garth raises into our errors."""
     try:
         yield
     except (SignInError, TicketIssuedError):
         raise
     except GarthHTTPError as error:
-        raise judge(Answer.of(error.error.response)) from None
-    except NoAnswerError:
-        raise GarminUnavailableError from None
-    except (GarthException, requests.JSONDecodeError):
-        # garth had a 200 that is neither SUCCESSFUL nor MFA_REQUIRED, or not JSON.
-        last: requests.Response | None = getattr(client, "last_resp", None)
-        if last is None or _SIGN_IN_PATH not in last.url:
-            raise GarminUnavailableError from None
-        raise judge(Answer.of(last)) from None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        raise _page(error.error.response).error() from None
+    except (GarthException, OSError, ValueError, LookupError, TypeError, AttributeError):
         raise GarminUnavailableError from None
