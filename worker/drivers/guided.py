@@ -9,7 +9,6 @@ from shared.errors import (
     AnswerShape,
     ClientRefusedError,
     GarminUnavailableError,
-    GarminUnreachableError,
     ProxyRefusedError,
     RefusalScope,
     ServiceUnavailableError,
@@ -79,11 +78,11 @@ class GuidedDriver:
         return self._guided(lambda: self._driver.refresh(tokens, permit))
 
     def _guided[T](self, call: Callable[[], T], may_repeat: Callable[[], bool] = lambda: True) -> T:
-        """Call, and once more by each further proxy while no secret was sent."""
+        """Call, and once more by each further proxy where Garmin refuses an address."""
         for _ in range(len(self._proxies) - 1):
             proxy = self._proxies.current(self.name)
             try:
-                return self._reported(call)
+                return self._connected(call)
             except ClientRefusedError as refusal:
                 if refusal.scope is not RefusalScope.CLIENT:
                     raise
@@ -91,14 +90,12 @@ class GuidedDriver:
                     raise
                 if not may_repeat():
                     raise ProxyRefusedError(_NEXT_PROXY_WAIT) from None
-            except GarminUnreachableError as failure:
-                if not failure.unsent or not self._proxies.leave_broken(self.name, proxy):
-                    raise
-        return self._reported(call)
+        return self._connected(call)
 
-    def _reported[T](self, call: Callable[[], T]) -> T:
+    def _connected[T](self, call: Callable[[], T]) -> T:
+        """Call by a proxy that works; report an answer that nobody knows."""
         try:
-            return call()
+            return self._proxies.until_connected(self.name, call)
         except GarminUnavailableError as error:
             if error.unknown:
                 self._report(error.unknown)
