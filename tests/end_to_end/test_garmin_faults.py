@@ -38,7 +38,7 @@ pytestmark = pytest.mark.long
 UNAVAILABLE = {"garmin_unavailable"}
 REFUSED = {"garmin_rate_limited"}
 UNREACHABLE = {"garmin_unreachable"}
-NOT_ANSWERED = {"garmin_unreachable", "timed_out"}
+NOT_ANSWERED = {"garmin_unavailable", "garmin_unreachable", "timed_out"}
 
 Fault = dict[str, Any]
 
