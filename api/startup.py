@@ -39,6 +39,7 @@ from shared.redis.rate_limits import (
     WRONG_KEY_PER_IP,
     RateLimit,
 )
+from shared.redis.unknown_answers import UnknownAnswers
 from shared.settings import Settings
 from shared.timings import Timings
 
@@ -87,7 +88,11 @@ def build(timings: Timings) -> Starlette:
         notifications=JobNotifications(url, keyspace, timings),
         polls=JobPolls(url, keyspace, keyring, timings),
         metrics=Metrics(
-            JobCounters(redis), DriverStates(redis), settings.garmin_drivers, clock_reports
+            JobCounters(redis),
+            DriverStates(redis),
+            UnknownAnswers(redis),
+            settings.garmin_drivers,
+            clock_reports,
         ),
         clocks=Clocks(clock_reports, database, "api"),
         session_idle=settings.session_idle_ttl,
