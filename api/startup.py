@@ -36,6 +36,7 @@ from shared.redis.rate_limits import (
     WRONG_KEY_PER_IP,
     RateLimit,
 )
+from shared.redis.unknown_answers import UnknownAnswers
 from shared.settings import Settings
 from shared.timings import Timings
 
@@ -78,7 +79,12 @@ def build(timings: Timings) -> Starlette:
         redis=RedisHealth(redis),
         notifications=JobNotifications(url, keyspace, timings),
         polls=JobPolls(url, keyspace, keyring, timings),
-        metrics=Metrics(JobCounters(redis), DriverStates(redis), settings.garmin_drivers),
+        metrics=Metrics(
+            JobCounters(redis),
+            DriverStates(redis),
+            UnknownAnswers(redis),
+            settings.garmin_drivers,
+        ),
         session_idle=settings.session_idle_ttl,
         require_client_key=settings.require_client_key,
     )

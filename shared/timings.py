@@ -95,9 +95,13 @@ class Timings:
     longest_pause: float = 5.0
     """The longest pause between two tries of the same step."""
 
-    garmin_connect: float = 5.0
-    garmin_answer: float = 20.0
-    """For a connection to Garmin, and for one whole answer."""
+    garmin_connect: float = 4.0
+    garmin_answer: float = 10.0
+    """For a connection to Garmin, and for one whole answer, connecting included.
+
+    Garmin answers within a second or two. An account for which it never answers keeps a thread
+    of a worker for as long as this.
+    """
 
     consumer_answer: float = 4.0
     """How long a sign-in waits for garth's OAuth consumer, from Redis or from its file."""

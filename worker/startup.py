@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 
+from pydantic import SecretStr
+
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
 from shared.crypto.keyring import Keyring
@@ -15,17 +17,21 @@ from shared.jobs.claims import JobClaims
 from shared.jobs.lost_messages import LostMessages
 from shared.jobs.queue import JobQueue, QueuedMessages
 from shared.jobs.states import JobKind
-from shared.redis.connection import RedisHealth, connect
+from shared.redis.connection import Redis, RedisHealth, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.left_proxies import LeftProxies
 from shared.redis.oauth_consumer import KeptConsumer
 from shared.redis.password_posts import PasswordPosts
+from shared.redis.unknown_answers import UnknownAnswers
 from shared.settings import Settings
 from shared.timings import Timings
 from worker.chain import DriverChain
 from worker.drivers.consumer import ConsumerStore
 from worker.drivers.driver import GarminDriver
+from worker.drivers.guided import GuidedDriver
 from worker.drivers.http import GarminAdapter
 from worker.drivers.lazy import LazyDriver
+from worker.drivers.proxies import GarminProxies, Proxy
 from worker.handlers.completion import Completion
 from worker.handlers.login import LoginHandler
 from worker.handlers.mfa_completion import MfaCompletionHandler
@@ -64,11 +70,14 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
         keyspace=keyspace,
     )
     prompt = connect(url, timeout=timings.redis_answer_worker, keyspace=keyspace)
+    proxies = _proxies(settings, keyring, prompt)
+    consumers = KeptConsumer(prompt, keyring)
+    drivers = _drivers(settings.garmin_drivers, timings, proxies, consumers)
     challenges = ChallengeStore(
         patient, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
     )
     chain = DriverChain(
-        _drivers(settings.garmin_drivers, timings, KeptConsumer(prompt, keyring)),
+        [GuidedDriver(driver, proxies, UnknownAnswers(prompt).count) for driver in drivers],
         DriverCooldowns(patient, timings),
         PasswordPosts(patient),
     )
@@ -111,11 +120,20 @@ def build_heartbeat(settings: Settings, timings: Timings) -> Heartbeat:
     return Heartbeat(heartbeat_file(), RedisHealth(broker), timings.heartbeat_interval)
 
 
+def _proxies(settings: Settings, keyring: Keyring, redis: Redis) -> GarminProxies:
+    urls = [url.get_secret_value() for url in settings.garmin_proxy]
+    proxies = [Proxy(keyring.hash_name(url), SecretStr(url)) for url in urls]
+    return GarminProxies(proxies, LeftProxies(redis))
+
+
 def _drivers(
-    names: tuple[str, ...], timings: Timings, consumers: ConsumerStore | None = None
+    names: tuple[str, ...],
+    timings: Timings,
+    proxies: GarminProxies | None = None,
+    consumers: ConsumerStore | None = None,
 ) -> list[LazyDriver]:
     """Build the drivers in their order. The first is loaded now, each other when it is needed."""
-    adapter = GarminAdapter(timings)
+    adapter = GarminAdapter(timings, proxies)
 
     def garth() -> GarminDriver:
         from worker.drivers.garth import GarthDriver

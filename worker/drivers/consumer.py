@@ -11,15 +11,20 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from requests import Response
 
 from shared.errors import DriverFailedError, ServiceUnavailableError
 from shared.garmin.types import OAuthConsumer
 from worker.drivers.driver import Permit, Until
-from worker.drivers.http import GarminAdapter
+from worker.drivers.http import GarminAdapter, NoAnswerError
+from worker.drivers.route import Route
 
 URL = "https://thegarth.s3.amazonaws.com/oauth_consumer.json"
+_DRIVER = "garth"
 _log = logging.getLogger(__name__)
 
 
@@ -78,9 +83,7 @@ class ConsumerSource:
             return None
 
     def _fetch(self) -> OAuthConsumer | None:
-        permit = Until(time.monotonic() + self._adapter.timings.consumer_answer)
-        with self._adapter.session(permit) as session:
-            response = session.get(URL, allow_redirects=False)
+        response = self._file()
         if response.status_code != 200:
             _log.warning("garth's OAuth consumer file: HTTP %s", response.status_code)
             return None
@@ -92,6 +95,23 @@ class ConsumerSource:
             except ServiceUnavailableError:
                 _log.warning("Redis did not keep garth's OAuth consumer")
         return consumer
+
+    def _file(self) -> Response:
+        """Raise NoAnswerError if it can't be reached by any proxy.
+
+        None is left for that: Garmin may be reached by it all the same.
+        """
+        timings = self._adapter.timings
+        permit = Until(time.monotonic() + timings.consumer_answer)
+        *others, last = self._adapter.proxies.in_turn(_DRIVER)
+        for proxy in others:
+            with suppress(NoAnswerError):
+                return self._answer(Route(_DRIVER, permit, timings, proxy))
+        return self._answer(Route(_DRIVER, permit, timings, last))
+
+    def _answer(self, route: Route) -> Response:
+        with self._adapter.session(route) as session:
+            return session.get(URL, allow_redirects=False)
 
 
 @dataclass

@@ -17,6 +17,7 @@ import requests
 from shared.errors import GarminUnavailableError, PasswordSpentError, SignInError
 from shared.garmin.types import GarminDomain
 from shared.imports import absent
+from worker.drivers.http import NoAnswerError
 from worker.drivers.pages import Page
 
 # logfire is garth's telemetry: 12 MB, and a leak of what it sees. garth works without it.
@@ -42,10 +43,6 @@ class TicketIssuedError(Exception):
     def __init__(self, ticket: str) -> None:
         super().__init__("ticket issued")
         self.ticket = ticket
-
-
-class NoAnswerError(GarthException):
-    """Garmin did not answer. A GarthException, because garth ignores those where it can."""
 
 
 class GarthClient(garth.Client):
@@ -80,8 +77,8 @@ class GarthClient(garth.Client):
             response = super().request(
                 method, subdomain, path, api=api, referrer=referrer, headers=fresh, **kwargs
             )
-        except requests.RequestException:
-            raise NoAnswerError(msg="no answer") from None
+        except NoAnswerError as failure:
+            raise failure.error from None
         if path.startswith(_SIGN_IN_PATH):
             page = _page(response)
             if not page.accepted:
