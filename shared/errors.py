@@ -265,12 +265,12 @@ class ClientRefusedError(GarminRateLimitedError):
         self.final = final
 
 
-class TicketRefusedError(ClientRefusedError):
-    """Garmin accepted the password, and the code, but gives this driver no tokens for it."""
-
-
 class ProxyRefusedError(ClientRefusedError):
     """Garmin refuses the address of a proxy, and there is another: nobody has to wait."""
+
+
+class TicketRefusedError(ClientRefusedError):
+    """Garmin accepted the password, and the code, but gives this driver no tokens for it."""
 
 
 class DriverFailedError(SignInError):

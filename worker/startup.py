@@ -71,8 +71,7 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
     )
     prompt = connect(url, timeout=timings.redis_answer_worker, keyspace=keyspace)
     proxies = _proxies(settings, keyring, prompt)
-    consumers = KeptConsumer(prompt, keyring)
-    drivers = _drivers(settings.garmin_drivers, timings, proxies, consumers)
+    drivers = _drivers(settings.garmin_drivers, timings, KeptConsumer(prompt, keyring), proxies)
     challenges = ChallengeStore(
         patient, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
     )
@@ -129,8 +128,8 @@ def _proxies(settings: Settings, keyring: Keyring, redis: Redis) -> GarminProxie
 def _drivers(
     names: tuple[str, ...],
     timings: Timings,
-    proxies: GarminProxies | None = None,
     consumers: ConsumerStore | None = None,
+    proxies: GarminProxies | None = None,
 ) -> list[LazyDriver]:
     """Build the drivers in their order. The first is loaded now, each other when it is needed."""
     adapter = GarminAdapter(timings, proxies)

@@ -23,7 +23,7 @@ from tests.logs import captured_logs, parsed
 from tests.worker.broken_servers import Servers, answer, cut, expired, servers
 from tests.worker.ways import FixedPermit
 from worker.drivers.garminconnect_session import GuardedSession, Passwords, Stop
-from worker.drivers.http import GarminAdapter, NoAnswerError
+from worker.drivers.http import GarminAdapter
 from worker.drivers.proxies import GarminProxies, Proxy
 
 TICKET = "ST-0123456-abcdefghij-sso"
@@ -52,11 +52,11 @@ def fetch(
     adapter, permit = GarminAdapter(timings, proxies), FixedPermit(left)
     if library == "requests":
         with requests.Session() as session:
-            session.mount("https://", adapter.permitted(permit, "garth"))
-            with pytest.raises(NoAnswerError) as caught:
+            session.mount("https://", adapter.permitted(adapter.route("garth", permit)))
+            with pytest.raises(GarminUnavailableError) as caught:
                 session.request(method, url)
         adapter.close()
-        return caught.value.error
+        return caught.value
     route = adapter.route("garth", permit)
     with GuardedSession(route, Passwords(lambda way: None)) as guarded, pytest.raises(Stop) as stop:
         guarded.request(method, url)

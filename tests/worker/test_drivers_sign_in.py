@@ -181,7 +181,6 @@ def test_a_password_with_a_useless_answer_is_not_sent_again(
     assert way.posts(username) == posts
 
 
-@only_garth
 def test_a_hanging_answer_is_given_up(way: Way) -> None:
     way.adapter.timings = replace(SHORT, garmin_answer=1.0)
     way.refused_sign_in("hang-hugo@example.com", GarminUnreachableError)

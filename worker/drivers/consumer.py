@@ -13,9 +13,10 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
-from requests import Response
+import requests
 
 from shared.errors import DriverFailedError, ServiceUnavailableError
 from shared.garmin.types import OAuthConsumer
@@ -82,8 +83,13 @@ class ConsumerSource:
             _log.warning("garth's OAuth consumer in Redis: %s", type(error).__name__)
             return None
 
+    def _get(self, permit: Permit) -> requests.Response:
+        with self._adapter.session(self._adapter.route("garth", permit)) as session:
+            return session.get(URL, allow_redirects=False)
+
     def _fetch(self) -> OAuthConsumer | None:
-        response = self._file()
+        permit = Until(time.monotonic() + self._adapter.timings.consumer_answer)
+        response = self._adapter.proxies.until_connected("garth", partial(self._get, permit))
         if response.status_code != 200:
             _log.warning("garth's OAuth consumer file: HTTP %s", response.status_code)
             return None

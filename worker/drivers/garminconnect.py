@@ -29,7 +29,7 @@ class GarminConnectDriver:
         self._delays = timings.garminconnect_delays
 
     def sign_in(self, credentials: Credentials, permit: SignInPermit) -> SignedIn | CodeRequired:
-        route = self._route(permit)
+        route = self._adapter.route(self.name, permit)
         client = GuardedClient(str(credentials.domain), route, self._delays)
         with route.describing():
             state = client.sign_in(credentials, permit.post_password)
@@ -46,7 +46,7 @@ class GarminConnectDriver:
         return CodeRequired(pending=pending)
 
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
-        route = self._route(permit)
+        route = self._adapter.route(self.name, permit)
         client = GuardedClient(str(pending.domain), route)
         with route.describing():
             tokens = client.finish(json.loads(pending.state.get_secret_value()), code)
@@ -54,7 +54,7 @@ class GarminConnectDriver:
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         access_token = read(di.AccessToken, tokens).di_token
-        route = self._route(permit)
+        route = self._adapter.route(self.name, permit)
         with self._adapter.session(route) as session, route.describing():
             session.headers.update(di.NATIVE_HEADERS)
             return read_profile(session, tokens.domain, access_token)
@@ -63,9 +63,6 @@ class GarminConnectDriver:
         return claimed_identity(read(di.AccessToken, tokens).di_token)
 
     def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
-        route = self._route(permit)
+        route = self._adapter.route(self.name, permit)
         with route.describing():
             return di.refresh(GuardedClient(str(tokens.domain), route).post_form, tokens)
-
-    def _route(self, permit: Permit) -> Route:
-        return self._adapter.route(self.name, permit)

@@ -5,11 +5,10 @@ to the driver garminconnect from then on.
 """
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
-
-import requests
 
 from shared.errors import (
     DriverFailedError,
@@ -58,10 +57,16 @@ class GarthDriver:
 
     def sign_in(self, credentials: Credentials, permit: SignInPermit) -> SignedIn | CodeRequired:
         self._consumers.get(permit)  # before the password: without it, the next driver's turn
+        route = self._adapter.route(self.name, permit)
+        with route.describing():
+            return self._sign_in(credentials, route, partial(permit.post_password, "mobile"))
+
+    def _sign_in(
+        self, credentials: Credentials, route: Route, before_password: Callable[[], None]
+    ) -> SignedIn | CodeRequired:
         domain = credentials.domain
-        route = self._route(permit)
         client = self._client(domain, route)
-        client.before_password = partial(permit.post_password, "mobile")
+        client.before_password = before_password
         try:
             with route.describing(), sign_in_errors():
                 result = sso.login(
@@ -76,13 +81,12 @@ class GarthDriver:
                 raise GarminUnavailableError  # never: the ticket ends it
         except TicketIssuedError as issued:
             ticket = issued.ticket
-        with route.describing():
-            return self._redeem(ticket, domain, client, route)
+        return self._redeem(ticket, domain, client, route)
 
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
         self._prepare_finish(permit)
         state = json.loads(pending.state.get_secret_value())
-        route = self._route(permit)
+        route = self._adapter.route(self.name, permit)
         client = self._client(pending.domain, route)
         client.sess.cookies = load_cookies(state["cookies"])
         try:
@@ -97,7 +101,7 @@ class GarthDriver:
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         access_token = oauth.stored_access_token(tokens)
-        route = self._route(permit)
+        route = self._adapter.route(self.name, permit)
         with self._client(tokens.domain, route).sess as session, route.describing():
             return read_profile(session, tokens.domain, access_token)
 
@@ -106,13 +110,10 @@ class GarthDriver:
 
     def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
         oauth1 = oauth.stored_oauth1(tokens)
-        route = self._route(permit)
+        route = self._adapter.route(self.name, permit)
         with route.describing():
             oauth2 = self._oauth.exchange(oauth1, self._client(tokens.domain, route), route)
         return oauth.pack(oauth1, oauth2, tokens.domain)
-
-    def _route(self, permit: Permit) -> Route:
-        return self._adapter.route(self.name, permit)
 
     def _client(self, domain: GarminDomain, route: Route) -> GarthClient:
         return GarthClient(domain, self._adapter.session(route))
@@ -156,13 +157,8 @@ class GarthDriver:
 
     def _post(self, route: Route) -> di.Post:
         def post(url: str, headers: dict[str, str], fields: dict[str, str]) -> HttpResponse:
-            try:
-                with self._adapter.session(route) as session:
-                    return session.post(url, fields, headers=headers, allow_redirects=False)
-            except NoAnswerError as failure:
-                raise failure.error from None
-            except requests.RequestException:
-                raise GarminUnavailableError from None
+            with self._adapter.session(route) as session:
+                return session.post(url, fields, headers=headers, allow_redirects=False)
 
         return post
 

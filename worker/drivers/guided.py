@@ -9,7 +9,6 @@ from shared.errors import (
     AnswerShape,
     ClientRefusedError,
     GarminUnavailableError,
-    GarminUnreachableError,
     ProxyRefusedError,
     RefusalScope,
     ServiceUnavailableError,
@@ -66,7 +65,8 @@ class GuidedDriver:
         )
 
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
-        return self._guided(lambda: self._driver.finish(pending, code, permit))
+        # A refusal comes after the code was sent.
+        return self._guided(lambda: self._driver.finish(pending, code, permit), lambda: False)
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         return self._guided(lambda: self._driver.identify(tokens, permit))
@@ -77,27 +77,25 @@ class GuidedDriver:
     def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
         return self._guided(lambda: self._driver.refresh(tokens, permit))
 
-    def _guided[T](self, call: Callable[[], T], is_unsent: Callable[[], bool] = lambda: False) -> T:
-        """Call, and once more by each further proxy while nothing was sent."""
+    def _guided[T](self, call: Callable[[], T], may_repeat: Callable[[], bool] = lambda: True) -> T:
+        """Call, and once more by each further proxy where Garmin refuses an address."""
         for _ in range(len(self._proxies) - 1):
             proxy = self._proxies.current(self.name)
             try:
-                return self._reported(call)
+                return self._connected(call)
             except ClientRefusedError as refusal:
                 if refusal.scope is not RefusalScope.CLIENT:
                     raise
                 if not self._proxies.leave_refused(self.name, proxy, refusal.retry_after):
                     raise
-                if not is_unsent():
+                if not may_repeat():
                     raise ProxyRefusedError(_NEXT_PROXY_WAIT) from None
-            except GarminUnreachableError as failure:
-                if not failure.unsent or not self._proxies.leave_broken(self.name, proxy):
-                    raise
-        return self._reported(call)
+        return self._connected(call)
 
-    def _reported[T](self, call: Callable[[], T]) -> T:
+    def _connected[T](self, call: Callable[[], T]) -> T:
+        """Call by a proxy that works; report an answer that nobody knows."""
         try:
-            return call()
+            return self._proxies.until_connected(self.name, call)
         except GarminUnavailableError as error:
             if error.unknown:
                 self._report(error.unknown)

@@ -25,7 +25,6 @@ from tenacity import (
 from urllib3 import Timeout
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from shared.errors import GarminUnavailableError
 from shared.timings import PRODUCTION, Timings
 from worker.drivers import causes
 from worker.drivers.causes import Cause
@@ -40,15 +39,6 @@ _REPEATABLE = "/oauth-service/oauth/exchange/user/2.0"
 _TRIES = 3
 
 
-class NoAnswerError(requests.RequestException):
-    """Garmin gave no whole answer, which has been logged. `error` is what to raise of ours."""
-
-    def __init__(self, error: GarminUnavailableError, cause: Cause) -> None:
-        super().__init__("no answer")
-        self.error = error
-        self.cause = cause
-
-
 class GarminAdapter(HTTPAdapter):
     """The pool. Safe to share between sessions and threads: cookies live in the sessions."""
 
@@ -57,19 +47,19 @@ class GarminAdapter(HTTPAdapter):
         self.proxies = proxies or GarminProxies()
         super().__init__(max_retries=Retry(0, read=False), pool_connections=16, pool_maxsize=_POOL)
 
-    def session(self, route: Route) -> requests.Session:
-        """Return a session for the requests of one call of a driver."""
-        session = requests.Session()
-        session.mount("https://", PermittedAdapter(self, route))
-        return session
-
     def route(self, driver: str, permit: Permit) -> Route:
         """Return how one call of a driver reaches Garmin."""
         return Route(driver, permit, self.timings, self.proxies.current(driver))
 
-    def permitted(self, permit: Permit, driver: str = "garth") -> "PermittedAdapter":
-        """Return an adapter for the sessions of one job."""
-        return PermittedAdapter(self, self.route(driver, permit))
+    def session(self, route: Route) -> requests.Session:
+        """Return a session for the requests of one call."""
+        session = requests.Session()
+        session.mount("https://", self.permitted(route))
+        return session
+
+    def permitted(self, route: Route) -> "PermittedAdapter":
+        """Return an adapter for the sessions of one call."""
+        return PermittedAdapter(self, route)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the library's
         super().init_poolmanager(*args, **kwargs)
@@ -100,7 +90,8 @@ class PermittedAdapter(BaseAdapter):
     ) -> Response:
         """Send, and read the whole answer.
 
-        Raises NoAnswerError, which is a RequestException, and TimedOutError and JobLostError.
+        Raises GarminUnreachableError and GarminUnavailableError, which passes through requests and
+        what is built on it, and what the permit raises.
         """
         if self.route.proxy:
             url = self.route.proxy.url.get_secret_value()
@@ -108,10 +99,21 @@ class PermittedAdapter(BaseAdapter):
         once = partial(self._send_once, request, verify, cert, proxies)
         if _REPEATABLE not in (request.url or ""):
             return once()
-        return _exchange_retries(self.route.timings.garmin_retry)(once)
+        return self._exchange_retries()(once)
 
     def close(self) -> None:
         """Leave the pool open: other jobs use it."""
+
+    def _exchange_retries(self) -> Retrying:
+        """Repeat what was cut off or got a 5xx, at most twice, then return the last answer."""
+        pause = self.route.timings.garmin_retry
+        return Retrying(
+            stop=stop_after_attempt(_TRIES),
+            wait=wait_incrementing(pause, pause),
+            retry=retry_if_exception(lambda error: self.route.cause is causes.CUT_OFF)
+            | retry_if_result(lambda response: response.status_code >= 500),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
 
     def _send_once(
         self,
@@ -148,7 +150,7 @@ class PermittedAdapter(BaseAdapter):
         else:
             self.route.answered(method, url, response)
             return response
-        raise NoAnswerError(self.route.failed(method, url, cause), cause) from None
+        raise self.route.failed(method, url, cause) from None
 
 
 def _connect_retries(pause: float) -> Retrying:
@@ -162,19 +164,6 @@ def _connect_retries(pause: float) -> Retrying:
             )
         ),
         reraise=True,
-    )
-
-
-def _exchange_retries(pause: float) -> Retrying:
-    """Repeat what was cut off or got a 5xx, at most twice, then return the last answer."""
-    return Retrying(
-        stop=stop_after_attempt(_TRIES),
-        wait=wait_incrementing(pause, pause),
-        retry=retry_if_exception(
-            lambda error: isinstance(error, NoAnswerError) and error.cause is causes.CUT_OFF
-        )
-        | retry_if_result(lambda response: response.status_code >= 500),
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
     )
 
 

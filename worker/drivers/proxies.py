@@ -5,7 +5,7 @@ that goes to Garmin follows them.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from shared.errors import ServiceUnavailableError
+from shared.errors import GarminUnreachableError, ServiceUnavailableError
 
 _log = logging.getLogger(__name__)
 
@@ -76,9 +76,19 @@ class GarminProxies:
         seconds = max(_BROKEN_FOR, min(retry_after or _REFUSED_FOR, _LONGEST))
         return self._leave(driver, driver, proxy, seconds)
 
-    def leave_broken(self, driver: str, proxy: Proxy | None) -> bool:
-        """Let all drivers take another proxy for a while; return whether this one has another."""
-        return self._leave(driver, None, proxy, _BROKEN_FOR)
+    def until_connected[T](self, driver: str, call: Callable[[], T]) -> T:
+        """Call, and once more by each further proxy, as long as nothing was sent by the one before.
+
+        All drivers leave for a while what did not work.
+        """
+        for _ in range(len(self._proxies) - 1):
+            proxy = self.current(driver)
+            try:
+                return call()
+            except GarminUnreachableError as failure:
+                if not failure.unsent or not self._leave(driver, None, proxy, _BROKEN_FOR):
+                    raise
+        return call()
 
     def _leave(self, driver: str, whose: str | None, proxy: Proxy | None, seconds: int) -> bool:
         if self._marks is None or proxy is None or len(self._proxies) < 2:

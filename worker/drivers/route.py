@@ -32,7 +32,9 @@ class Route:
     """Whether Garmin may have seen a secret: all of them are posted."""
 
     failure: GarminUnavailableError | None = None
-    """Why the last request got no answer."""
+    """What the last request raised, if it got no answer."""
+
+    cause: Cause | None = None
 
     _last: tuple[str, HttpAnswer] | None = None
     """The last answer, and its step."""
@@ -47,7 +49,7 @@ class Route:
         Raises what the permit raises.
         """
         left, whole = self.permit.check(), self.timings.garmin_answer
-        self.failure, self._last = None, None
+        self.failure, self.cause, self._last = None, None, None
         if left is not None:
             whole = max(_SHORTEST, min(whole, left))
         return min(self.timings.garmin_connect, whole), whole
@@ -62,6 +64,7 @@ class Route:
     def failed(self, method: str, url: str, cause: Cause) -> GarminUnavailableError:
         """Log why there is no answer; return what to raise."""
         self.posted = self.posted or (cause.connected and method == "POST")
+        self.cause = cause
         self._log(method, url, cause.text)
         if cause.broken:
             self.failure = GarminUnavailableError()
