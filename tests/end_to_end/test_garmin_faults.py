@@ -37,7 +37,8 @@ pytestmark = pytest.mark.long
 
 UNAVAILABLE = {"garmin_unavailable"}
 REFUSED = {"garmin_rate_limited"}
-NOT_ANSWERED = {"garmin_unavailable", "timed_out"}
+UNREACHABLE = {"garmin_unreachable"}
+NOT_ANSWERED = {"garmin_unavailable", "garmin_unreachable", "timed_out"}
 
 Fault = dict[str, Any]
 
@@ -152,7 +153,7 @@ def test_no_password_is_sent_while_every_request_to_garmin_fails(
     # Connections that were kept open are cut in any case: `cut_connect` concerns only new ones.
     garmin.configure(faults=fault(kind) + fault("cut"))
     for ended in at_each(services, lambda s: s.client.login(s.name("plain"))):
-        told(ended, UNAVAILABLE | REFUSED)
+        told(ended, UNAVAILABLE | UNREACHABLE | REFUSED)
     assert garmin.count("credential_posts") == 0
 
 

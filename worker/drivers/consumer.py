@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -21,11 +20,9 @@ import requests
 from shared.errors import DriverFailedError, ServiceUnavailableError
 from shared.garmin.types import OAuthConsumer
 from worker.drivers.driver import Permit, Until
-from worker.drivers.http import GarminAdapter, NoAnswerError
-from worker.drivers.route import Route
+from worker.drivers.http import GarminAdapter
 
 URL = "https://thegarth.s3.amazonaws.com/oauth_consumer.json"
-_DRIVER = "garth"
 _log = logging.getLogger(__name__)
 
 
@@ -101,23 +98,6 @@ class ConsumerSource:
             except ServiceUnavailableError:
                 _log.warning("Redis did not keep garth's OAuth consumer")
         return consumer
-
-    def _file(self) -> Response:
-        """Raise NoAnswerError if it can't be reached by any proxy.
-
-        None is left for that: Garmin may be reached by it all the same.
-        """
-        timings = self._adapter.timings
-        permit = Until(time.monotonic() + timings.consumer_answer)
-        *others, last = self._adapter.proxies.in_turn(_DRIVER)
-        for proxy in others:
-            with suppress(NoAnswerError):
-                return self._answer(Route(_DRIVER, permit, timings, proxy))
-        return self._answer(Route(_DRIVER, permit, timings, last))
-
-    def _answer(self, route: Route) -> Response:
-        with self._adapter.session(route) as session:
-            return session.get(URL, allow_redirects=False)
 
 
 @dataclass

@@ -17,7 +17,6 @@ from worker.drivers.driver import Permit, SignInPermit
 from worker.drivers.garminconnect_guard import GuardedClient
 from worker.drivers.http import GarminAdapter
 from worker.drivers.profile import read_profile
-from worker.drivers.route import Route
 from worker.drivers.stored import claimed_identity, read
 
 

@@ -32,7 +32,7 @@ from worker.drivers.consumer import ConsumerSource, ConsumerStore
 from worker.drivers.cookies import dump_cookies, load_cookies
 from worker.drivers.driver import Permit, SignInPermit
 from worker.drivers.garth_client import GarthClient, TicketIssuedError, sign_in_errors, sso
-from worker.drivers.http import GarminAdapter, NoAnswerError
+from worker.drivers.http import GarminAdapter
 from worker.drivers.profile import read_profile
 from worker.drivers.route import Route
 from worker.drivers.stored import claimed_identity
@@ -68,7 +68,7 @@ class GarthDriver:
         client = self._client(domain, route)
         client.before_password = before_password
         try:
-            with route.describing(), sign_in_errors():
+            with sign_in_errors():
                 result = sso.login(
                     credentials.username.get_secret_value(),
                     credentials.password.get_secret_value(),

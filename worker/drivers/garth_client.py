@@ -17,7 +17,6 @@ import requests
 from shared.errors import GarminUnavailableError, PasswordSpentError, SignInError
 from shared.garmin.types import GarminDomain
 from shared.imports import absent
-from worker.drivers.http import NoAnswerError
 from worker.drivers.pages import Page
 
 # logfire is garth's telemetry: 12 MB, and a leak of what it sees. garth works without it.
@@ -77,8 +76,8 @@ class GarthClient(garth.Client):
             response = super().request(
                 method, subdomain, path, api=api, referrer=referrer, headers=fresh, **kwargs
             )
-        except NoAnswerError as failure:
-            raise failure.error from None
+        except requests.RequestException:
+            raise GarminUnavailableError from None
         if path.startswith(_SIGN_IN_PATH):
             page = _page(response)
             if not page.accepted:

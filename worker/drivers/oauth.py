@@ -22,7 +22,6 @@ from worker.drivers.answers import Answer
 from worker.drivers.consumer import ConsumerSource
 from worker.drivers.driver import Permit
 from worker.drivers.garth_client import GarthClient, OAuth1Token, OAuth2Token, asdict, sso
-from worker.drivers.http import NoAnswerError
 from worker.drivers.profile import is_clear_401
 from worker.drivers.stored import TokenText, read
 
@@ -165,8 +164,6 @@ def _errors(judge: Judge) -> Iterator[None]:
     """Turn what garth and requests raise into our errors."""
     try:
         yield
-    except NoAnswerError as failure:
-        raise failure.error from None
     except requests.HTTPError as error:
         if error.response.status_code >= 500:
             raise GarminUnavailableError(Answer.of(error.response).retry_after) from None

@@ -5,7 +5,6 @@ import requests
 from shared.errors import GarminUnavailableError, TokensRejectedError
 from shared.garmin.types import GarminDomain, GarminIdentity
 from worker.drivers.answers import Answer, identity
-from worker.drivers.http import NoAnswerError
 
 _PATH = "/userprofile-service/socialProfile"
 _CLOUDFLARE_MARK = "cf-mitigated"
@@ -23,8 +22,6 @@ def read_profile(
     headers = {"Authorization": f"Bearer {access_token}"}
     try:
         response = session.get(url, headers=headers, allow_redirects=False)
-    except NoAnswerError as failure:
-        raise failure.error from None
     except requests.RequestException:
         raise GarminUnavailableError from None
     answer = Answer.of(response)

@@ -63,11 +63,6 @@ class GarminProxies:
         remaining = self._remaining(driver)
         return self._proxies[remaining.index(min(remaining))]
 
-    def in_turn(self, driver: str) -> list[Proxy | None]:
-        """Return the current proxy and then the others; without any, one None."""
-        current = self.current(driver)
-        return [current, *(proxy for proxy in self._proxies if proxy is not current)]
-
     def leave_refused(self, driver: str, proxy: Proxy | None, retry_after: int | None) -> bool:
         """Take another proxy from now on, as Garmin refuses this one; return whether there is one.
 
