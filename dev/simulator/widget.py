@@ -124,6 +124,8 @@ def request_code(state: State, request: Request) -> Response:
     account, sent_at = challenge.account, challenge.sent_at
     if request.json.get("customerGuid") != account.garmin_guid or account.destination is None:
         return json_response(400, {"error": "invalidRequest"})
+    if account.login is Outcome.NO_MORE_CODES:
+        return json_response(429, {"error": "codeEntryMaxLimit"})
     if sent_at is not None and state.now() - sent_at < state.settings.resend_interval_s:
         return rate_limited()
     state.send_code(challenge, CLIENT)
@@ -134,10 +136,8 @@ def _require_code(
     state: State, request: Request, session: SsoSession, account: Account
 ) -> Response:
     challenge = state.open_challenge(session, account)
-    sends = state.settings.widget_sends_code and not account.chooses_method
-    if account.login is Outcome.NO_MORE_CODES:
-        sends = False
-    if account.destination is not None and sends:
+    is_sent = state.settings.widget_sends_code and not account.chooses_method
+    if account.destination is not None and is_sent and account.login is not Outcome.NO_MORE_CODES:
         state.send_code(challenge, CLIENT)
     query = request.target.partition("?")[2]
     url = f"https://{request.host}/sso/verifyMFA/loginEnterMfaCode?{query}"

@@ -7,7 +7,6 @@ from shared.crypto.keyring import Keyring, Purpose
 from shared.errors import SealBrokenError
 from shared.redis.connection import Redis, redis_errors_translated
 
-_SUBJECT = "oauth-consumer"
 _TTL_SECONDS = 30 * 86_400
 
 
@@ -26,11 +25,11 @@ class KeptConsumer:
         if not isinstance(sealed, bytes):
             return None
         try:
-            return self._keyring.open(sealed, Purpose.OAUTH_CONSUMER, _SUBJECT)
+            return self._keyring.open(sealed, Purpose.OAUTH_CONSUMER, self._key)
         except SealBrokenError:
             return None
 
     @redis_errors_translated
     def save(self, consumer: bytes) -> None:
-        sealed = self._keyring.seal(consumer, Purpose.OAUTH_CONSUMER, _SUBJECT)
+        sealed = self._keyring.seal(consumer, Purpose.OAUTH_CONSUMER, self._key)
         self._redis.set(self._key, sealed, ex=_TTL_SECONDS)

@@ -32,11 +32,6 @@ CLIENTS = ("GCM_ANDROID_DARK", "GCM_IOS_DARK", "widget")
 SignIn = Callable[[str], SignedIn]
 
 
-@pytest.fixture
-def cooldowns(redis: Redis) -> DriverCooldowns:
-    return DriverCooldowns(redis)
-
-
 @pytest.fixture(params=[DRIVERS, DRIVERS[::-1]], ids="-".join)
 def sign_in(
     request: pytest.FixtureRequest,

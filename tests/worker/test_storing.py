@@ -21,7 +21,7 @@ from shared.redis.connection import Redis, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.password_posts import PasswordPosts
 from tests.shared.jobs.both_sides import Jobs
-from tests.worker.test_chain import ScriptedDriver
+from tests.worker.scripted import ScriptedDriver
 from worker.chain import DriverChain
 from worker.drivers.driver import SignInPermit
 from worker.handlers.completion import Completion
