@@ -32,6 +32,7 @@ from shared.errors import (
     ServiceUnavailableError,
     SignInError,
     SignInExpiredError,
+    SubmissionUncertainError,
 )
 from shared.garmin.types import PendingSignIn
 from shared.origin import UNKNOWN, Origin
@@ -169,13 +170,15 @@ class ChallengeStore:
     def reserved_for_submission(
         self, challenge_id: SecretStr, job_id: str, client_id: uuid.UUID | None
     ) -> Iterator[OpenChallenge]:
-        """Reserve the challenge for a job that is submitted; release it if that fails.
+        """Reserve the challenge for a job that is submitted; release it if the job can't run.
 
         Raises what `reserve` raises.
         """
         challenge = self.reserve(challenge_id, job_id, client_id)
         try:
             yield challenge
+        except SubmissionUncertainError:
+            raise
         except FitTrackError:
             with suppress(ServiceUnavailableError):
                 self.release(challenge_id, job_id)
