@@ -1,5 +1,6 @@
 """Jobs as workers see them: claimed under a lease, moved, ended."""
 
+import time
 from dataclasses import dataclass, field
 
 from redis import Redis
@@ -46,7 +47,8 @@ class Claim:
     """A job as the worker that holds it sees it.
 
     `runs` counts the workers that have held it, this one included. `progress` is what an earlier
-    one had already got from Garmin.
+    one had already got from Garmin. `sent_at` is when the claim was sent, on the monotonic clock:
+    its lease may have begun then.
     """
 
     job_id: str
@@ -57,6 +59,7 @@ class Claim:
     progress: bytes | None = field(repr=False)
     origin: Origin = UNKNOWN
     poll_hash: str = field(default="", repr=False)
+    sent_at: float = field(default_factory=time.monotonic, compare=False)
 
     @property
     def subject(self) -> str:
@@ -83,6 +86,7 @@ class JobClaims:
 
         Raises JobNotFoundError when it is gone or has ended, JobBusyError while another holds it.
         """
+        sent_at = time.monotonic()
         answer = self._claim(
             job_key(job_id),
             lease_key(job_id),
@@ -110,6 +114,7 @@ class JobClaims:
             progress or None,
             Origin.model_validate_json(origin),
             poll_hash.decode(),
+            sent_at,
         )
 
     def open_input[T: Sealable](self, claim: Claim, model: type[T]) -> T | None:
@@ -128,9 +133,9 @@ class JobClaims:
 
     @redis_errors_translated
     def release(self, claim: Claim) -> None:
-        """Give the job back unfinished, for a later run."""
-        lease, owner = lease_key(claim.job_id), claim.owner
-        self._release(lease, OPEN, job_id=claim.job_id, owner=owner, due=self._due())
+        """Give the job back unfinished, for a later run. This claim ends for good."""
+        lease, job = lease_key(claim.job_id), job_key(claim.job_id)
+        self._release(lease, OPEN, job, job_id=claim.job_id, owner=claim.owner, due=self._due())
 
     def keep_progress(self, claim: Claim, stage: JobStage, progress: Sealable) -> None:
         """Seal what has been reached into the job. Raises JobLostError.
