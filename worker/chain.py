@@ -1,8 +1,14 @@
 """The drivers in their order, without those that Garmin refuses at the moment."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
-from shared.errors import ClientRefusedError, GarminRateLimitedError, InterruptedSignInError
+from shared.errors import (
+    ClientRefusedError,
+    GarminRateLimitedError,
+    InterruptedSignInError,
+    ServiceUnavailableError,
+)
 from shared.garmin.types import (
     CodeRequired,
     Credentials,
@@ -36,7 +42,8 @@ class DriverChain:
             except ClientRefusedError as refusal:
                 self._cooldowns.start(name, refusal.retry_after)
             else:
-                self._cooldowns.reset(name)
+                with suppress(ServiceUnavailableError):  # what Garmin has given counts more
+                    self._cooldowns.reset(name)
                 return result
         raise GarminRateLimitedError(
             retry_after=max(1, self._cooldowns.shortest_remaining(self._drivers))

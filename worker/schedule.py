@@ -14,6 +14,7 @@ from shared.audit.delivery import deliver
 from shared.audit.log import EventLog
 from shared.audit.outbox import EventOutbox
 from shared.database.engine import Database
+from shared.database.job_marks import RETENTION, JobMarks
 from shared.errors import ServiceUnavailableError
 from shared.jobs.lost_messages import LostMessages
 from shared.logs.locations import where
@@ -71,10 +72,12 @@ class Housekeeping:
             pass
 
     def delete_old(self) -> None:
-        """Delete events and ended sessions past their retention."""
-        oldest = datetime.now(UTC) - self._retention
+        """Delete events, ended sessions and marks of jobs past their retention."""
+        now = datetime.now(UTC)
+        oldest = now - self._retention
 
         def work(session: Session) -> None:
+            JobMarks(session).delete_older_than(now - RETENTION)
             EventLog(session).delete_older_than(oldest)
             SessionRepository(session, self._session_idle).delete_ended_before(oldest)
 

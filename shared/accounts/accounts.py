@@ -18,6 +18,7 @@ from shared.audit.log import EventLog
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.database.inserts import insert
+from shared.database.job_marks import JobMarks, JobRun
 from shared.database.models import User
 from shared.errors import InterruptedSignInError, LinkNotFoundError
 from shared.garmin.types import GarminDomain, GarminIdentity, GarminTokens
@@ -44,12 +45,13 @@ class Accounts:
         session_id: uuid.UUID,
         access_token: SecretStr,
         origin: Origin = UNKNOWN,
+        run: JobRun | None = None,
     ) -> StoredSignIn:
-        """Store user, tokens, connection and session in one transaction.
+        """Store user, tokens, connection and session in one transaction, which ends the job.
 
         Idempotent: a second call with the same `session_id` changes nothing. Raises
         ServiceUnavailableError if the database does not answer, InterruptedSignInError if the app
-        that requested the sign-in has been removed.
+        that requested the sign-in has been removed, or the job has ended or is a later run's.
         """
 
         def work(session: Session) -> StoredSignIn:
@@ -61,6 +63,8 @@ class Accounts:
             sessions = SessionRepository(session)
             expires_at = sessions.expiry(session_id)
             if expires_at is None:
+                if run is not None and not JobMarks(session).end(run):
+                    raise InterruptedSignInError
                 self._save(session, user_id, tokens, origin)
                 expires_at = sessions.open(
                     session_id,

@@ -3,11 +3,13 @@
 import logging
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
-from shared.audit.events import Event
+from shared.audit.events import ENDS_OF_JOBS, Event
 from shared.audit.log import EventLog
 from shared.audit.outbox import EventOutbox
 from shared.database.engine import Database
+from shared.database.job_marks import JobMarks
 
 _log = logging.getLogger(__name__)
 
@@ -28,10 +30,17 @@ def deliver(outbox: EventOutbox, database: Database, limit: int = 200) -> int:
 def _store(events: list[Event], database: Database) -> None:
     """Store the events together; one by one if the database rejects the batch."""
     try:
-        database.run(lambda session: EventLog(session).append_missing(events))
+        database.run(lambda session: _append(session, events))
     except SQLAlchemyError:
         if len(events) == 1:
             _log.error("event %s can't be stored", events[0].id)  # noqa: TRY400, RUF100
             return
         for event in events:
             _store([event], database)
+
+
+def _append(session: Session, events: list[Event]) -> None:
+    """Add the events that are not stored yet, and mark the jobs that ended with them."""
+    EventLog(session).append_missing(events)
+    ended = (event.job_id for event in events if event.kind in ENDS_OF_JOBS)
+    JobMarks(session).end_all(job_id for job_id in ended if job_id is not None)

@@ -61,8 +61,13 @@ class JobMarks:
 
     def end_all(self, job_ids: Iterable[str]) -> None:
         """Mark jobs that have ended, whichever run ended them."""
-        for job_id in job_ids:
-            self._write(JobRun(job_id, 0), MarkState.ENDED, JobMark.state != MarkState.ENDED)
+        changing: dict[str, Any] = {"state": MarkState.ENDED, "at": datetime.now(UTC)}
+        rows = [{"job_id": job_id, "run": 0, **changing} for job_id in sorted(set(job_ids))]
+        if rows:
+            ended = insert(self._session, JobMark).on_conflict_do_update(
+                index_elements=["job_id"], set_=changing
+            )
+            self._session.execute(ended, rows)
 
     def delete_older_than(self, moment: datetime) -> None:
         self._session.execute(delete(JobMark).where(JobMark.at < moment))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from shared.errors import ServiceUnavailableError, TimedOutError
+from shared.errors import TimedOutError
 from shared.garmin.types import CodeRequired, Credentials, PendingSignIn
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.states import CodeRequested, Failure, Outcome
@@ -32,9 +32,7 @@ class LoginHandler:
 
     def _request_code(self, job: Run, pending: PendingSignIn) -> CodeRequested:
         # Garmin does not send the same code twice: with Redis away, the job waits.
-        challenge = job.retry(
-            lambda: self.challenges.create(pending, job.claim.origin), ServiceUnavailableError
-        )
+        challenge = job.persist(lambda: self.challenges.create(pending, job.claim.origin))
         return CodeRequested(
             challenge_id=challenge.challenge_id,
             mfa_type=pending.mfa_type,
