@@ -21,6 +21,7 @@ LOGIN_PER_IP = "login-ip"
 LOGIN_PER_ACCOUNT = "login-account"
 CODE_PER_IP = "code-ip"
 CODE_PER_CHALLENGE = "code-challenge"
+WRONG_KEY_PER_IP = "wrong-key-ip"
 
 _PREFIX = "fittrack:limit"
 
