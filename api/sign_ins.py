@@ -38,7 +38,7 @@ def submit_login(services: Services, submission: Submission[Credentials]) -> Acc
     job = services.submitter.repeat(submission)
     if job is None:
         _check_account(services, origin)
-        cooldown = services.cooldowns.shortest_remaining(services.drivers)
+        cooldown = services.cooldowns.shortest_remaining(services.drivers, origin.account)
         if cooldown:
             raise GarminRefusesError(cooldown)
         job = services.submitter.submit(submission, JobStore.new_id())

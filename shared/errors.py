@@ -10,6 +10,8 @@ from typing import ClassVar, Self
 
 from pydantic import SecretStr
 
+_A_DAY = 24 * 3600
+
 
 class JobErrorCode(StrEnum):
     """Why a job failed, as the API says it."""
@@ -221,6 +223,22 @@ class GarminRateLimitedError(SignInError):
     message = "Garmin refuses sign-ins for now: try again later."
 
 
+class CodeLimitReachedError(SignInError):
+    """Too many codes were requested: Garmin sends no new one for a day.
+
+    It says nothing of a code that was entered: the last one that was sent still counts.
+    """
+
+    code = JobErrorCode.GARMIN_RATE_LIMITED
+    message = (
+        "Garmin sends no new code for this account for a day: enter the last one that it sent, "
+        "or sign in again tomorrow."
+    )
+
+    def __init__(self, retry_after: int | None = None) -> None:
+        super().__init__(retry_after or _A_DAY)
+
+
 class RefusalScope(StrEnum):
     """Whom a refusal is about, as far as it can be recognised."""
 
@@ -248,6 +266,10 @@ class ClientRefusedError(GarminRateLimitedError):
         super().__init__(retry_after)
         self.scope = scope
         self.final = final
+
+
+class TicketRefusedError(ClientRefusedError):
+    """Garmin accepted the password, and the code, but gives this driver no tokens for it."""
 
 
 class DriverFailedError(SignInError):
@@ -283,6 +305,19 @@ class InterruptedSignInError(SignInError):
 
     code = JobErrorCode.INTERRUPTED
     message = "The sign-in was interrupted: sign in again."
+
+
+class SignInAgainError(InterruptedSignInError):
+    """Garmin accepted the sign-in, but there are no usable tokens, and its code is used up.
+
+    `retry_after` is None where another driver is free: the person can sign in again at once.
+    """
+
+    message = "Garmin accepted the sign-in, but gave no usable tokens: sign in again now."
+
+
+class PasswordSpentError(InterruptedSignInError):
+    """The job's password was posted as often as it may be, and no verdict was kept."""
 
 
 class TimedOutError(SignInError):

@@ -1,9 +1,8 @@
 """The limit on failed sign-ins of one account: checked and counted here alone."""
 
-from redis import Redis
-
 from shared.errors import JobErrorCode
 from shared.jobs.states import Failure, Outcome, Success
+from shared.redis.connection import Redis
 from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit, RateLimitedError
 
 _COUNTED = {
@@ -11,6 +10,7 @@ _COUNTED = {
     JobErrorCode.MFA_ATTEMPTS_EXHAUSTED,
     JobErrorCode.ACCOUNT_LOCKED,
     JobErrorCode.CAPTCHA_REQUIRED,
+    JobErrorCode.GARMIN_ACTION_REQUIRED,
 }
 """Garmin's verdicts on the person, not its faults or ours."""
 

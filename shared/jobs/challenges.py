@@ -17,7 +17,6 @@ from functools import partial
 from typing import Any, Protocol
 
 from pydantic import SecretStr
-from redis import Redis
 
 from shared.crypto.keyring import Keyring, Purpose
 from shared.crypto.tokens import new_token, token_hash
@@ -26,6 +25,7 @@ from shared.errors import (
     ChallengeBusyError,
     ChallengeNotFoundError,
     FitTrackError,
+    GarminActionRequiredError,
     InterruptedSignInError,
     MfaAttemptsExhaustedError,
     MfaCodeInvalidError,
@@ -37,13 +37,14 @@ from shared.errors import (
 )
 from shared.garmin.types import PendingSignIn
 from shared.origin import UNKNOWN, Origin
-from shared.redis.connection import LuaScript, redis_errors_translated
+from shared.redis.connection import LuaScript, Redis, redis_errors_translated
 from shared.timings import PRODUCTION, Timings
 
 _TYPICAL_CHECK_SECONDS = 5
 _ENDS_SIGN_IN = (
     MfaAttemptsExhaustedError,
     AccountLockedError,
+    GarminActionRequiredError,
     SignInExpiredError,
     InterruptedSignInError,
 )
@@ -111,8 +112,8 @@ class ChallengeStore:
         }
         expires_at = datetime.now(UTC) + timedelta(seconds=self._ttl)
         with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(_key(name), mapping=fields)
-            pipe.expire(_key(name), self._ttl)
+            pipe.hset(self._key(name), mapping=fields)
+            pipe.expire(self._key(name), self._ttl)
             pipe.execute()
         return NewChallenge(SecretStr(challenge_id), expires_at, self.attempts)
 
@@ -128,7 +129,7 @@ class ChallengeStore:
         name = token_hash(challenge_id.get_secret_value())
         now = int(time.time() * 1000)
         answer = self._reserve(
-            _key(name),
+            self._key(name),
             job_id=job_id,
             client=str(client_id or ""),
             now=now,
@@ -144,7 +145,7 @@ class ChallengeStore:
         try:
             revealed = self._keyring.open(sealed, Purpose.CHALLENGE, name)
         except SealBrokenError:  # its key was dropped, or it is another challenge's
-            self._finish(_key(name), job_id=job_id)
+            self._finish(self._key(name), job_id=job_id)
             raise ChallengeNotFoundError from None
         return OpenChallenge(PendingSignIn.from_revealed(revealed), attempts_left, origin)
 
@@ -155,7 +156,7 @@ class ChallengeStore:
         Return the attempts left, None if the challenge is gone.
         """
         name = token_hash(challenge_id.get_secret_value())
-        left = int(self._release(_key(name), job_id=job_id))
+        left = int(self._release(self._key(name), job_id=job_id))
         return left if left > 0 else None
 
     @redis_errors_translated
@@ -168,14 +169,14 @@ class ChallengeStore:
         """
         name = token_hash(challenge_id.get_secret_value())
         sealed = None if pending is None else self._seal(name, pending)
-        left = int(self._reject(_key(name), job_id=job_id, pending=sealed))
+        left = int(self._reject(self._key(name), job_id=job_id, pending=sealed))
         return max(left, 0)
 
     @redis_errors_translated
     def finish(self, challenge_id: SecretStr, job_id: str) -> None:
         """Delete the challenge, if it is still the job's."""
         name = token_hash(challenge_id.get_secret_value())
-        self._finish(_key(name), job_id=job_id)
+        self._finish(self._key(name), job_id=job_id)
 
     @contextmanager
     def reserved_for_submission(
@@ -239,6 +240,5 @@ class ChallengeStore:
     def _seal(self, name: str, pending: PendingSignIn) -> bytes:
         return self._keyring.seal(pending.reveal(), Purpose.CHALLENGE, name)
 
-
-def _key(name: str) -> str:
-    return f"fittrack:challenge:{name}"
+    def _key(self, name: str) -> str:
+        return self._redis.keyspace.key("challenge", name)

@@ -12,18 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from limits import RateLimitItem, parse_many
-from redis import Redis
 
 from shared.errors import FitTrackError
-from shared.redis.connection import LuaScript, redis_errors_translated
+from shared.redis.connection import LuaScript, Redis, redis_errors_translated
 
 LOGIN_PER_IP = "login-ip"
 LOGIN_PER_ACCOUNT = "login-account"
 CODE_PER_IP = "code-ip"
 CODE_PER_CHALLENGE = "code-challenge"
 WRONG_KEY_PER_IP = "wrong-key-ip"
-
-_PREFIX = "fittrack:limit"
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,8 @@ class RateLimit:
         return standing
 
     def _keys(self, who: str) -> list[str]:
-        return [f"{_PREFIX}:{window.key_for(self._name, who)}" for window in self._windows]
+        names = [window.key_for(self._name, who) for window in self._windows]
+        return [self._redis.keyspace.key("limit", name) for name in names]
 
 
 def _reset(window: RateLimitItem, oldest: float, now: float) -> int:

@@ -9,8 +9,7 @@ import httpx
 import pytest
 
 from dev.stack import Stack
-from shared.audit.outbox import KEY
-from shared.errors import JobErrorCode
+from shared.errors import JobErrorCode, RefusalScope
 from shared.garmin.types import Credentials
 from shared.jobs.states import Failure
 from shared.redis.driver_cooldowns import DriverCooldowns
@@ -26,6 +25,7 @@ from tests.api.service import (
     running_alone,
     settings,
 )
+from tests.cooldowns import end_rest, refuse
 
 PER_ACCOUNT = "2/hour"
 WRONG_KEYS = 30
@@ -167,7 +167,7 @@ def test_codes_are_limited_per_challenge_across_addresses(limited: Service) -> N
 def test_a_rate_limited_sender_is_audited_once(limited: Service) -> None:
     for n in range(5):
         login(limited, f"person{n}")
-    events = repr(limited.redis.xrange(KEY))
+    events = repr(limited.redis.xrange("fittrack:events"))
     assert events.count("rate_limited") == 1
     assert "192.0.2.1" in events
     assert "person" not in events
@@ -182,9 +182,9 @@ def test_limit_keys_contain_no_address(limited: Service) -> None:
 
 def test_while_every_driver_cools_down_no_password_is_accepted(limited: Service) -> None:
     cooldowns = DriverCooldowns(limited.redis)
-    cooldowns.start("garth", 100)
+    refuse(cooldowns, "garth", 100)
     assert login(limited, "one").status_code == 202
-    cooldowns.start("garminconnect", 300)
+    refuse(cooldowns, "garminconnect", 300)
     reply = login(limited, "two")
     problem = assert_problem(reply, 503, "service_unavailable")
     assert problem["unavailable"] == ["garmin"]
@@ -212,3 +212,34 @@ def test_a_malformed_client_key_is_not_looked_up(limited: Service) -> None:
         reply = limited.client.get("/api/users/x/garmin", headers={b"X-Client-Key": key.encode()})
         assert_problem(reply, 401, "unauthorized")
     assert not limited.redis.keys("*wrong-key*")
+
+
+def test_an_account_that_garmin_refuses_closes_the_service_to_nobody_else(
+    limited: Service,
+) -> None:
+    assert login(limited, "one").status_code == 202
+    [account] = [key for key in limited.kept() if key.startswith("fittrack:account:")]
+    for driver in ("garth", "garminconnect"):
+        refuse(
+            DriverCooldowns(limited.redis),
+            driver,
+            100,
+            account=account.removeprefix("fittrack:account:"),
+            scope=RefusalScope.ACCOUNT,
+        )
+    limited.redis.delete(account)
+    reply = login(limited, "one")
+    assert assert_problem(reply, 503, "service_unavailable")["unavailable"] == ["garmin"]
+    assert 0 < int(reply.headers["Retry-After"]) <= 100
+    assert login(limited, "two").status_code == 202
+
+
+def test_while_one_sign_in_probes_the_others_wait_shortly(limited: Service) -> None:
+    cooldowns = DriverCooldowns(limited.redis)
+    for driver in ("garth", "garminconnect"):
+        refuse(cooldowns, driver)
+        end_rest(limited.redis, driver)
+        cooldowns.enter(driver, "somebody")
+    reply = login(limited, "one")
+    assert_problem(reply, 503, "service_unavailable")
+    assert 0 < int(reply.headers["Retry-After"]) <= 10

@@ -187,8 +187,7 @@ def restore(stack: Stack, state: dict[bytes, bytes]) -> None:
     with Redis.from_url(stack.settings["FITTRACK_REDIS_URL"]) as redis:
         redis.flushall()
         for key, value in state.items():
-            expires = 0 if key in (b"login", b"mfa") else 60_000
-            redis.restore(key, expires, value)
+            redis.restore(key, 300_000, value)
         for key in redis.scan_iter("fittrack:job:*:lease"):
             redis.delete(key)  # its time has run out
 

@@ -1,195 +1,60 @@
 """Which driver is tried when, over real Redis and fakeredis, with scripted drivers."""
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-
 import pytest
-from pydantic import SecretStr
-from redis import Redis
 
 from shared.errors import (
     AccountLockedError,
     CaptchaRequiredError,
     ClientRefusedError,
     FitTrackError,
+    GarminActionRequiredError,
     GarminRateLimitedError,
     GarminUnavailableError,
+    GarminUnreachableError,
     InterruptedSignInError,
     InvalidCredentialsError,
     JobLostError,
     MfaAttemptsExhaustedError,
     MfaCodeInvalidError,
-    ServiceUnavailableError,
+    PasswordSpentError,
+    RefusalScope,
     SignInExpiredError,
     TimedOutError,
     TokensRejectedError,
 )
 from shared.garmin.types import (
     CodeRequired,
-    Credentials,
-    GarminDomain,
-    GarminIdentity,
-    GarminTokens,
-    PendingSignIn,
-    SignedIn,
 )
-from shared.redis.connection import connect
+from shared.redis.connection import Redis
 from shared.redis.driver_cooldowns import DriverCooldowns
-from tests.shared.samples import nothing_listens
+from tests.worker.scripted import Chain, ScriptedDriver, about, tokens
 from tests.worker.ways import ALWAYS
-from worker.chain import DriverChain
-from worker.drivers.driver import Permit
 
-HOUR = 3600
-CREDENTIALS = Credentials(username=SecretStr("anna@example.com"), password=SecretStr("secret"))
-
-
-@dataclass
-class ScriptedDriver:
-    """Raises the error it is given, asks for a code, or signs in."""
-
-    name: str
-    error: FitTrackError | None = None
-    needs_code: bool = False
-    calls: list[str] = field(default_factory=list)
-
-    def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
-        self._record("sign_in")
-        if self.needs_code:
-            return CodeRequired(pending=pending(self.name))
-        return SignedIn(tokens=tokens(self.name))
-
-    def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
-        self._record("finish")
-        return SignedIn(tokens=tokens(self.name))
-
-    def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
-        self._record("identify")
-        return GarminIdentity(guid=self.name, display_name=self.name)
-
-    def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
-        self._record("refresh")
-        return tokens
-
-    def _record(self, what: str) -> None:
-        self.calls.append(what)
-        if self.error is not None:
-            raise self.error
-
-
-def pending(driver: str) -> PendingSignIn:
-    return PendingSignIn(
-        driver=driver,
-        domain=GarminDomain.COM,
-        mfa_type="email",
-        mfa_destination=None,
-        state=SecretStr("{}"),
-    )
-
-
-def tokens(driver: str) -> GarminTokens:
-    later = datetime.now(UTC) + timedelta(days=1)
-    return GarminTokens(
-        driver=driver,
-        domain=GarminDomain.COM,
-        data=SecretStr("{}"),
-        access_expires_at=later,
-        refresh_expires_at=later,
-    )
-
-
-@pytest.fixture
-def cooldowns(redis: Redis) -> DriverCooldowns:
-    return DriverCooldowns(redis)
-
-
-@pytest.fixture
-def first() -> ScriptedDriver:
-    return ScriptedDriver("garth")
-
-
-@pytest.fixture
-def second() -> ScriptedDriver:
-    return ScriptedDriver("garminconnect")
-
-
-@pytest.fixture
-def chain(first: ScriptedDriver, second: ScriptedDriver, cooldowns: DriverCooldowns) -> DriverChain:
-    return DriverChain([first, second], cooldowns)
-
-
-def signed_in_by(result: SignedIn | CodeRequired) -> str:
-    return result.tokens.driver if isinstance(result, SignedIn) else result.pending.driver
-
-
-def about(seconds: int, actual: int | None) -> bool:
-    """Some seconds may already have passed."""
-    return actual is not None and seconds - 30 <= actual <= seconds
+ACCOUNT, CLIENT = RefusalScope.ACCOUNT, RefusalScope.CLIENT
 
 
 def test_the_first_driver_signs_in(
-    chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver
+    chain: Chain, first: ScriptedDriver, second: ScriptedDriver
 ) -> None:
-    assert signed_in_by(chain.sign_in(CREDENTIALS, ALWAYS)) == "garth"
+    assert chain.driver() == "garth"
     assert (first.calls, second.calls) == (["sign_in"], [])
 
 
 def test_the_operator_sets_the_order(
-    first: ScriptedDriver, second: ScriptedDriver, cooldowns: DriverCooldowns
+    first: ScriptedDriver, second: ScriptedDriver, redis: Redis
 ) -> None:
-    chain = DriverChain([second, first], cooldowns)
-    assert signed_in_by(chain.sign_in(CREDENTIALS, ALWAYS)) == "garminconnect"
+    assert Chain(redis, [second, first]).driver() == "garminconnect"
     assert first.calls == []
 
 
+@pytest.mark.parametrize("scope", RefusalScope)
 def test_a_refused_client_is_followed_by_the_next_driver(
-    chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver, cooldowns: DriverCooldowns
+    chain: Chain, first: ScriptedDriver, cooldowns: DriverCooldowns, scope: RefusalScope
 ) -> None:
-    first.error = ClientRefusedError(retry_after=500)
-    assert signed_in_by(chain.sign_in(CREDENTIALS, ALWAYS)) == "garminconnect"
-    assert about(500, cooldowns.remaining("garth"))
-    assert cooldowns.remaining("garminconnect") == 0
-
-
-def test_a_refused_driver_is_not_used_during_its_cooldown(
-    chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver
-) -> None:
-    first.error = ClientRefusedError()
-    for _ in range(3):
-        chain.sign_in(CREDENTIALS, ALWAYS)
-    assert first.calls == ["sign_in"]
-    assert second.calls == ["sign_in"] * 3
-
-
-def test_a_cooldown_holds_for_every_worker(
-    chain: DriverChain, first: ScriptedDriver, cooldowns: DriverCooldowns
-) -> None:
-    first.error = ClientRefusedError()
-    chain.sign_in(CREDENTIALS, ALWAYS)
-    elsewhere = ScriptedDriver("garth")
-    other = DriverChain([elsewhere, ScriptedDriver("garminconnect")], cooldowns)
-    assert signed_in_by(other.sign_in(CREDENTIALS, ALWAYS)) == "garminconnect"
-    assert elsewhere.calls == []
-
-
-def test_a_driver_comes_first_again_after_its_cooldown(
-    chain: DriverChain, first: ScriptedDriver, redis: Redis
-) -> None:
-    first.error = ClientRefusedError()
-    chain.sign_in(CREDENTIALS, ALWAYS)
-    redis.delete("fittrack:rest:garth")
-    first.error = None
-    assert signed_in_by(chain.sign_in(CREDENTIALS, ALWAYS)) == "garth"
-
-
-def test_a_success_makes_the_next_cooldown_short_again(
-    chain: DriverChain, first: ScriptedDriver, redis: Redis, cooldowns: DriverCooldowns
-) -> None:
-    for error in (ClientRefusedError(), None, ClientRefusedError()):
-        first.error = error
-        redis.delete("fittrack:rest:garth")
-        chain.sign_in(CREDENTIALS, ALWAYS)
-    assert about(HOUR, cooldowns.remaining("garth"))
+    first.error = ClientRefusedError(500, scope=scope)
+    assert chain.driver() == "garminconnect"
+    assert about(500, cooldowns.remaining("garth", "anna"))
+    assert cooldowns.remaining("garminconnect", "anna") == 0
 
 
 @pytest.mark.parametrize(
@@ -198,15 +63,18 @@ def test_a_success_makes_the_next_cooldown_short_again(
         InvalidCredentialsError(),
         AccountLockedError(),
         CaptchaRequiredError(),
+        GarminActionRequiredError(),
         GarminUnavailableError(),
+        GarminUnreachableError(),
         GarminRateLimitedError(60),
+        PasswordSpentError(),
         TimedOutError(),
         JobLostError(),
     ],
     ids=lambda verdict: type(verdict).__name__,
 )
 def test_a_password_is_not_tried_twice(
-    chain: DriverChain,
+    chain: Chain,
     first: ScriptedDriver,
     second: ScriptedDriver,
     verdict: FitTrackError,
@@ -214,66 +82,49 @@ def test_a_password_is_not_tried_twice(
 ) -> None:
     first.error = verdict
     with pytest.raises(type(verdict)):
-        chain.sign_in(CREDENTIALS, ALWAYS)
+        chain.sign_in()
     assert second.calls == []
-    assert cooldowns.remaining("garth") == 0
+    assert cooldowns.remaining("garth", "anna") == 0
+
+
+def test_a_final_refusal_is_not_followed_by_the_next_driver(
+    chain: Chain, first: ScriptedDriver, second: ScriptedDriver, cooldowns: DriverCooldowns
+) -> None:
+    first.error = ClientRefusedError(700, final=True)
+    assert about(700, chain.limited("anna"))
+    assert second.calls == []
+    assert about(700, cooldowns.remaining("garth", "anna"))
+    assert cooldowns.remaining("garth", "bob") == 0
+
+
+def test_a_final_refusal_before_the_password_was_sent_is_followed_by_the_next_driver(
+    chain: Chain, first: ScriptedDriver
+) -> None:
+    first.error, first.posts = ClientRefusedError(final=True), ()
+    assert chain.driver() == "garminconnect"
 
 
 def test_a_required_code_ends_the_chain(
-    chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver
+    chain: Chain, first: ScriptedDriver, second: ScriptedDriver
 ) -> None:
     first.needs_code = True
-    assert isinstance(chain.sign_in(CREDENTIALS, ALWAYS), CodeRequired)
+    assert isinstance(chain.sign_in(), CodeRequired)
     assert second.calls == []
 
 
-def test_the_shortest_cooldown_is_reported_when_every_driver_is_refused(
-    chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver
+def test_the_shortest_wait_is_reported_when_every_driver_is_refused(
+    chain: Chain, first: ScriptedDriver, second: ScriptedDriver
 ) -> None:
     first.error, second.error = ClientRefusedError(700), ClientRefusedError(300)
-    with pytest.raises(GarminRateLimitedError) as caught:
-        chain.sign_in(CREDENTIALS, ALWAYS)
-    assert type(caught.value) is GarminRateLimitedError
-    assert about(300, caught.value.retry_after)
-
-
-def test_no_driver_is_used_while_all_cool_down(
-    chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver, cooldowns: DriverCooldowns
-) -> None:
-    cooldowns.start("garth", None)
-    cooldowns.start("garminconnect", 7200)
-    with pytest.raises(GarminRateLimitedError) as caught:
-        chain.sign_in(CREDENTIALS, ALWAYS)
-    assert about(HOUR, caught.value.retry_after)
-    assert first.calls == second.calls == []
+    assert about(300, chain.limited())
 
 
 @pytest.mark.parametrize("name", ["garth", "garminconnect"])
 def test_the_driver_that_began_a_sign_in_finishes_it(
-    chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver, name: str
+    chain: Chain, first: ScriptedDriver, second: ScriptedDriver, name: str
 ) -> None:
-    assert signed_in_by(chain.finish(pending(name), "123456", ALWAYS)) == name
+    assert chain.finish(name) == name
     assert {d.name: d.calls for d in (first, second) if d.calls} == {name: ["finish"]}
-
-
-def test_a_driver_finishes_what_it_began_during_its_cooldown(
-    chain: DriverChain, cooldowns: DriverCooldowns
-) -> None:
-    cooldowns.start("garth", None)
-    assert signed_in_by(chain.finish(pending("garth"), "123456", ALWAYS)) == "garth"
-
-
-def test_a_refused_code_check_is_not_sent_to_another_driver(
-    chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver, cooldowns: DriverCooldowns
-) -> None:
-    first.error = ClientRefusedError(retry_after=500)
-    with pytest.raises(GarminRateLimitedError) as caught:
-        chain.finish(pending("garth"), "123456", ALWAYS)
-    assert type(caught.value) is GarminRateLimitedError
-    assert caught.value.__suppress_context__
-    assert about(500, caught.value.retry_after)
-    assert about(500, cooldowns.remaining("garth"))
-    assert second.calls == []
 
 
 @pytest.mark.parametrize(
@@ -288,38 +139,28 @@ def test_a_refused_code_check_is_not_sent_to_another_driver(
     ids=lambda verdict: type(verdict).__name__,
 )
 def test_a_verdict_on_a_code_is_raised_unchanged(
-    chain: DriverChain, first: ScriptedDriver, cooldowns: DriverCooldowns, verdict: FitTrackError
+    chain: Chain, first: ScriptedDriver, cooldowns: DriverCooldowns, verdict: FitTrackError
 ) -> None:
     first.error = verdict
     with pytest.raises(type(verdict)) as caught:
-        chain.finish(pending("garth"), "123456", ALWAYS)
+        chain.finish("garth")
     assert caught.value is verdict
-    assert cooldowns.remaining("garth") == 0
+    assert cooldowns.remaining("garth", "anna") == 0
 
 
-def test_a_removed_driver_finishes_nothing(
-    first: ScriptedDriver, cooldowns: DriverCooldowns
-) -> None:
-    chain = DriverChain([first], cooldowns)
+def test_a_removed_driver_finishes_nothing(first: ScriptedDriver, redis: Redis) -> None:
+    chain = Chain(redis, [first])
     with pytest.raises(InterruptedSignInError):
-        chain.finish(pending("garminconnect"), "123456", ALWAYS)
+        chain.finish("garminconnect")
     with pytest.raises(InterruptedSignInError):
-        chain.identify(tokens("garminconnect"), ALWAYS)
+        chain.chain.identify(tokens("garminconnect"), ALWAYS)
 
 
 def test_tokens_are_identified_by_their_own_driver(
-    chain: DriverChain, first: ScriptedDriver, second: ScriptedDriver
+    chain: Chain, first: ScriptedDriver, second: ScriptedDriver
 ) -> None:
-    assert chain.identify(tokens("garminconnect"), ALWAYS).guid == "garminconnect"
+    assert chain.chain.identify(tokens("garminconnect"), ALWAYS).guid == "garminconnect"
     assert (first.calls, second.calls) == ([], ["identify"])
     second.error = TokensRejectedError()
     with pytest.raises(TokensRejectedError):
-        chain.identify(tokens("garminconnect"), ALWAYS)
-
-
-def test_without_redis_no_password_is_sent(first: ScriptedDriver) -> None:
-    with connect(f"redis://{nothing_listens()}/0", timeout=5) as redis:
-        chain = DriverChain([first], DriverCooldowns(redis))
-        with pytest.raises(ServiceUnavailableError):
-            chain.sign_in(CREDENTIALS, ALWAYS)
-    assert first.calls == []
+        chain.chain.identify(tokens("garminconnect"), ALWAYS)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import pytest
-from redis import Redis
 from sqlalchemy import func, select
 
 from dev.short import SHORT
@@ -16,8 +15,9 @@ from shared.errors import TimedOutError
 from shared.garmin.types import GarminIdentity, GarminTokens
 from shared.jobs.repeats import NewJob
 from shared.jobs.states import Failure, JobKind
+from shared.redis.connection import Redis
 from tests.shared.jobs.both_sides import Jobs
-from tests.worker.test_chain import ScriptedDriver
+from tests.worker.scripted import ScriptedDriver
 from tests.worker.test_storing import CREDENTIALS, runner
 from worker.drivers.driver import Permit
 from worker.handlers.login import LoginHandler

@@ -43,7 +43,9 @@ class MfaCompletionHandler:
         with self._reserved(job, submission) as challenge:
             code = submission.code.get_secret_value()
             try:
-                signed_in = self.chain.finish(challenge.pending, code, job)
+                signed_in = self.chain.finish(
+                    challenge.pending, code, job, job.claim.origin.account
+                )
             except MfaCodeInvalidError:
                 if job.claim.runs == 1:
                     raise

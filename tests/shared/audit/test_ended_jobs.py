@@ -3,7 +3,6 @@
 import uuid
 
 import pytest
-from redis import Redis
 
 from shared.audit.delivery import deliver
 from shared.audit.outbox import EventOutbox
@@ -12,6 +11,7 @@ from shared.database.job_marks import JobMarks, JobRun
 from shared.jobs import events
 from shared.jobs.states import JobKind, Outcome
 from shared.origin import UNKNOWN
+from shared.redis.connection import Redis
 from tests.shared.jobs.outcomes import CODE_REQUIRED, REFUSED, SUCCESS, WRONG_CODE
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 from pydantic import SecretStr
-from redis import Redis
 
 from shared import errors
 from shared.jobs.account_limit import AccountLimit, TooManyFailedSignInsError
 from shared.jobs.states import Failure
+from shared.redis.connection import Redis
 from tests.shared.jobs.outcomes import CODE_REQUIRED, SUCCESS
 
 ATTEMPTS = 3

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
-from redis import Redis
 
 from dev.stack import new_key
 from shared.crypto.keyring import Keyring
@@ -17,7 +16,7 @@ from shared.errors import (
     ServiceUnavailableError,
 )
 from shared.jobs.challenges import ChallengeStore, OpenChallenge
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
 from shared.timings import PRODUCTION
 from tests.shared.samples import (
     ATTEMPTS,

@@ -115,6 +115,7 @@ def test_the_last_wrong_code_ends_the_challenge(
     [
         errors.MfaAttemptsExhaustedError(),
         errors.AccountLockedError(),
+        errors.GarminActionRequiredError(),
         errors.SignInExpiredError(),
         errors.InterruptedSignInError(),
     ],
@@ -135,6 +136,7 @@ def test_what_ends_the_sign_in_at_garmin_ends_the_challenge(
         errors.GarminUnavailableError(),
         errors.GarminRateLimitedError(60),
         errors.CaptchaRequiredError(),
+        errors.CodeLimitReachedError(),
         errors.TimedOutError(),
     ],
     ids=lambda error: type(error).__name__,
