@@ -58,6 +58,10 @@ class ServiceUnavailableError(FitTrackError):
         self.retry_after = retry_after
 
 
+class SubmissionUncertainError(ServiceUnavailableError):
+    """A job may have been submitted: neither the broker nor Redis says whether it was."""
+
+
 class GarminRefusesError(ServiceUnavailableError):
     """Garmin refuses every driver for now."""
 

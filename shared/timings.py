@@ -88,6 +88,9 @@ class Timings:
     database_answer: float = 15.0
     """For a connection to PostgreSQL, one statement at the server, and the server's answer."""
 
+    mark_answer: int = 2
+    """For writing down in the database how far a job has come; no job waits for longer."""
+
     store_patience: float = 10.0
     """How long a worker tries to store tokens before it gives the job back."""
 

@@ -17,6 +17,7 @@ from shared.audit.outbox import EventOutbox
 from shared.clocks import Clocks
 from shared.database.clock import database_now
 from shared.database.engine import Database
+from shared.database.job_marks import RETENTION, JobMarks
 from shared.errors import ServiceUnavailableError
 from shared.jobs.lost_messages import LostMessages
 from shared.logs.locations import where
@@ -93,6 +94,7 @@ class Housekeeping:
             lambda session: SessionRepository(session, idle).delete_ended_before(oldest, _BATCH)
         )
         self._delete(lambda session: delete_cutoffs(session, now, _BATCH))
+        self._delete(lambda session: JobMarks(session).delete_older_than(now - RETENTION, _BATCH))
 
     def _delete(self, some: Callable[[Session], int]) -> None:
         """Delete batch by batch; between two, whoever waits for SQLite's only lock can get it."""

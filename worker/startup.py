@@ -41,6 +41,7 @@ from worker.handlers.mfa_completion import MfaCompletionHandler
 from worker.health import heartbeat_file
 from worker.heartbeat import Heartbeat
 from worker.lease import LeaseKeeper
+from worker.marks import RunMarks
 from worker.runner import JobRunner
 from worker.schedule import Housekeeping, Periodic, sweep
 
@@ -91,6 +92,7 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
     return JobRunner(
         claims=JobClaims(patient, keyring, ttl, timings),
         keeper=LeaseKeeper(JobClaims(prompt, keyring, ttl, timings), timings),
+        marks=RunMarks.at(settings.database_url.get_secret_value(), timings),
         handlers={
             JobKind.LOGIN: LoginHandler(chain, challenges, completion),
             JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),

@@ -78,6 +78,7 @@ ANSWERS: dict[type[errors.FitTrackError], Answer] = {
     TooManyFailedSignInsError: Answer(429, _rate_limit),
     errors.FitTrackError: Answer(500),
     errors.ServiceUnavailableError: Answer(503, _retry_after),
+    errors.SubmissionUncertainError: Answer(503, _retry_after),
     errors.GarminRefusesError: Answer(503, _retry_after),
     NotReadyError: Answer(503, _retry_after),
 }

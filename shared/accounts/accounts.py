@@ -20,6 +20,7 @@ from shared.audit.log import EventLog
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.database.inserts import insert
+from shared.database.job_marks import JobMarks, JobRun
 from shared.database.models import User
 from shared.errors import InterruptedSignInError, LinkNotFoundError
 from shared.garmin.types import GarminDomain, GarminIdentity, GarminTokens
@@ -58,13 +59,15 @@ class Accounts:
         access_token: SecretStr,
         origin: Origin = UNKNOWN,
         began: float | None = None,
+        run: JobRun | None = None,
     ) -> StoredSignIn:
-        """Store user, tokens, connection and session in one transaction.
+        """Store user, tokens, connection and session in one transaction, which ends the job.
 
         Idempotent: a second call with the same `session_id` changes nothing. `began` is when the
         sign-in was submitted, on the monotonic clock (None: now). Raises ServiceUnavailableError if
         the database does not answer, InterruptedSignInError if the app that requested the sign-in
-        has been removed, or the sign-in was ended by unlinking or logging out everywhere.
+        has been removed, the job has ended or is a later run's, or the sign-in was ended by
+        unlinking or logging out everywhere.
         """
         submitted = time.monotonic() if began is None else began
 
@@ -77,6 +80,8 @@ class Accounts:
             sessions = self._sessions(session)
             expires_at = sessions.expiry(session_id)
             if expires_at is None:
+                if run is not None and not JobMarks(session).end(run):
+                    raise InterruptedSignInError
                 self._save(session, user_id, tokens, origin)
                 expires_at = sessions.open(
                     session_id,

@@ -3,11 +3,13 @@
 import logging
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
+from sqlalchemy.orm import Session
 
-from shared.audit.events import Event
+from shared.audit.events import ENDS_OF_JOBS, Event
 from shared.audit.log import EventLog
 from shared.audit.outbox import EventOutbox
 from shared.database.engine import Database
+from shared.database.job_marks import JobMarks
 from shared.errors import ServiceUnavailableError
 
 _log = logging.getLogger(__name__)
@@ -33,7 +35,7 @@ def deliver(outbox: EventOutbox, database: Database, limit: int = 200) -> int:
 def _store(events: list[Event], database: Database) -> None:
     """Store the events together; one by one if one of them can't be stored as it is."""
     try:
-        database.run(lambda session: EventLog(session).append_missing(events))
+        database.run(lambda session: _append(session, events))
     except StatementError as error:
         if not _is_about_data(error):
             _log.error("audit events wait in Redis: the database refuses: %s", _name(error))  # noqa: TRY400, RUF100
@@ -53,3 +55,10 @@ def _is_about_data(error: StatementError) -> bool:
 def _name(error: StatementError) -> str:
     """Name the error without its text, which may hold the values."""
     return type(error.orig or error).__name__
+
+
+def _append(session: Session, events: list[Event]) -> None:
+    """Add the events that are not stored yet, and mark the jobs that ended with them."""
+    EventLog(session).append_missing(events)
+    ended = (event.job_id for event in events if event.kind in ENDS_OF_JOBS)
+    JobMarks(session).end_all(job_id for job_id in ended if job_id is not None)

@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete
+from sqlalchemy import ColumnElement, and_
 from sqlalchemy.orm import Session
 
+from shared.database.deletes import delete_some
 from shared.database.inserts import insert
 from shared.database.models import JobMark
 
@@ -61,11 +62,17 @@ class JobMarks:
 
     def end_all(self, job_ids: Iterable[str]) -> None:
         """Mark jobs that have ended, whichever run ended them."""
-        for job_id in job_ids:
-            self._write(JobRun(job_id, 0), MarkState.ENDED, JobMark.state != MarkState.ENDED)
+        changing: dict[str, Any] = {"state": MarkState.ENDED, "at": datetime.now(UTC)}
+        rows = [{"job_id": job_id, "run": 0, **changing} for job_id in sorted(set(job_ids))]
+        if rows:
+            ended = insert(self._session, JobMark).on_conflict_do_update(
+                index_elements=["job_id"], set_=changing
+            )
+            self._session.execute(ended, rows)
 
-    def delete_older_than(self, moment: datetime) -> None:
-        self._session.execute(delete(JobMark).where(JobMark.at < moment))
+    def delete_older_than(self, moment: datetime, limit: int) -> int:
+        """Delete up to `limit` marks; return how many."""
+        return delete_some(self._session, JobMark.job_id, JobMark.at < moment, limit)
 
     def _write(self, run: JobRun, state: MarkState, allowed: ColumnElement[bool]) -> bool:
         """Add the job's mark, or change it where `allowed`; return whether it is written."""

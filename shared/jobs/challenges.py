@@ -8,11 +8,12 @@ never ran ends by itself.
 
 import math
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from pydantic import SecretStr
 
@@ -31,6 +32,7 @@ from shared.errors import (
     ServiceUnavailableError,
     SignInError,
     SignInExpiredError,
+    SubmissionUncertainError,
 )
 from shared.garmin.types import PendingSignIn
 from shared.origin import UNKNOWN, Origin
@@ -45,6 +47,16 @@ _ENDS_SIGN_IN = (
     SignInExpiredError,
     InterruptedSignInError,
 )
+
+
+class Persist(Protocol):
+    """Calls what writes down an answer of Garmin's."""
+
+    def __call__[T](self, action: Callable[[], T]) -> T: ...
+
+
+def _once[T](action: Callable[[], T]) -> T:
+    return action()
 
 
 @dataclass(frozen=True)
@@ -167,13 +179,15 @@ class ChallengeStore:
     def reserved_for_submission(
         self, challenge_id: SecretStr, job_id: str, client_id: uuid.UUID | None
     ) -> Iterator[OpenChallenge]:
-        """Reserve the challenge for a job that is submitted; release it if that fails.
+        """Reserve the challenge for a job that is submitted; release it if the job can't run.
 
         Raises what `reserve` raises.
         """
         challenge = self.reserve(challenge_id, job_id, client_id)
         try:
             yield challenge
+        except SubmissionUncertainError:
+            raise
         except FitTrackError:
             with suppress(ServiceUnavailableError):
                 self.release(challenge_id, job_id)
@@ -181,14 +195,19 @@ class ChallengeStore:
 
     @contextmanager
     def reserved_for_check(
-        self, challenge_id: SecretStr, job_id: str, client_id: uuid.UUID | None
+        self,
+        challenge_id: SecretStr,
+        job_id: str,
+        client_id: uuid.UUID | None,
+        persist: Persist = _once,
     ) -> Iterator[OpenChallenge]:
         """Reserve the challenge while a job checks a code; settle it by how the block ends.
 
         It is deleted after success and after an error that ends the sign-in at Garmin. A wrong
         code is counted. After any other SignInError it is released, and the error names it. Any
-        other exception leaves it reserved for the job's next run. Raises what `reserve` raises, and
-        MfaAttemptsExhaustedError after the last wrong code.
+        other exception leaves it reserved for the job's next run. `persist` calls what settles it,
+        and may repeat that. Raises what `reserve` raises, and MfaAttemptsExhaustedError after the
+        last wrong code.
         """
         challenge = self.reserve(challenge_id, job_id, client_id)
         try:
@@ -197,17 +216,17 @@ class ChallengeStore:
             pending = challenge.pending
             if error.state is not None:
                 pending = pending.model_copy(update={"state": SecretStr(error.state)})
-            attempts_left = self.reject(challenge_id, job_id, pending)
+            attempts_left = persist(lambda: self.reject(challenge_id, job_id, pending))
             if attempts_left == 0:
                 raise MfaAttemptsExhaustedError from None
             raise error.with_challenge(challenge_id, attempts_left) from None
         except _ENDS_SIGN_IN:
-            self.finish(challenge_id, job_id)
+            persist(lambda: self.finish(challenge_id, job_id))
             raise
         except SignInError as error:
-            self.give_back(challenge_id, job_id, error)
+            persist(partial(self.give_back, challenge_id, job_id, error))
             raise
-        self.finish(challenge_id, job_id)
+        persist(lambda: self.finish(challenge_id, job_id))
 
     def give_back(self, challenge_id: SecretStr, job_id: str, error: SignInError) -> None:
         """Release the challenge, and add it to the error if it takes another code."""

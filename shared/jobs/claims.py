@@ -37,7 +37,8 @@ class Claim:
 
     `runs` counts the workers that have held it, this one included. `progress` is what an earlier
     one had already got from Garmin. `began_at` is when the sign-in was submitted, in ms by Redis'
-    clock; `began` is the same on this process's monotonic clock.
+    clock; `began` is the same on this process's monotonic clock. `sent_at` is when the claim was
+    sent, on that clock: its lease may have begun then.
     """
 
     job_id: str
@@ -50,6 +51,7 @@ class Claim:
     poll_hash: str = field(default="", repr=False)
     began_at: int = 0
     began: float = 0.0
+    sent_at: float = field(default_factory=time.monotonic, compare=False)
 
     @property
     def subject(self) -> str:
@@ -78,6 +80,7 @@ class JobClaims:
 
         Raises JobNotFoundError when it is gone or has ended, JobBusyError while another holds it.
         """
+        sent_at = time.monotonic()
         answer = self._claim(
             self._keys.job(job_id),
             self._keys.lease(job_id),
@@ -109,6 +112,7 @@ class JobClaims:
             poll_hash.decode(),
             began_at,
             time.monotonic() - (int(now) - began_at) / 1000,
+            sent_at,
         )
 
     def open_input[T: Sealable](self, claim: Claim, model: type[T]) -> T | None:
@@ -127,11 +131,15 @@ class JobClaims:
 
     @redis_errors_translated
     def release(self, claim: Claim) -> None:
-        """Give the job back unfinished, for a later run."""
-        lease, look_after = self._keys.lease(claim.job_id), ms(self._timings.lost_message)
-        owner = claim.owner
+        """Give the job back unfinished, for a later run. This claim ends for good."""
+        lease, job = self._keys.lease(claim.job_id), self._keys.job(claim.job_id)
         self._release(
-            lease, self._keys.open, job_id=claim.job_id, owner=owner, look_after=look_after
+            lease,
+            self._keys.open,
+            job,
+            job_id=claim.job_id,
+            owner=claim.owner,
+            look_after=ms(self._timings.lost_message),
         )
 
     def keep_progress(self, claim: Claim, stage: JobStage, progress: Sealable) -> None:

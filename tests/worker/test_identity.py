@@ -34,6 +34,7 @@ from worker.handlers.handler import Handler
 from worker.handlers.login import LoginHandler
 from worker.handlers.mfa_completion import MfaCompletionHandler
 from worker.lease import LeaseKeeper
+from worker.marks import RunMarks
 from worker.runner import JobRunner
 
 PROFILE = "/userprofile-service/socialProfile"
@@ -114,8 +115,9 @@ def worker(
             JobKind.LOGIN: LoginHandler(chain, challenges, completion),
             JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
         }
-        keeper = LeaseKeeper(jobs, TIMINGS)
-        return Worker(jobs, challenges, database, JobRunner(jobs, keeper, handlers, TIMINGS))
+        keeper, marks = LeaseKeeper(jobs, TIMINGS), RunMarks(database)
+        runner = JobRunner(jobs, keeper, marks, handlers, TIMINGS)
+        return Worker(jobs, challenges, database, runner)
 
     return build
 

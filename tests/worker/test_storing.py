@@ -27,6 +27,7 @@ from worker.drivers.driver import SignInPermit
 from worker.handlers.completion import Completion
 from worker.handlers.login import LoginHandler
 from worker.lease import LeaseKeeper
+from worker.marks import RunMarks
 from worker.run import PostponedError
 from worker.runner import JobRunner
 
@@ -98,6 +99,7 @@ def runner(
     return JobRunner(
         claims=jobs,
         keeper=LeaseKeeper(jobs),
+        marks=RunMarks(Database(url)),
         handlers={JobKind.LOGIN: LoginHandler(chain, challenges, completion)},
         timings=SHORT,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from shared.accounts.accounts import Accounts
+from shared.accounts.accounts import Accounts, StoredSignIn
 from shared.crypto.secret import Sealable, Secret
 from shared.crypto.tokens import new_token
 from shared.errors import (
@@ -23,6 +23,7 @@ from shared.jobs.account_limit import AccountLimit
 from shared.jobs.states import Failure, JobStage, Outcome, Success
 from worker.chain import DriverChain
 from worker.drivers.driver import Until
+from worker.marks import run_of
 from worker.run import PostponedError, Run
 
 _log = logging.getLogger(__name__)
@@ -65,9 +66,7 @@ class Completion:
             session_id=uuid.uuid4(),
             access_token=SecretStr(new_token()),
         )
-        job.retry(
-            lambda: job.keep_progress(JobStage.READING_PROFILE, progress), ServiceUnavailableError
-        )
+        job.persist(lambda: job.keep_progress(JobStage.READING_PROFILE, progress))
         return progress
 
     def finish(self, job: Run, progress: Progress) -> Success:
@@ -117,14 +116,21 @@ class Completion:
         patience = job.timings.store_patience if first_run else 0.0
         job.drop_deadline()
         session_id, access_token, claim = progress.session_id, progress.access_token, job.claim
-        try:
-            stored = job.retry(
-                lambda: self.accounts.store(
-                    identity, progress.tokens, session_id, access_token, claim.origin, claim.began
-                ),
-                ServiceUnavailableError,
-                patience,
+
+        def store() -> StoredSignIn:
+            job.check()  # this thread may have stood still for longer than the lease
+            return self.accounts.store(
+                identity,
+                progress.tokens,
+                session_id,
+                access_token,
+                claim.origin,
+                claim.began,
+                run_of(claim),
             )
+
+        try:
+            stored = job.retry(store, ServiceUnavailableError, patience)
         except ServiceUnavailableError:
             raise PostponedError from None
         return Success(
@@ -138,4 +144,4 @@ class Completion:
     def _count(self, job: Run, outcome: Outcome) -> None:
         account = job.claim.origin.account
         if account is not None:
-            self.limit.record(account, outcome)
+            job.persist(lambda: self.limit.record(account, outcome))

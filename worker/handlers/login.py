@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from shared.errors import ServiceUnavailableError, SignInAgainError, TimedOutError
+from shared.errors import SignInAgainError, TimedOutError
 from shared.garmin.types import CodeRequired, Credentials, PendingSignIn
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.states import CodeRequested, Failure, Outcome
@@ -42,9 +42,7 @@ class LoginHandler:
     def _request_code(self, job: Run, pending: PendingSignIn) -> CodeRequested:
         # Garmin does not send the same code twice: with Redis away, the job waits.
         origin = job.claim.origin.model_copy(update={"began_at": job.claim.began_at})
-        challenge = job.retry(
-            lambda: self.challenges.create(pending, origin), ServiceUnavailableError
-        )
+        challenge = job.persist(lambda: self.challenges.create(pending, origin))
         return CodeRequested(
             challenge_id=challenge.challenge_id,
             mfa_type=pending.mfa_type,

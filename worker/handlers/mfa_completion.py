@@ -59,7 +59,9 @@ class MfaCompletionHandler:
         challenge_id, client_id = submission.challenge_id, job.claim.origin.client_id
         job_id = job.claim.job_id
         try:
-            with self.challenges.reserved_for_check(challenge_id, job_id, client_id) as challenge:
+            with self.challenges.reserved_for_check(
+                challenge_id, job_id, client_id, job.persist
+            ) as challenge:
                 yield challenge
         except ChallengeNotFoundError:
             raise SignInExpiredError from None

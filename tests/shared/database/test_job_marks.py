@@ -42,7 +42,7 @@ class Marks:
         self._run(lambda marks: marks.end_all(job_ids))
 
     def forget(self, moment: datetime) -> None:
-        self._run(lambda marks: marks.delete_older_than(moment))
+        self._run(lambda marks: marks.delete_older_than(moment, 1000))
 
     def _run[T](self, work: Callable[[JobMarks], T]) -> T:
         return self._database.run(lambda session: work(JobMarks(session)))

@@ -1,11 +1,22 @@
 """A challenge that was reserved is given back, counted or deleted, by how its job goes on."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import SecretStr
 
+from dev.servers import RedisServer
 from shared import errors
+from shared.crypto.keyring import Keyring
+from shared.garmin.types import CodeSubmission
 from shared.jobs.challenges import ChallengeStore
-from tests.shared.samples import ATTEMPTS, PENDING
+from shared.jobs.queue import JobQueue
+from shared.jobs.states import JobKind
+from shared.jobs.store import JobStore
+from shared.jobs.submission import Submission, Submitter
+from shared.origin import UNKNOWN
+from shared.redis.connection import connect
+from tests.shared.samples import ATTEMPTS, JOB_TTL, PENDING, nothing_listens
 
 
 @pytest.fixture
@@ -30,6 +41,34 @@ def test_a_failed_submission_gives_the_challenge_back(
     ):
         raise errors.ServiceUnavailableError("broker")
     assert is_open(challenges, challenge_id)
+
+
+class NoBroker(JobQueue):
+    """Not there; and when it is called, Redis goes away as well."""
+
+    def __init__(self, redis: RedisServer) -> None:
+        super().__init__(f"redis://{nothing_listens()}/0", timeout=1)
+        self._redis = redis
+
+    def put(self, kind: JobKind, job_id: str) -> None:
+        self._redis.stop()
+        super().put(kind, job_id)
+
+
+def test_a_submission_that_may_have_succeeded_keeps_the_challenge(
+    challenges: ChallengeStore, challenge_id: SecretStr, keyring: Keyring, tmp_path: Path
+) -> None:
+    work = CodeSubmission(challenge_id=challenge_id, code=SecretStr("123456"))
+    submission = Submission(JobKind.MFA_COMPLETION, work, UNKNOWN)
+    with RedisServer(tmp_path) as server, connect(server.wait_ready().url, timeout=5) as redis:
+        submitter = Submitter(JobStore(redis, keyring, JOB_TTL), NoBroker(server))
+        with (
+            pytest.raises(errors.SubmissionUncertainError),
+            challenges.reserved_for_submission(challenge_id, "job", None),
+        ):
+            submitter.submit(submission, "job")
+    with pytest.raises(errors.ChallengeBusyError):
+        is_open(challenges, challenge_id)
 
 
 def test_a_submitted_job_keeps_the_challenge_and_reserves_it_again(
