@@ -12,7 +12,7 @@ from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
-from shared.jobs.account_limit import AccountLimit
+from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.store import JobStore
 from shared.jobs.submission import Submitter
@@ -30,6 +30,7 @@ class Services:
     submitter: Submitter
     limits: SubmissionLimits
     account_limit: AccountLimit
+    code_limit: CodeLimit
     cooldowns: DriverCooldowns
     drivers: tuple[str, ...]
     events: EventOutbox

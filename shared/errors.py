@@ -10,6 +10,8 @@ from typing import ClassVar, Self
 
 from pydantic import SecretStr
 
+_A_DAY = 24 * 3600
+
 
 class JobErrorCode(StrEnum):
     """Why a job failed, as the API says it."""
@@ -24,6 +26,7 @@ class JobErrorCode(StrEnum):
     GARMIN_UNAVAILABLE = "garmin_unavailable"
     GARMIN_UNREACHABLE = "garmin_unreachable"
     INTERRUPTED = "interrupted"
+    RATE_LIMITED = "rate_limited"
     TIMED_OUT = "timed_out"
     INTERNAL_ERROR = "internal_error"
 
@@ -217,6 +220,22 @@ class GarminRateLimitedError(SignInError):
     message = "Garmin refuses sign-ins for now: try again later."
 
 
+class CodeLimitReachedError(SignInError):
+    """Too many codes were requested: Garmin sends no new one for a day.
+
+    It says nothing of a code that was entered: the last one that was sent still counts.
+    """
+
+    code = JobErrorCode.GARMIN_RATE_LIMITED
+    message = (
+        "Garmin sends no new code for this account for a day: enter the last one that it sent, "
+        "or sign in again tomorrow."
+    )
+
+    def __init__(self, retry_after: int | None = None) -> None:
+        super().__init__(retry_after or _A_DAY)
+
+
 class RefusalScope(StrEnum):
     """Whom a refusal is about, as far as it can be recognised."""
 
@@ -279,6 +298,13 @@ class InterruptedSignInError(SignInError):
 
     code = JobErrorCode.INTERRUPTED
     message = "The sign-in was interrupted: sign in again."
+
+
+class SignInRateLimitedError(SignInError):
+    """A limit of this service was reached while the job waited for a worker."""
+
+    code = JobErrorCode.RATE_LIMITED
+    message = "Too many sign-ins or codes for this account: try again later."
 
 
 class TimedOutError(SignInError):

@@ -10,7 +10,7 @@ from shared.audit.outbox import EventOutbox
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.errors import ClientRefusedError, ConfigurationError
-from shared.jobs.account_limit import AccountLimit
+from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.claims import JobClaims
 from shared.jobs.lost_messages import LostMessages
@@ -65,7 +65,8 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
     completion = Completion(
         chain=chain,
         accounts=Accounts(database, keyring, settings.session_ttl),
-        limit=AccountLimit(patient, settings.limit_login_per_account, settings.mfa_attempts),
+        limit=AccountLimit(patient, settings.limit_login_per_account),
+        codes=CodeLimit(patient, settings.limit_codes_per_account),
     )
     return JobRunner(
         claims=JobClaims(patient, keyring, ttl, timings),

@@ -10,10 +10,17 @@ from pydantic import SecretStr
 from shared.accounts.accounts import Accounts
 from shared.crypto.secret import Sealable, Secret
 from shared.crypto.tokens import new_token
-from shared.errors import GarminUnavailableError, ServiceUnavailableError, SignInError
+from shared.errors import (
+    CodeLimitReachedError,
+    GarminUnavailableError,
+    ServiceUnavailableError,
+    SignInError,
+    SignInRateLimitedError,
+)
 from shared.garmin.types import GarminIdentity, GarminTokens, SignedIn
-from shared.jobs.account_limit import AccountLimit
+from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.states import Failure, JobStage, Outcome, Success
+from shared.redis.rate_limits import RateLimitedError
 from worker.chain import DriverChain
 from worker.run import PostponedError, Run
 
@@ -36,6 +43,30 @@ class Completion:
     chain: DriverChain
     accounts: Accounts
     limit: AccountLimit
+    codes: CodeLimit
+
+    def admit_sign_in(self, job: Run) -> None:
+        """Check the account's limits again before the password is sent.
+
+        Raises SignInRateLimitedError.
+        """
+        account = job.claim.origin.account
+        if account is not None:
+            with _limits_translated():
+                self.limit.check(account)
+                self.codes.check(account)
+
+    def admit_code(self, job: Run) -> None:
+        """Count a code before it is sent to Garmin. Raises SignInRateLimitedError."""
+        account = job.claim.origin.account
+        if account is not None:
+            with _limits_translated():
+                self.limit.begin_code(account, job.claim.job_id)
+
+    def count_code_sent(self, job: Run) -> None:
+        account, event = job.claim.origin.account, f"{job.claim.job_id}:{job.claim.runs}"
+        if account is not None:
+            job.retry(lambda: self.codes.count(account, event), ServiceUnavailableError)
 
     @contextmanager
     def failures_counted(self, job: Run) -> Iterator[None]:
@@ -43,6 +74,9 @@ class Completion:
         try:
             yield
         except SignInError as error:
+            account = job.claim.origin.account
+            if account is not None and isinstance(error, CodeLimitReachedError):
+                job.retry(lambda: self.codes.refuse(account), ServiceUnavailableError)
             self._count(job, Failure.of(error))
             raise
 
@@ -101,4 +135,12 @@ class Completion:
     def _count(self, job: Run, outcome: Outcome) -> None:
         account = job.claim.origin.account
         if account is not None:
-            self.limit.record(account, outcome)
+            self.limit.record(account, job.claim.job_id, outcome)
+
+
+@contextmanager
+def _limits_translated() -> Iterator[None]:
+    try:
+        yield
+    except RateLimitedError as error:
+        raise SignInRateLimitedError(error.retry_after) from None

@@ -21,6 +21,7 @@ class LoginHandler:
         with self.completion.failures_counted(job):
             progress = job.progress(Progress)
             if progress is None:
+                self.completion.admit_sign_in(job)
                 result = self.chain.sign_in(job.input(Credentials), job)
                 if isinstance(result, CodeRequired):
                     return self._request_code(job, result.pending)
@@ -31,6 +32,7 @@ class LoginHandler:
         return Failure.of(TimedOutError())
 
     def _request_code(self, job: Run, pending: PendingSignIn) -> CodeRequested:
+        self.completion.count_code_sent(job)
         # Garmin does not send the same code twice: with Redis away, the job waits.
         challenge = job.retry(
             lambda: self.challenges.create(pending, job.claim.origin), ServiceUnavailableError

@@ -25,6 +25,8 @@ from shared.jobs.states import OUTCOME_TYPES, Failure, JobStatus, Outcome
         (errors.DriverFailedError(), "garmin_unavailable"),
         (errors.TokensRejectedError(), "garmin_unavailable"),
         (errors.InterruptedSignInError(), "interrupted"),
+        (errors.CodeLimitReachedError(), "garmin_rate_limited"),
+        (errors.SignInRateLimitedError(60), "rate_limited"),
         (errors.TimedOutError(), "timed_out"),
         (errors.SignInExpiredError(), "timed_out"),
         (errors.SignInError(), "internal_error"),
@@ -41,10 +43,10 @@ def all_below(kind: type[errors.SignInError]) -> set[type[errors.SignInError]]:
     return {kind}.union(*(all_below(child) for child in kind.__subclasses__()))
 
 
-def test_each_code_belongs_to_an_error_and_has_a_message_of_its_own() -> None:
+def test_each_code_belongs_to_an_error_and_no_two_share_a_message() -> None:
     messages = {(kind.code, kind.message) for kind in all_below(errors.SignInError)}
-    assert sorted(code for code, _ in messages) == sorted(JobErrorCode)
-    assert len({message for _, message in messages}) == len(JobErrorCode)
+    assert {code for code, _ in messages} == set(JobErrorCode)
+    assert len({message for _, message in messages}) == len(messages)
 
 
 def test_only_what_is_our_own_fault_is_an_internal_error() -> None:
