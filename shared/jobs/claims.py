@@ -56,11 +56,8 @@ class Claim:
     input: bytes | None = field(repr=False)
     progress: bytes | None = field(repr=False)
     origin: Origin = UNKNOWN
-    poll_hash: str = field(default="", repr=False)
-
-    @property
-    def subject(self) -> str:
-        return subject(self.job_id, self.poll_hash)
+    subject: str = field(default="", repr=False)
+    """What all that is sealed in the job is bound to."""
 
 
 class JobClaims:
@@ -81,7 +78,8 @@ class JobClaims:
     def claim(self, job_id: str, owner: str) -> Claim:
         """Take the job for `owner`, a name no other worker has, and begin its first stage.
 
-        Raises JobNotFoundError when it is gone or has ended, JobBusyError while another holds it.
+        Raises JobNotFoundError when it is gone, has ended, or is of a kind that only a newer
+        version knows, and JobBusyError while another holds it.
         """
         answer = self._claim(
             job_key(job_id),
@@ -108,8 +106,8 @@ class JobClaims:
             int(runs),
             sealed or None,
             progress or None,
-            Origin.model_validate_json(origin),
-            poll_hash.decode(),
+            Origin.read(origin),
+            subject(job_id, poll_hash.decode(), origin.decode(errors="replace")),
         )
 
     def open_input[T: Sealable](self, claim: Claim, model: type[T]) -> T | None:

@@ -69,7 +69,9 @@ class JobStore:
         """
         row, poll_token, now = KINDS[kind], new_token(), now_ms()
         poll_hash = token_hash(poll_token)
-        sealed = self._keyring.seal(work.reveal(), Purpose.JOB_INPUT, subject(job_id, poll_hash))
+        origin_json = origin.model_dump_json(exclude_none=True)
+        bound_to = subject(job_id, poll_hash, origin_json)
+        sealed = self._keyring.seal(work.reveal(), Purpose.JOB_INPUT, bound_to)
         kept_token = None
         if repeatable is not None:
             kept_token = self._keyring.seal(poll_token.encode(), Purpose.POLL_TOKEN, job_id)
@@ -88,7 +90,7 @@ class JobStore:
                 "status": JobStatus.QUEUED,
                 "stage": JobStage.WAITING_FOR_WORKER,
                 "poll_hash": poll_hash,
-                "origin": origin.model_dump_json(exclude_none=True),
+                "origin": origin_json,
                 "sent_at": now,
                 "runs": 0,
             },

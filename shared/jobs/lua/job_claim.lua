@@ -1,14 +1,17 @@
 -- Claim a job for one worker, unless another one holds it, and begin its first stage.
 -- KEYS: job, lease, input, open jobs.
 -- ARGV: JSON with job_id, owner, channel; lease, due and open_ttl (ms); stages (of kinds: the first).
--- Returns {'gone'} | {'ended'} | {'busy'} | {'claimed', kind, runs, input or '', progress or '',
---   origin, hash of the poll token}.
+-- Returns {'gone'} | {'ended'} | {'unknown'} (a newer version's kind) | {'busy'}
+--   | {'claimed', kind, runs, input or '', progress or '', origin, hash of the poll token}.
 local args = cjson.decode(ARGV[1])
 local job, lease, input, open = unpack(KEYS)
 local status = redis.call('HGET', job, 'status')
 if status ~= 'queued' and status ~= 'running' then
     redis.call('ZREM', open, args.job_id)
     return {status and 'ended' or 'gone'}
+end
+if not args.stages[redis.call('HGET', job, 'kind')] then
+    return {'unknown'}
 end
 local holder = redis.call('GET', lease)
 if holder and holder ~= args.owner then
@@ -26,9 +29,8 @@ if queued then
     redis.call('ZREM', queued, args.job_id)
 end
 local state = redis.call('HMGET', job, 'kind', 'runs', 'progress', 'origin', 'poll_hash')
-local stage = args.stages[state[1]]
-if stage and not state[3] then
-    redis.call('HSET', job, 'stage', stage)
+if not state[3] then
+    redis.call('HSET', job, 'stage', args.stages[state[1]])
 end
 redis.call('PUBLISH', args.channel, args.job_id)
 local sealed = redis.call('GET', input) or ''
