@@ -25,8 +25,8 @@ class JobErrorCode(StrEnum):
     GARMIN_RATE_LIMITED = "garmin_rate_limited"
     GARMIN_UNAVAILABLE = "garmin_unavailable"
     GARMIN_UNREACHABLE = "garmin_unreachable"
-    INTERRUPTED = "interrupted"
     RATE_LIMITED = "rate_limited"
+    INTERRUPTED = "interrupted"
     TIMED_OUT = "timed_out"
     INTERNAL_ERROR = "internal_error"
 
