@@ -24,7 +24,7 @@ from shared.errors import FitTrackError
 from shared.memory import release_unused
 
 THREADS = 100
-"""How many calls to Redis and the database may wait at once."""
+"""How many calls to Redis and the broker may wait at once."""
 
 _HEADERS_IN = ("Authorization", "Content-Type", "Idempotency-Key", "X-Client-Key", "X-Request-Id")
 _HEADERS_OUT = ("Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id")

@@ -1,4 +1,4 @@
-"""The HTTP API: `uvicorn api.main:app`."""
+"""The ASGI application that `python -m api` serves."""
 
 from api.startup import start
 from shared.timings import PRODUCTION

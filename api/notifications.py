@@ -30,6 +30,10 @@ class JobNotifications:
             if not self._waiting[job_id]:
                 del self._waiting[job_id]
 
+    def watchers(self, job_id: str) -> int:
+        """Return how many requests wait for this job."""
+        return len(self._waiting.get(job_id, ()))
+
     async def run(self) -> None:
         """Listens until it is cancelled, through whatever happens to Redis."""
         while True:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from api.client_keys import ClientKeys
+from api.database import AsyncDatabase
 from api.http.limits import SubmissionLimits
 from api.metrics import Metrics
 from api.notifications import JobNotifications
@@ -11,7 +13,6 @@ from api.polls import JobPolls
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
 from shared.crypto.keyring import Keyring
-from shared.database.engine import Database
 from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.store import JobStore
@@ -35,7 +36,8 @@ class Services:
     drivers: tuple[str, ...]
     events: EventOutbox
     accounts: Accounts
-    database: Database
+    client_keys: ClientKeys
+    database: AsyncDatabase
     redis: RedisHealth
     notifications: JobNotifications
     polls: JobPolls

@@ -6,6 +6,8 @@ from redis import Redis
 from starlette.applications import Starlette
 
 from api.app import THREADS, create_app
+from api.client_keys import ClientKeys
+from api.database import AsyncDatabase
 from api.http.limits import SubmissionLimits
 from api.http.middleware import WithoutServerHeader
 from api.metrics import Metrics
@@ -31,10 +33,14 @@ from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
     CODE_PER_IP,
     LOGIN_PER_IP,
+    WRONG_KEY_PER_IP,
     RateLimit,
 )
 from shared.settings import Settings
 from shared.timings import Timings
+
+_DATABASE_CONNECTIONS = 16
+_WRONG_KEYS = "30/minute"
 
 
 def build(timings: Timings) -> Starlette:
@@ -45,7 +51,11 @@ def build(timings: Timings) -> Starlette:
     url = settings.redis_url.get_secret_value()
     redis = connect(url, timeout=timings.redis_answer_api)
     cooldowns = DriverCooldowns(redis)
-    database = Database(settings.database_url.get_secret_value(), timings)
+    # Half of the connections are kept open, the others come and go.
+    database = Database(
+        settings.database_url.get_secret_value(), timings, pool_size=_DATABASE_CONNECTIONS // 2
+    )
+    endpoints_database = AsyncDatabase(database, timings, _DATABASE_CONNECTIONS)
     jobs = JobStore(redis, keyring, settings.job_ttl, timings)
     queue = JobQueue(settings.queue_url, timings.redis_answer_api, THREADS, timings)
     services = Services(
@@ -62,7 +72,10 @@ def build(timings: Timings) -> Starlette:
         drivers=settings.garmin_drivers,
         events=EventOutbox(redis),
         accounts=Accounts(database, keyring, settings.session_ttl),
-        database=database,
+        client_keys=ClientKeys(
+            endpoints_database, RateLimit(redis, WRONG_KEY_PER_IP, _WRONG_KEYS), keyring
+        ),
+        database=endpoints_database,
         redis=RedisHealth(redis),
         notifications=JobNotifications(url, timings),
         polls=JobPolls(url, keyring, timings),

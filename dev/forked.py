@@ -18,6 +18,8 @@ from dev.processes import ROOT
 _IMPORTED = [
     "__main__",
     "dev.forked",
+    "api.command",
+    "api.http.protocol",
     "api.startup",
     "worker.command",
     "worker.program",

@@ -49,8 +49,8 @@ class Programs:
     launch: Launch = launch
 
 
-PRODUCTION = Programs("api.main", "worker", timings.PRODUCTION)
-SHORT = Programs("dev.short.api", "dev.short.worker", short.SHORT)
+PRODUCTION = Programs("api", "worker", timings.PRODUCTION)
+SHORT = Programs("dev.short.serve", "dev.short.worker", short.SHORT)
 """With shorter timings, for tests."""
 
 
@@ -104,11 +104,11 @@ class Stack:
         """Starts an API process and does not wait for it."""
         port = port or self.port
         command = [
-            str(BIN / "uvicorn"),
-            f"{self._programs.api}:app",
+            sys.executable,
+            "-m",
+            self._programs.api,
             "--port",
             str(port),
-            "--no-server-header",
         ]
         return self._add(
             self.apis,

@@ -60,6 +60,9 @@ class Timings:
     redis_answer_api: float = 0.8
     """For one answer of Redis, in the API: a submission has to end within three seconds."""
 
+    database_queue: float = 0.25
+    """How long a request waits for one of the API's database threads before it is answered 503."""
+
     poll_queue: float = 5.0
     """How long the read of a polled job waits for a free connection to Redis."""
 

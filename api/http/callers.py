@@ -2,21 +2,16 @@
 
 import ipaddress
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from api.services import services
-from shared.accounts.clients import ClientRepository
-from shared.errors import UnknownClientError
 from shared.origin import Origin
-
-_MAX_KEY_LENGTH = 256
 
 
 async def submitter(request: Request) -> Origin:
     """The origin of a submission: requires an app's key only if the operator does.
 
-    A key that is sent has to be valid. Raises UnknownClientError.
+    A key that is sent has to be valid. Raises what `app` raises.
     """
     if "x-client-key" in request.headers or services(request).require_client_key:
         return await app(request)
@@ -24,14 +19,15 @@ async def submitter(request: Request) -> Origin:
 
 
 async def app(request: Request) -> Origin:
-    """The origin of a request that requires an app's key. Raises UnknownClientError."""
-    key = request.headers.get("x-client-key", "")
-    if not 0 < len(key) <= _MAX_KEY_LENGTH:
-        raise UnknownClientError
-    client = await run_in_threadpool(
-        services(request).database.run, lambda session: ClientRepository(session).find(key)
+    """The origin of a request that requires an app's key.
+
+    Raises UnknownClientError, RateLimitedError, ServiceUnavailableError.
+    """
+    origin = person(request)
+    client_id = await services(request).client_keys.client_id(
+        request.headers.get("x-client-key", ""), network(origin.address or "")
     )
-    return person(request).model_copy(update={"client_id": client.client_id})
+    return origin.model_copy(update={"client_id": client_id})
 
 
 def person(request: Request) -> Origin:

@@ -1,5 +1,6 @@
 """The middleware of every request: its id, metrics, security headers, and unhandled errors."""
 
+import errno
 import logging
 import re
 import time
@@ -11,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.problems import error_response
 from api.metrics import Metrics
-from shared.errors import FitTrackError
+from shared.errors import FitTrackError, ServiceUnavailableError
 from shared.logs.context import request_context
 from shared.logs.locations import where
 from shared.logs.redaction import redacted
@@ -111,7 +112,10 @@ class WithoutServerHeader:
 
 
 class CatchUnhandled:
-    """Turn an unhandled exception into a plain 500, and a log line without the error's text."""
+    """Turn an unhandled exception into a plain 500, and a log line without the error's text.
+
+    Too many open files are a 503: whatever needed one can be tried again.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -129,8 +133,21 @@ class CatchUnhandled:
         except ClientDisconnect:
             return
         except Exception as error:
-            _log.error("bug: %s", where(error))  # noqa: TRY400, RUF100 - the text can hold a secret
+            # Not `exception`: the error's text can hold a secret.
+            if _out_of_files(error):
+                _log.error("no file descriptor is free: allow more open files")  # noqa: TRY400, RUF100
+                answer = error_response(ServiceUnavailableError("open files"))
+            else:
+                _log.error("bug: %s", where(error))  # noqa: TRY400, RUF100
+                answer = error_response(FitTrackError())
             if scope["type"] != "http" or started:
                 return
-            answer = error_response(FitTrackError())
             await answer(scope, receive, send_and_note)
+
+
+def _out_of_files(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+            return True
+        error = error.__cause__ or error.__context__
+    return False

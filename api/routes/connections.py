@@ -1,7 +1,6 @@
 """The Garmin accounts that an app has linked to ids of its own."""
 
 from sqlalchemy.orm import Session
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,7 +19,7 @@ async def get_link(request: Request) -> Response:
         assert origin.client_id is not None  # noqa: S101 - set by `app`
         return ConnectionRepository(session).view(origin.client_id, user_id)
 
-    view = await run_in_threadpool(services(request).database.run, work)
+    view = await services(request).database.run(work)
     body = ClientLinkResponse(
         user_id=user_id,
         user=JobUser(id=str(view.user_id), display_name=view.display_name),
@@ -33,10 +32,7 @@ async def delete_link(request: Request) -> Response:
     """Remove the link; with the last link to a Garmin account, its tokens and sessions."""
     origin, user_id = await app(request), _user_id(request)
     accounts, database = services(request).accounts, services(request).database
-    await run_in_threadpool(
-        database.run,
-        lambda session: accounts.unlink_client_user(session, user_id, origin),
-    )
+    await database.run(lambda session: accounts.unlink_client_user(session, user_id, origin))
     return Response(status_code=204)
 
 

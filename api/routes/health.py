@@ -1,6 +1,6 @@
 """Liveness, readiness and metrics."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -20,8 +20,8 @@ async def healthz(_: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """Ask Redis and the database. Raise NotReadyError, naming those that don't answer."""
     redis, database = services(request).redis, services(request).database
-    checks: dict[str, Callable[[], None]] = {"redis": redis.ping, "database": database.ping}
-    missing = [name for name, ping in checks.items() if not await run_in_threadpool(_answers, ping)]
+    checks = {"redis": run_in_threadpool(redis.ping), "database": database.ping()}
+    missing = [name for name, check in checks.items() if not await _answers(check)]
     if missing:
         raise NotReadyError(missing)
     return _ok()
@@ -33,9 +33,9 @@ async def metrics(request: Request) -> Response:
     return Response(body, headers={"Content-Type": content_type})
 
 
-def _answers(ping: Callable[[], None]) -> bool:
+async def _answers(check: Awaitable[None]) -> bool:
     try:
-        ping()
+        await check
     except ServiceUnavailableError:
         return False
     return True

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -72,4 +71,4 @@ async def _in_transaction[T](request: Request, work: Callable[[_Call], T]) -> T:
         sessions = SessionRepository(session, idle)
         return work(_Call(session, sessions, sessions.find(token), origin))
 
-    return await run_in_threadpool(database.run, run)
+    return await database.run(run)

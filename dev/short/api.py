@@ -1,4 +1,4 @@
-"""The HTTP API with short timings: `uvicorn dev.short.api:app`."""
+"""The HTTP API with short timings: `python -m dev.short.serve`."""
 
 from api.startup import start
 from dev.short import SHORT

@@ -1,5 +1,6 @@
 """A running API, and the stores with which a test plays the worker."""
 
+import asyncio
 import secrets
 import threading
 import time
@@ -40,7 +41,7 @@ from shared.jobs.claims import Claim
 from shared.jobs.states import Success
 from shared.origin import UNKNOWN, Origin
 from shared.redis.connection import connect
-from shared.timings import PRODUCTION
+from shared.timings import PRODUCTION, Timings
 from tests.databases import migrated_sqlite
 from tests.logs import kept_logging
 from tests.programs import PROGRAMS
@@ -270,13 +271,15 @@ def running_alone(folder: Path, **more: str) -> Iterator[Service]:
 
 @contextmanager
 def in_process(
-    values: Mapping[str, str], implementation: HTTPProtocolType = "auto"
+    values: Mapping[str, str],
+    implementation: HTTPProtocolType | type[asyncio.Protocol] = "auto",
+    timings: Timings = PRODUCTION,
 ) -> Iterator[httpx.Client]:
     """Serve the API from a thread, for tests of its answers under settings of their own."""
     with pytest.MonkeyPatch.context() as environment, kept_logging():
         for name, value in values.items():
             environment.setenv(name, value)
-        app = start(PRODUCTION)
+        app = start(timings)
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, http=implementation))
         thread = threading.Thread(target=server.run)
         thread.start()

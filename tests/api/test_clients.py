@@ -159,6 +159,6 @@ def test_without_the_database_submissions_with_a_key_are_refused(
         in_process(settings(real_redis_url, tmp_path) | absent) as client,
         Redis.from_url(real_redis_url) as redis,
     ):
-        reply = client.post(LOGIN, json=CREDENTIALS, headers={"X-Client-Key": "x"})
+        reply = client.post(LOGIN, json=CREDENTIALS, headers={"X-Client-Key": "x" * 43})
         assert_problem(reply, 503, "service_unavailable")
         assert redis.dbsize() == 0

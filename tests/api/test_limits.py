@@ -1,6 +1,7 @@
 """Limits as clients see them: status, code, and the headers that tell where one stands."""
 
 import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from tests.api.service import (
 )
 
 PER_ACCOUNT, CODES = "2/hour", "3/hour"
+WRONG_KEYS = 30
 LIMITS = {
     "FITTRACK_LIMIT_LOGIN_PER_IP": "4/hour;6/day",
     "FITTRACK_LIMIT_LOGIN_PER_ACCOUNT": PER_ACCOUNT,
@@ -234,3 +236,25 @@ def test_while_every_driver_cools_down_no_password_is_accepted(limited: Service)
     assert problem["unavailable"] == ["garmin"]
     assert 0 < int(reply.headers["Retry-After"]) <= 100
     assert len([key for key in limited.kept() if key.endswith(":input")]) == 1
+
+
+def test_wrong_client_keys_reach_the_database_at_a_bounded_rate(limited: Service) -> None:
+    valid = limited.app_with_link("known")
+    path = "/api/users/known/garmin"
+
+    def reply(key: str, address: str = "192.0.2.1") -> httpx.Response:
+        headers = {"X-Client-Key": key, "X-Forwarded-For": address}
+        return limited.client.get(path, headers=headers)
+
+    assert reply(valid["X-Client-Key"]).status_code == 200
+    statuses = [reply(secrets.token_urlsafe(32)).status_code for _ in range(WRONG_KEYS + 5)]
+    assert statuses == [401] * WRONG_KEYS + [429] * 5
+    assert reply(valid["X-Client-Key"]).status_code == 200  # known: not held back by the others
+    assert reply(secrets.token_urlsafe(32), "192.0.2.2").status_code == 401
+
+
+def test_a_malformed_client_key_is_not_looked_up(limited: Service) -> None:
+    for key in ("x", "x" * 44, "ä" * 43):
+        reply = limited.client.get("/api/users/x/garmin", headers={b"X-Client-Key": key.encode()})
+        assert_problem(reply, 401, "unauthorized")
+    assert not limited.redis.keys("*wrong-key*")

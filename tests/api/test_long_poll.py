@@ -1,16 +1,18 @@
 """GET /api/jobs/{job_id}?wait=…: no poll waits longer than needed, and none holds a thread."""
 
 import asyncio
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 from shared.errors import JobErrorCode, TimedOutError
 from shared.jobs.states import Failure, JobStage
 from tests.api.problems import assert_problem
-from tests.api.service import LONGEST_WAIT, PATIENCE, Service, bearer
+from tests.api.service import LONGEST_WAIT, PATIENCE, Job, Service, bearer, eventually
 from tests.api.wire import wire
 
 CROWD = 200
+POLLS_OF_ONE_JOB = 8
 
 
 def test_a_poll_of_an_ended_job_answers_at_once(service: Service) -> None:
@@ -126,15 +128,16 @@ def test_a_wrong_token_does_not_wait(service: Service) -> None:
 
 
 def test_200_concurrent_long_polls_do_not_delay_other_requests(service: Service) -> None:
-    crowded, other = service.submit(), service.submit()
+    crowded = [service.submit() for _ in range(CROWD // POLLS_OF_ONE_JOB)]
+    other = service.submit()
 
-    async def one_of_the_crowd() -> bytes:
+    async def one_of_the_crowd(job: Job) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", service.stack.port)
         lines = [
-            f"GET {crowded.path}?wait={LONGEST_WAIT} HTTP/1.1",
+            f"GET {job.path}?wait={LONGEST_WAIT} HTTP/1.1",
             "Host: api.example",
             "Connection: close",
-            f"Authorization: {crowded.headers['Authorization']}",
+            f"Authorization: {job.headers['Authorization']}",
         ]
         writer.write("\r\n".join([*lines, "", ""]).encode())
         reply = await reader.read()
@@ -143,13 +146,15 @@ def test_200_concurrent_long_polls_do_not_delay_other_requests(service: Service)
         return reply
 
     async def play() -> list[bytes]:
-        crowd = [asyncio.create_task(one_of_the_crowd()) for _ in range(CROWD)]
+        jobs = crowded * POLLS_OF_ONE_JOB
+        crowd = [asyncio.create_task(one_of_the_crowd(job)) for job in jobs]
         await asyncio.to_thread(service.until_read, CROWD)
         # They all wait. What needs a thread and Redis is still answered, long before they are.
         assert (await asyncio.to_thread(service.poll, other)).status_code == 200
         assert (await asyncio.to_thread(service.submit)).job_id
         assert not any(task.done() for task in crowd)
-        await asyncio.to_thread(service.claim, crowded)
+        for job in crowded:
+            await asyncio.to_thread(service.claim, job)
         async with asyncio.timeout(PATIENCE):
             return await asyncio.gather(*crowd)
 
@@ -170,3 +175,45 @@ def test_an_abandoned_poll_does_not_affect_others(service: Service) -> None:
     with service.polling(job) as poll:
         service.claim(job)
         assert poll.result(PATIENCE).json()["status"] == "running"
+
+
+def test_a_ninth_poll_of_one_job_is_answered_at_once(service: Service) -> None:
+    job, other = service.submit(), service.submit()
+    service.until_listening()
+    service.count_reads()
+    with ThreadPoolExecutor(POLLS_OF_ONE_JOB) as pool:
+        waiting = [pool.submit(service.poll, job, LONGEST_WAIT) for _ in range(POLLS_OF_ONE_JOB)]
+        service.until_read(POLLS_OF_ONE_JOB)
+        ninth = service.poll(job, wait=LONGEST_WAIT)
+        assert ninth.json()["status"] == "queued"
+        assert ninth.headers["retry-after"] == "1"
+        assert not any(poll.done() for poll in waiting)
+        with service.polling(other) as poll:  # its own eight are free
+            service.claim(other)
+            assert poll.result(PATIENCE).json()["status"] == "running"
+        service.claim(job)
+        assert {poll.result(PATIENCE).json()["status"] for poll in waiting} == {"running"}
+
+
+def test_a_poll_ends_when_its_client_leaves(service: Service) -> None:
+    job = service.submit()
+    gone = _left_early(service)
+    service.until_listening()
+    service.count_reads()
+    with socket.create_connection(("127.0.0.1", service.stack.port)) as client:
+        head = [
+            f"GET {job.path}?wait={LONGEST_WAIT} HTTP/1.1",
+            "Host: api.example",
+            f"Authorization: {job.headers['Authorization']}",
+        ]
+        client.sendall("\r\n".join([*head, "", ""]).encode())
+        service.until_read(1)
+    # Sooner than the poll would end: `eventually` waits less than LONGEST_WAIT.
+    eventually(lambda: _left_early(service) == gone + 1)
+
+
+def _left_early(service: Service) -> float:
+    """How many polls ended because their client left."""
+    line = 'fittrack_http_requests_total{method="GET",route="/api/jobs/{job_id}",status="499"} '
+    lines = service.client.get("/metrics").text.splitlines()
+    return sum(float(text.removeprefix(line)) for text in lines if text.startswith(line))

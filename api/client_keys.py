@@ -1,0 +1,58 @@
+"""Which app a client key belongs to, and how often a sender may be wrong about that."""
+
+import re
+import uuid
+from collections import OrderedDict
+
+from starlette.concurrency import run_in_threadpool
+
+from api.database import AsyncDatabase
+from shared.accounts.clients import ClientRepository
+from shared.crypto.keyring import Keyring
+from shared.crypto.tokens import token_hash
+from shared.errors import UnknownClientError
+from shared.redis.rate_limits import RateLimit
+
+_KEY = re.compile(r"[A-Za-z0-9_-]{43}")
+_REMEMBERED = 1000
+
+
+class ClientKeys:
+    """Looks keys up in the database; `wrong_keys` limits the wrong ones of one network.
+
+    A key that was valid a moment ago is looked up again each time, but not held back by the wrong
+    keys of others who share its network.
+    """
+
+    def __init__(self, database: AsyncDatabase, wrong_keys: RateLimit, keyring: Keyring) -> None:
+        self._database = database
+        self._wrong_keys = wrong_keys
+        self._keyring = keyring
+        self._valid: OrderedDict[str, None] = OrderedDict()
+
+    async def client_id(self, key: str, network: str) -> uuid.UUID:
+        """Return the app's id.
+
+        Raises UnknownClientError, RateLimitedError after too many wrong keys, and
+        ServiceUnavailableError.
+        """
+        if not _KEY.fullmatch(key):
+            raise UnknownClientError
+        hashed = token_hash(key)
+        sender = self._keyring.hash_name(f"address {network}")
+        if hashed not in self._valid:
+            await run_in_threadpool(self._wrong_keys.check, sender)
+        try:
+            client = await self._database.run(lambda session: ClientRepository(session).find(key))
+        except UnknownClientError:
+            self._valid.pop(hashed, None)
+            await run_in_threadpool(self._wrong_keys.count, sender)
+            raise
+        self._remember(hashed)
+        return client.client_id
+
+    def _remember(self, hashed: str) -> None:
+        self._valid[hashed] = None
+        self._valid.move_to_end(hashed)
+        if len(self._valid) > _REMEMBERED:
+            self._valid.popitem(last=False)

@@ -1,0 +1,52 @@
+"""The database as endpoints use it: on threads of its own, and refused at once where all are busy.
+
+A database that hangs keeps its own threads, never those that sign-ins and polls need.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from sqlalchemy.orm import Session
+
+from shared.database.engine import Database
+from shared.errors import ServiceUnavailableError
+from shared.timings import Timings
+
+
+class AsyncDatabase:
+    """`threads` transactions at once: no more than the engine has connections."""
+
+    def __init__(self, database: Database, timings: Timings, threads: int) -> None:
+        self._database = database
+        self._queue_seconds = timings.database_queue
+        self._free = asyncio.Semaphore(threads)
+        self._limiter = CapacityLimiter(threads)
+
+    async def run[T](self, work: Callable[[Session], T]) -> T:
+        """Run `work` in one transaction, as `Database.run` does.
+
+        Also raises ServiceUnavailableError if no thread is free within a moment.
+        """
+        return await self._call(lambda: self._database.run(work))
+
+    async def ping(self) -> None:
+        """Raise ServiceUnavailableError if the database does not answer, or is too busy to."""
+        await self._call(self._database.ping)
+
+    def close(self) -> None:
+        self._database.close()
+
+    async def _call[T](self, work: Callable[[], T]) -> T:
+        try:
+            async with asyncio.timeout(self._queue_seconds):
+                await self._free.acquire()
+        except TimeoutError:
+            raise ServiceUnavailableError("database", retry_after=1) from None
+        try:
+            # The semaphore has room, so the limiter has: a request that is cancelled still holds
+            # its thread until the database lets go of it.
+            return await run_sync(work, limiter=self._limiter)
+        finally:
+            self._free.release()

@@ -1,0 +1,105 @@
+"""Too many connections: refused with a 503 before the process runs out of file descriptors."""
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from api.command import connection_limit
+from dev.processes import Process, clean_environment
+from dev.stack import BIN
+from tests.api.service import CREDENTIALS, LOGIN, PATIENCE, bearer, eventually, settings
+from tests.databases import migrated_sqlite
+
+OPEN_FILES = 48
+
+
+@contextmanager
+def api(folder: Path, redis_url: str, command: str) -> Iterator[tuple[Process, int]]:
+    """Run the API where only a few files may be open."""
+    migrated_sqlite(folder / "api.db")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    shell = f"ulimit -n {OPEN_FILES}; exec {BIN}/{command} --port {port}"
+    environment = clean_environment(settings(redis_url, folder))
+    with Process(
+        "api", ["sh", "-c", shell], folder / "api.log", environment, lambda _: _accepts(port)
+    ) as process:
+        yield process, port
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def crowd(port: int, size: int) -> Iterator[list[http.client.HTTPConnection]]:
+    clients = [http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE) for _ in range(size)]
+    try:
+        for client in clients:
+            client.connect()
+        yield clients
+    finally:
+        for client in clients:
+            client.close()
+
+
+def test_without_a_free_descriptor_requests_get_a_503(tmp_path: Path, real_redis_url: str) -> None:
+    with (
+        api(tmp_path, real_redis_url, "uvicorn api.main:app") as (process, port),
+        crowd(port, OPEN_FILES) as clients,
+    ):
+        eventually(lambda: len(list(Path(f"/proc/{process.pid}/fd").iterdir())) >= OPEN_FILES)
+        submission = json.dumps(CREDENTIALS)
+        headers = {"Content-Type": "application/json"} | bearer("x" * 43)
+        for client, (method, path, body) in zip(
+            clients,
+            [
+                ("POST", LOGIN, submission),
+                ("GET", "/api/session", None),
+                ("GET", "/api/jobs/00000000-0000-4000-8000-000000000000", None),
+                ("GET", "/readyz", None),
+            ],
+            strict=False,
+        ):
+            client.request(method, path, body, headers)
+            assert client.getresponse().status == 503, path
+        client = clients[10]
+        client.request("GET", "/healthz")
+        assert client.getresponse().status == 200
+
+
+def test_more_clients_than_the_limit_are_refused_and_the_others_served(
+    tmp_path: Path, real_redis_url: str
+) -> None:
+    limit = connection_limit(OPEN_FILES)
+    with (
+        api(tmp_path, real_redis_url, "python -m api") as (process, port),
+        crowd(port, limit + 5) as clients,
+    ):
+        clients[-1].request("GET", "/healthz")
+        assert clients[-1].getresponse().status == 503
+        assert len(list(Path(f"/proc/{process.pid}/fd").iterdir())) < OPEN_FILES
+        for client in clients[-7:]:
+            client.close()
+
+        def served() -> bool:
+            clients[0].request("GET", "/readyz")
+            answer = clients[0].getresponse()
+            answer.read()
+            return answer.status == 200
+
+        eventually(served)
+
+
+@pytest.mark.parametrize(("open_files", "clients"), [(1024, 724), (16_384, 16_084), (48, 24)])
+def test_the_limit_leaves_files_for_the_service_itself(open_files: int, clients: int) -> None:
+    assert connection_limit(open_files) == clients
