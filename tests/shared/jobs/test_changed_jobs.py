@@ -16,11 +16,11 @@ from tests.shared.jobs.outcomes import REFUSED, SUCCESS, lose_lease, new_login
 from tests.shared.samples import CREDENTIALS, garmin_tokens
 
 OURS = Origin(
-    account="keyed-hash", client_id=uuid.uuid4(), client_user_id="member-1", address="192.0.2.1"
+    account="keyed-hash", client_id=uuid.UUID(int=2), client_user_id="member-1", address="192.0.2.1"
 )
 FORGED = [
     {"client_user_id": "member-2"},
-    {"client_id": str(uuid.uuid4())},
+    {"client_id": str(uuid.UUID(int=1))},
     {"client_id": None},
     {"address": "192.0.2.2"},
     {"account": None},
