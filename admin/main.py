@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from admin import clients, keys
+from admin import clients, drivers, keys
 from admin.events import events
 from shared.errors import (
     ClientExistsError,
@@ -25,6 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(clients.app, name="clients")
+app.add_typer(drivers.app, name="drivers")
 app.add_typer(keys.app, name="keys")
 app.command()(events)
 

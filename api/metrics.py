@@ -1,16 +1,16 @@
 """What Prometheus reads: this process's requests, and the whole service's jobs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from shared.errors import ServiceUnavailableError
+from shared.errors import RefusalScope, ServiceUnavailableError
 from shared.jobs.counters import JobCounters
 from shared.jobs.kinds import QUEUES
-from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.driver_states import DriverStates
 
 
 class Metrics:
@@ -19,7 +19,7 @@ class Metrics:
     def __init__(
         self,
         counters: JobCounters,
-        cooldowns: DriverCooldowns,
+        driver_states: DriverStates,
         drivers: tuple[str, ...],
     ) -> None:
         self._registry = CollectorRegistry()
@@ -35,7 +35,7 @@ class Metrics:
             ["route"],
             registry=self._registry,
         )
-        self._registry.register(_ServiceCollector(counters, cooldowns, drivers))
+        self._registry.register(_ServiceCollector(counters, driver_states, drivers))
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()
@@ -50,16 +50,16 @@ class _ServiceCollector(Collector):
     def __init__(
         self,
         counters: JobCounters,
-        cooldowns: DriverCooldowns,
+        driver_states: DriverStates,
         drivers: tuple[str, ...],
     ) -> None:
         self._counters = counters
-        self._cooldowns = cooldowns
+        self._driver_states = driver_states
         self._drivers = drivers
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("fittrack_redis_up", "1 if Redis answered just now.")
-        from_redis = _answered(self._jobs, self._queue_lengths, self._driver_cooldowns)
+        from_redis = _answered(self._jobs, self._queue_lengths, self._drivers_now, self._refusals)
         up.add_metric([], float(bool(from_redis)))
         yield up
         yield from from_redis
@@ -68,36 +68,55 @@ class _ServiceCollector(Collector):
         """Nothing: registering must not ask Redis."""
         return iter(())
 
-    def _jobs(self) -> Metric:
+    def _jobs(self) -> Iterable[Metric]:
         family = CounterMetricFamily(
             "fittrack_jobs_ended", "Jobs by how they ended.", labels=["kind", "result"]
         )
         for (kind, result), count in self._counters.ended().items():
             family.add_metric([kind, result], count)
-        return family
+        return (family,)
 
-    def _queue_lengths(self) -> Metric:
+    def _queue_lengths(self) -> Iterable[Metric]:
         family = GaugeMetricFamily(
             "fittrack_queue_length", "Jobs that wait for a worker.", labels=["queue"]
         )
         for queue, length in self._counters.queued(QUEUES).items():
             family.add_metric([queue], length)
-        return family
+        return (family,)
 
-    def _driver_cooldowns(self) -> Metric:
-        family = GaugeMetricFamily(
+    def _drivers_now(self) -> Iterable[Metric]:
+        rests = GaugeMetricFamily(
             "fittrack_driver_rest_seconds",
-            "How long a refused Garmin library still cools down.",
+            "How long a refused Garmin library still rests, for everybody.",
+            labels=["driver"],
+        )
+        accounts = GaugeMetricFamily(
+            "fittrack_driver_accounts_waiting",
+            "How many accounts a Garmin library is not used for at the moment.",
             labels=["driver"],
         )
         for driver in self._drivers:
-            family.add_metric([driver], self._cooldowns.remaining(driver))
-        return family
+            state = self._driver_states.of(driver)
+            rests.add_metric([driver], state.rest_seconds)
+            accounts.add_metric([driver], state.accounts)
+        return rests, accounts
+
+    def _refusals(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(
+            "fittrack_garmin_refusals",
+            "How often Garmin refused a library: an account, or recognisably this client.",
+            labels=["driver", "scope"],
+        )
+        counts = self._driver_states.refusals()
+        for driver in self._drivers:
+            for scope in RefusalScope:
+                family.add_metric([driver, scope], counts.get((driver, scope), 0))
+        return (family,)
 
 
-def _answered(*reads: Callable[[], Metric]) -> list[Metric]:
+def _answered(*reads: Callable[[], Iterable[Metric]]) -> list[Metric]:
     """All of them, or none if Redis does not answer."""
     try:
-        return [read() for read in reads]
+        return [metric for read in reads for metric in read()]
     except ServiceUnavailableError:
         return []

@@ -40,7 +40,7 @@ def submit_login(services: Services, submission: Submission[Credentials]) -> Acc
     if job is None:
         _check_account(services.account_limit, services, origin)
         _check_account(services.code_limit, services, origin)
-        cooldown = services.cooldowns.shortest_remaining(services.drivers)
+        cooldown = services.cooldowns.shortest_remaining(services.drivers, origin.account)
         if cooldown:
             raise GarminRefusesError(cooldown)
         job = services.submitter.submit(submission, JobStore.new_id())

@@ -29,6 +29,7 @@ from shared.logs.configuration import configure_logging
 from shared.memory import limit_arenas
 from shared.redis.connection import RedisHealth, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.driver_states import DriverStates
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
     CODE_PER_IP,
@@ -50,7 +51,6 @@ def build(timings: Timings) -> Starlette:
     keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
     url = settings.redis_url.get_secret_value()
     redis = connect(url, timeout=timings.redis_answer_api)
-    cooldowns = DriverCooldowns(redis)
     # Half of the connections are kept open, the others come and go.
     database = Database(
         settings.database_url.get_secret_value(), timings, pool_size=_DATABASE_CONNECTIONS // 2
@@ -68,7 +68,7 @@ def build(timings: Timings) -> Starlette:
         limits=_limits(redis, settings),
         account_limit=AccountLimit(redis, settings.limit_login_per_account),
         code_limit=CodeLimit(redis, settings.limit_codes_per_account),
-        cooldowns=cooldowns,
+        cooldowns=DriverCooldowns(redis, timings),
         drivers=settings.garmin_drivers,
         events=EventOutbox(redis),
         accounts=Accounts(database, keyring, settings.session_ttl),
@@ -79,7 +79,7 @@ def build(timings: Timings) -> Starlette:
         redis=RedisHealth(redis),
         notifications=JobNotifications(url, timings),
         polls=JobPolls(url, keyring, timings),
-        metrics=Metrics(JobCounters(redis), cooldowns, settings.garmin_drivers),
+        metrics=Metrics(JobCounters(redis), DriverStates(redis), settings.garmin_drivers),
         session_idle=settings.session_idle_ttl,
         require_client_key=settings.require_client_key,
     )

@@ -265,6 +265,10 @@ class ClientRefusedError(GarminRateLimitedError):
         self.final = final
 
 
+class TicketRefusedError(ClientRefusedError):
+    """Garmin accepted the password, and the code, but gives this driver no tokens for it."""
+
+
 class DriverFailedError(SignInError):
     """A driver can't work, and has not sent the password: another driver may be tried."""
 
@@ -305,6 +309,19 @@ class SignInRateLimitedError(SignInError):
 
     code = JobErrorCode.RATE_LIMITED
     message = "Too many sign-ins or codes for this account: try again later."
+
+
+class SignInAgainError(InterruptedSignInError):
+    """Garmin accepted the sign-in, but there are no usable tokens, and its code is used up.
+
+    `retry_after` is None where another driver is free: the person can sign in again at once.
+    """
+
+    message = "Garmin accepted the sign-in, but gave no usable tokens: sign in again now."
+
+
+class PasswordSpentError(InterruptedSignInError):
+    """The job's password was posted as often as it may be, and no verdict was kept."""
 
 
 class TimedOutError(SignInError):

@@ -86,12 +86,24 @@ class Timings:
     store_patience: float = 10.0
     """How long a worker tries to store tokens before it gives the job back."""
 
+    profile_patience: float = 20.0
+    """How long a profile is waited for whose owner the tokens themselves name."""
+
+    store_margin: float = 15.0
+    """What a wait for a profile leaves of the deadline, for storing the tokens."""
+
     longest_pause: float = 5.0
     """The longest pause between two tries of the same step."""
 
     garmin_connect: float = 5.0
     garmin_answer: float = 20.0
     """For a connection to Garmin, and for one whole answer."""
+
+    consumer_answer: float = 4.0
+    """How long a sign-in waits for garth's OAuth consumer, from Redis or from its file."""
+
+    consumer_retry: float = 30.0
+    """How long the file counts as missing, or its content as current, after it was fetched."""
 
     garmin_retry: float = 0.5
     """Pause before an OAuth2 exchange that failed is repeated; twice as long the second time."""

@@ -1,8 +1,24 @@
-"""The drivers in their order, without those that Garmin refuses at the moment."""
+"""The drivers in their order, without those that rest for an account or for everybody."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
-from shared.errors import ClientRefusedError, GarminRateLimitedError, InterruptedSignInError
+from shared.errors import (
+    AccountLockedError,
+    CaptchaRequiredError,
+    ClientRefusedError,
+    DriverFailedError,
+    FitTrackError,
+    GarminActionRequiredError,
+    GarminRateLimitedError,
+    GarminUnavailableError,
+    InterruptedSignInError,
+    InvalidCredentialsError,
+    ServiceUnavailableError,
+    SignInAgainError,
+    TicketRefusedError,
+)
 from shared.garmin.types import (
     CodeRequired,
     Credentials,
@@ -11,50 +27,153 @@ from shared.garmin.types import (
     PendingSignIn,
     SignedIn,
 )
-from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.logs.locations import where
+from shared.redis.driver_cooldowns import DriverCooldowns, DriverRestsError, Turn
+from shared.redis.password_posts import PasswordPosts
 from worker.drivers.driver import GarminDriver, Permit
+from worker.password_budget import DriverPermit, PasswordBudget
+
+_log = logging.getLogger(__name__)
+
+_VERDICTS = (
+    AccountLockedError,
+    CaptchaRequiredError,
+    GarminActionRequiredError,
+    InvalidCredentialsError,
+)
+"""On the person: Garmin has let the client in."""
+
+_UNREPORTED_WAIT = 60
 
 
 class DriverChain:
-    """Raises what `GarminDriver` raises, but for ClientRefusedError.
+    """Raises what `GarminDriver` raises, but for ClientRefusedError and DriverFailedError.
 
-    The next driver is tried only when Garmin refuses a client, never after a verdict on the
-    person: a password is not tried twice.
+    The next driver is tried when Garmin refuses a client, or when a driver can't work; never after
+    a verdict on the person, nor after a refusal that is final.
     """
 
-    def __init__(self, drivers: Sequence[GarminDriver], cooldowns: DriverCooldowns) -> None:
+    def __init__(
+        self, drivers: Sequence[GarminDriver], cooldowns: DriverCooldowns, posts: PasswordPosts
+    ) -> None:
         self._drivers = {driver.name: driver for driver in drivers}
         self._cooldowns = cooldowns
+        self._posts = posts
 
-    def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
-        """Raise GarminRateLimitedError, with the shortest cooldown, if every driver is refused."""
-        for name, driver in self._drivers.items():
-            if self._cooldowns.remaining(name):
-                continue
+    def sign_in(
+        self, credentials: Credentials, permit: Permit, job_id: str, account: str | None
+    ) -> SignedIn | CodeRequired:
+        """Raise GarminRateLimitedError, with the shortest wait, if no driver is left.
+
+        `account` is the keyed hash of the account. Raises GarminUnavailableError if no driver
+        works.
+        """
+        budget = PasswordBudget(permit, self._posts, job_id)
+        waits: list[int] = []
+        for driver in self._drivers.values():
             try:
-                result = driver.sign_in(credentials, permit)
+                return self._try(driver, credentials, budget.of(driver.name), account)
+            except DriverFailedError:
+                continue
+            except DriverRestsError as rest:
+                waits.append(rest.retry_after)
             except ClientRefusedError as refusal:
-                self._cooldowns.start(name, refusal.retry_after)
-            else:
-                self._cooldowns.reset(name)
-                return result
-        raise GarminRateLimitedError(
-            retry_after=max(1, self._cooldowns.shortest_remaining(self._drivers))
-        )
+                waits.append(refusal.retry_after or 0)
+                if refusal.final and budget.sent:
+                    break
+            except ServiceUnavailableError:
+                if not budget.sent:
+                    raise
+                break  # a later run would post the password again
+        if waits:
+            raise GarminRateLimitedError(max(1, min(waits)))
+        raise GarminUnavailableError
 
-    def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
+    def finish(
+        self, pending: PendingSignIn, code: str, permit: Permit, account: str | None
+    ) -> SignedIn:
         """Finish with the driver that began: a half-done session can't change libraries."""
+        turn = Turn(pending.driver, account)
         try:
-            return self._driver(pending.driver).finish(pending, code, permit)
+            # What Garmin says to a code is no sign that it refuses other accounts.
+            with self._reported(turn, counts=False):
+                return self._driver(pending.driver).finish(pending, code, permit)
+        except TicketRefusedError:
+            raise self._sign_in_again(account) from None  # the code is used up
         except ClientRefusedError as refusal:
-            self._cooldowns.start(pending.driver, refusal.retry_after)
-            raise GarminRateLimitedError(self._cooldowns.remaining(pending.driver)) from None
+            raise GarminRateLimitedError(refusal.retry_after) from None
+
+    def reject(self, driver: str, account: str | None) -> SignInAgainError:
+        """Let a driver rest for an account whose tokens Garmin's API refuses; return the error."""
+        with suppress(ServiceUnavailableError):
+            self._cooldowns.refused(Turn(driver, account), ClientRefusedError(), counts=False)
+        return self._sign_in_again(account)
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         return self._driver(tokens.driver).identify(tokens, permit)
+
+    def claimed_identity(self, tokens: GarminTokens) -> GarminIdentity | None:
+        """Return whose tokens these are as they say themselves: tokens that Garmin just gave."""
+        return self._driver(tokens.driver).claimed_identity(tokens)
+
+    def _try(
+        self,
+        driver: GarminDriver,
+        credentials: Credentials,
+        permit: DriverPermit,
+        account: str | None,
+    ) -> SignedIn | CodeRequired:
+        """Raise DriverFailedError, too, for what is unforeseen while the password was not sent."""
+        with self._reported(self._cooldowns.enter(driver.name, account)):
+            try:
+                return driver.sign_in(credentials, permit)
+            except DriverFailedError:
+                if permit.has_posted:
+                    raise GarminUnavailableError from None
+                raise
+            except FitTrackError:
+                raise
+            except Exception as error:
+                if permit.has_posted:
+                    raise
+                _log.error("driver %s can't sign in: %s", driver.name, where(error))  # noqa: TRY400, RUF100
+                raise DriverFailedError from None
+
+    @contextmanager
+    def _reported(self, turn: Turn, *, counts: bool = True) -> Iterator[None]:
+        """Report how a driver's turn ends. A refusal is raised again with the account's wait.
+
+        Redis may not answer: what Garmin has said is worth more than the report.
+        """
+        try:
+            yield
+        except ClientRefusedError as refusal:
+            wait = refusal.retry_after or _UNREPORTED_WAIT
+            with suppress(ServiceUnavailableError):
+                wait = self._cooldowns.refused(turn, refusal, counts=counts)
+            raise type(refusal)(wait, scope=refusal.scope, final=refusal.final) from None
+        except _VERDICTS:
+            _report(self._cooldowns.accepted, turn)
+            raise
+        except Exception:
+            _report(self._cooldowns.leave, turn)
+            raise
+        else:
+            _report(self._cooldowns.accepted, turn)
+
+    def _sign_in_again(self, account: str | None) -> SignInAgainError:
+        wait = 0
+        with suppress(ServiceUnavailableError):
+            wait = self._cooldowns.shortest_remaining(self._drivers, account)
+        return SignInAgainError(wait or None)
 
     def _driver(self, name: str) -> GarminDriver:
         """Raise InterruptedSignInError if the operator has removed the driver meanwhile."""
         if name not in self._drivers:
             raise InterruptedSignInError
         return self._drivers[name]
+
+
+def _report(report: Callable[[Turn], None], turn: Turn) -> None:
+    with suppress(ServiceUnavailableError):
+        report(turn)

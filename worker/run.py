@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
 from shared.crypto.secret import Sealable
-from shared.errors import FitTrackError, InterruptedSignInError
+from shared.errors import FitTrackError, GarminUnavailableError, InterruptedSignInError
 from shared.jobs.claims import Claim, JobClaims
 from shared.jobs.states import JobStage
 from shared.timings import Timings
@@ -61,7 +61,10 @@ class Run:
     def retry[T](
         self, action: Callable[[], T], on: type[FitTrackError], patience: float | None = None
     ) -> T:
-        """Repeat `action` while it raises `on`, for `patience` seconds or until the deadline."""
+        """Repeat `action` while it raises `on`, for `patience` seconds or until the deadline.
+
+        What Garmin asks for in a Retry-After is waited for.
+        """
 
         def exhausted(state: RetryCallState) -> bool:
             left = self.check()
@@ -71,6 +74,14 @@ class Run:
 
         pauses = wait_exponential(_FIRST_PAUSE, max=self.timings.longest_pause)
         retrying = Retrying(
-            retry=retry_if_exception_type(on), wait=pauses, stop=exhausted, reraise=True
+            retry=retry_if_exception_type(on),
+            wait=lambda state: max(pauses(state), _retry_after(state)),
+            stop=exhausted,
+            reraise=True,
         )
         return retrying(action)
+
+
+def _retry_after(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    return (error.retry_after or 0.0) if isinstance(error, GarminUnavailableError) else 0.0

@@ -3,13 +3,12 @@
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
 
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
-from shared.errors import ClientRefusedError, ConfigurationError
+from shared.errors import ConfigurationError, DriverFailedError
 from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.claims import JobClaims
@@ -18,9 +17,12 @@ from shared.jobs.queue import JobQueue, QueuedMessages
 from shared.jobs.states import JobKind
 from shared.redis.connection import RedisHealth, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.oauth_consumer import KeptConsumer
+from shared.redis.password_posts import PasswordPosts
 from shared.settings import Settings
 from shared.timings import Timings
 from worker.chain import DriverChain
+from worker.drivers.consumer import ConsumerStore
 from worker.drivers.driver import GarminDriver
 from worker.drivers.http import GarminAdapter
 from worker.drivers.lazy import LazyDriver
@@ -61,7 +63,11 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
     challenges = ChallengeStore(
         patient, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
     )
-    chain = DriverChain(_drivers(settings.garmin_drivers, timings), DriverCooldowns(patient))
+    chain = DriverChain(
+        _drivers(settings.garmin_drivers, timings, KeptConsumer(prompt, keyring)),
+        DriverCooldowns(patient, timings),
+        PasswordPosts(patient),
+    )
     completion = Completion(
         chain=chain,
         accounts=Accounts(database, keyring, settings.session_ttl),
@@ -101,20 +107,24 @@ def build_heartbeat(settings: Settings, timings: Timings) -> Heartbeat:
     return Heartbeat(heartbeat_file(), RedisHealth(broker), timings.heartbeat_interval)
 
 
-def _drivers(names: tuple[str, ...], timings: Timings) -> list[LazyDriver]:
+def _drivers(
+    names: tuple[str, ...], timings: Timings, consumers: ConsumerStore | None = None
+) -> list[LazyDriver]:
     """Build the drivers in their order. The first is loaded now, each other when it is needed."""
     adapter = GarminAdapter(timings)
-    drivers = [LazyDriver(name, partial(_load, name, adapter, timings)) for name in names]
-    with suppress(ClientRefusedError):  # logged; it is tried again with the first sign-in
-        drivers[0].loaded()
-    return drivers
 
-
-def _load(name: str, adapter: GarminAdapter, timings: Timings) -> GarminDriver:
-    if name == "garth":
+    def garth() -> GarminDriver:
         from worker.drivers.garth import GarthDriver
 
-        return GarthDriver(adapter)
-    from worker.drivers.garminconnect import GarminConnectDriver
+        return GarthDriver(adapter, consumers, redeem_at_di="garminconnect" in names)
 
-    return GarminConnectDriver(adapter, timings)
+    def garminconnect() -> GarminDriver:
+        from worker.drivers.garminconnect import GarminConnectDriver
+
+        return GarminConnectDriver(adapter, timings)
+
+    load = {"garth": garth, "garminconnect": garminconnect}
+    drivers = [LazyDriver(name, load[name]) for name in names]
+    with suppress(DriverFailedError):  # logged; it is tried again with the first sign-in
+        drivers[0].loaded()
+    return drivers

@@ -216,7 +216,10 @@ class GarminActionRequiredError(JobFailedError):
 
 
 class GarminRateLimitedError(JobFailedError):
-    """Garmin refuses this service or account for now."""
+    """Garmin refuses this service or account for now, or sends no new code.
+
+    `may_try_again` is true if a code was not judged: the last one may still be entered.
+    """
 
     default_code = "garmin_rate_limited"
 

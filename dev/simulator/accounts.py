@@ -20,16 +20,33 @@ class Outcome(StrEnum):
 
     ACCEPTED = "accepted"
     WRONG = "wrong"
+    WRONG_WITHOUT_VERDICT = "401"
     LOCKED = "locked"
+    LOCKED_IN_MESSAGE = "lockedmessage"
     CAPTCHA = "captcha"
-    LIMIT = "limit"
+    NEED_CAPTCHA = "needcaptcha"
+    CAPTCHA_IN_XML = "captchaxml"
+    DISABLED = "disabled"
+    MFA_SETUP = "mfasetup"
+    RENEW_PASSWORD = "renewpassword"
+    CHILD = "child"
+    PHONE_NUMBER = "phonenumber"
+    CONSENT = "consent"
+    NO_MORE_CODES = "limit"
+    EXHAUSTED = "exhausted"
     EXPIRED = "expired"
+    SESSION_EXPIRED = "sessionexpired"
+    CONFLICT = "409"
     LIMITED = "limited"
     LIMITED_AFTER = "limited-after"
     LIMITED_IN_BODY = "limitedbody"
     REFUSED_427 = "http427"
     REFUSED_427_IN_BODY = "mfa427"
     CLOUDFLARE = "cloudflare"
+    CLOUDFLARE_ATTENTION = "cfattention"
+    CLOUDFLARE_DENIED = "cfdenied"
+    CLOUDFLARE_1015 = "cf1015"
+    CLOUDFLARE_1020 = "cf1020"
     DOWN = "down"
     HANG = "hang"
     CUT_BEFORE = "cut-before"
@@ -45,39 +62,28 @@ class Method(StrEnum):
     APP = "totp"
 
 
-LOGIN_WORDS = {
-    "wrongpassword": Outcome.WRONG,
-    "locked": Outcome.LOCKED,
-    "captcha": Outcome.CAPTCHA,
-    "limited": Outcome.LIMITED,
-    "limited-after": Outcome.LIMITED_AFTER,
-    "limitedbody": Outcome.LIMITED_IN_BODY,
-    "http427": Outcome.REFUSED_427,
-    "mfa427": Outcome.REFUSED_427_IN_BODY,
-    "cloudflare": Outcome.CLOUDFLARE,
-    "down": Outcome.DOWN,
-    "hang": Outcome.HANG,
-    "cut-before": Outcome.CUT_BEFORE,
-    "cut-after": Outcome.CUT_AFTER,
-    "garbage": Outcome.GARBAGE,
+_ONLY_AFTER_A_CODE = {
+    Outcome.WRONG_WITHOUT_VERDICT,
+    Outcome.EXHAUSTED,
+    Outcome.EXPIRED,
+    Outcome.SESSION_EXPIRED,
+    Outcome.CONFLICT,
 }
-CODE_WORDS = {
-    "wrongcode": Outcome.WRONG,
-    "codelocked": Outcome.LOCKED,
-    "codelimit": Outcome.LIMIT,
-    "codeexpired": Outcome.EXPIRED,
-    "codelimited": Outcome.LIMITED,
-    "codelimited-after": Outcome.LIMITED_AFTER,
-    "codelimitedbody": Outcome.LIMITED_IN_BODY,
-    "codecloudflare": Outcome.CLOUDFLARE,
-    "codedown": Outcome.DOWN,
-    "codehang": Outcome.HANG,
-    "codecut-before": Outcome.CUT_BEFORE,
-    "codecut-after": Outcome.CUT_AFTER,
-    "codegarbage": Outcome.GARBAGE,
+_BOTH = {str(o): o for o in Outcome if o not in (Outcome.ACCEPTED, Outcome.WRONG)}
+LOGIN_WORDS = {"wrongpassword": Outcome.WRONG, "nocodes": Outcome.NO_MORE_CODES} | {
+    word: outcome
+    for word, outcome in _BOTH.items()
+    if outcome not in (*_ONLY_AFTER_A_CODE, Outcome.NO_MORE_CODES)
 }
+CODE_WORDS = {"wrongcode": Outcome.WRONG} | {f"code{word}": o for word, o in _BOTH.items()}
 METHOD_WORDS = {"email": Method.EMAIL, "sms": Method.SMS, "app": Method.APP}
-FLAG_WORDS = {"ticket401": "ticket_refused", "direfused": "di_refused", "inactive": "di_inactive"}
+FLAG_WORDS = {
+    "nomfainfo": "without_mfa_info",
+    "choosemethod": "chooses_method",
+    "ticket401": "ticket_refused",
+    "direfused": "di_refused",
+    "inactive": "di_inactive",
+}
 PROFILE_WORD = re.compile(r"profile500(?:x(\d+))?")
 
 
@@ -86,6 +92,8 @@ class Account:
     """A Garmin account; everything about it follows from its username and domain.
 
     method: None if no code is needed.
+    without_mfa_info: the JSON flows do not say how the code is sent.
+    chooses_method: the widget asks how to send the code, instead of sending one.
     profile_failures: how many profile requests fail with 500 before one succeeds.
     """
 
@@ -94,6 +102,8 @@ class Account:
     method: Method | None = None
     login: Outcome = Outcome.ACCEPTED
     code: Outcome = Outcome.ACCEPTED
+    without_mfa_info: bool = False
+    chooses_method: bool = False
     ticket_refused: bool = False
     di_refused: bool = False
     di_inactive: bool = False
@@ -177,5 +187,12 @@ def _setting(word: str) -> dict[str, Any] | None:
 
 
 def _implies_code(account: Account) -> bool:
-    refused_with_427 = (Outcome.REFUSED_427, Outcome.REFUSED_427_IN_BODY)
-    return account.code is not Outcome.ACCEPTED or account.login in refused_with_427
+    return (
+        account.code is not Outcome.ACCEPTED
+        or account.login in _IMPLY_CODE
+        or account.without_mfa_info
+        or account.chooses_method
+    )
+
+
+_IMPLY_CODE = (Outcome.NO_MORE_CODES, Outcome.REFUSED_427, Outcome.REFUSED_427_IN_BODY)

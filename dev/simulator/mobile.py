@@ -12,10 +12,11 @@ from dev.simulator.messages import (
     json_response,
     undelivered,
 )
-from dev.simulator.replies import INFRASTRUCTURE, error_in_json, rate_limited
+from dev.simulator.replies import CAPTCHA_IN_XML, INFRASTRUCTURE, error_in_json, rate_limited
 from dev.simulator.sessions import SsoSession
 from dev.simulator.state import State
 from dev.simulator.tokens import Ticket
+from dev.simulator.verdicts import VERDICTS
 
 GARTH_CLIENT = "GCM_ANDROID_DARK"
 PAGE = """<!DOCTYPE html>
@@ -51,7 +52,7 @@ def login(state: State, request: Request) -> Response:
     state.count("credentials_checked", account, client)
     if account.login is Outcome.WRONG or request.json.get("password") != PASSWORD:
         return verdict(401, "INVALID_USERNAME_PASSWORD", "generalLoginInvalidUsernameOrPassword")
-    if account.login in (Outcome.LOCKED, Outcome.CAPTCHA):
+    if account.login in VERDICTS:
         return _rejection(state, account.login)
     session.account, session.client = account, client
     session.service = request.query.get("service", "")
@@ -94,6 +95,7 @@ def verdict(
     service: str | None = None,
     mfa: Mapping[str, object] | None = None,
     ticket: Ticket | None = None,
+    consents: list[str] | None = None,
 ) -> Response:
     """Make a reply in the shape that both flows use for every verdict."""
     value = {
@@ -106,7 +108,7 @@ def verdict(
         },
         "responseReason": None,
         "customerMfaInfo": mfa,
-        "consentTypeList": None,
+        "consentTypeList": consents,
         "captchaAlreadyPassed": False,
         "samlResponse": None,
         "authType": "CAS" if ticket else None,
@@ -130,7 +132,8 @@ def _require_code(state: State, session: SsoSession, account: Account) -> Respon
             "chooseDifferentWayShown": by_phone,
         },
     }
-    return verdict(200, "MFA_REQUIRED", "", service=session.service, mfa=mfa)
+    known = None if account.without_mfa_info else mfa
+    return verdict(200, "MFA_REQUIRED", "", service=session.service, mfa=known)
 
 
 def _success(state: State, session: SsoSession, account: Account) -> Response:
@@ -141,18 +144,18 @@ def _success(state: State, session: SsoSession, account: Account) -> Response:
 def _rejection(state: State, outcome: Outcome) -> Response:
     """The verdict on credentials or a code that was not accepted."""
     settings = state.settings
-    match outcome:
-        case Outcome.LOCKED:
-            return verdict(settings.locked_status, "ACCOUNT_LOCKED", "generalLoginAccountLocked")
-        case Outcome.CAPTCHA:
-            return verdict(settings.captcha_status, "CAPTCHA_REQUIRED", "captchaRequired")
-        case Outcome.LIMIT:
-            return verdict(401, "MFA_CODE_MAX_LIMIT", "codeEntryMaxLimit")
-        case Outcome.EXPIRED:
-            return verdict(401, "MFA_CODE_EXPIRED", "codeEntryExpired")
-        case _:
-            wrong_code = settings.wrong_code
-            return verdict(wrong_code.status, wrong_code.type, wrong_code.message)
+    if outcome is Outcome.WRONG_WITHOUT_VERDICT:
+        return json_response(401, {})
+    if outcome is Outcome.CONFLICT:
+        return json_response(409, {})
+    if outcome not in VERDICTS:
+        return verdict(
+            settings.wrong_code.status, settings.wrong_code.type, settings.wrong_code.message
+        )
+    status = {Outcome.LOCKED: settings.locked_status, Outcome.CAPTCHA: settings.captcha_status}
+    said = VERDICTS[outcome]
+    consents = ["PRIVACY_POLICY"] if outcome is Outcome.CONSENT else None
+    return verdict(status.get(outcome, said.status), said.type, said.message, consents=consents)
 
 
 # Outcomes that end a request before Garmin looks at its password or code.
@@ -161,4 +164,5 @@ _WITHOUT_VERDICT: Mapping[Outcome, Response] = {
     Outcome.LIMITED_IN_BODY: error_in_json(429, 200),
     Outcome.REFUSED_427: error_in_json(427, 427),
     Outcome.REFUSED_427_IN_BODY: error_in_json(427, 200),
+    Outcome.CAPTCHA_IN_XML: CAPTCHA_IN_XML,
 }

@@ -70,8 +70,17 @@ def exchange(state: State, request: Request) -> Response:
 
 
 def _oauth2_tokens(state: State, token: OAuth1Token) -> dict[str, object]:
-    ttl = state.access_ttl()
-    access = state.tokens.new_access("oauth2", token.account, token.client, state.now() + ttl)
+    ttl, now = state.access_ttl(), state.now()
+    access = state.tokens.new_jwt(
+        "oauth2",
+        token.account,
+        token.client,
+        now,
+        now + ttl,
+        scope=SCOPE.split(),
+        iss=f"https://connectapi.{token.account.domain}",
+        client_id="GARMIN_CONNECT_MOBILE_ANDROID_DI",
+    )
     refresh_token = secrets.token_urlsafe(96)
     state.issued.record("access_token", access.value)
     state.issued.record("refresh_token", refresh_token)

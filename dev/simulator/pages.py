@@ -88,10 +88,31 @@ var logintoken = "{login_token}";
 <body><div id="GAuth-component"></div></body>
 </html>
 """
+CHOOSE_METHOD = """<!DOCTYPE html>
+<html lang="en" class="no-js">
+<head>
+<script type="text/javascript">
+    var customerGuid = "{guid}";
+    var mfaMethod = "";
+    var codeSentTo = "";
+</script>
+<title>Choose MFA method</title>
+</head>
+<body><div id="GAuth-component"><form method="post">
+<input type="radio" name="mfaMethod" value="email"/>
+<input type="radio" name="mfaMethod" value="sms"/>
+</form></div></body>
+</html>
+"""
 NOTICE = """<!DOCTYPE html>
 <html lang="en" class="no-js">
-<head><title>{title}</title></head>
-<body><div id="GAuth-component"><div class="error">{message}</div></div></body>
+<head>
+<title>{title}</title>
+<script type="text/javascript">
+var status = "{status}";
+</script>
+</head>
+<body><div id="GAuth-component"><div class="notice">{message}</div></div></body>
 </html>
 """
 
@@ -129,19 +150,25 @@ def success(service: str, ticket: str, login_token: str = "") -> str:
     return SUCCESS.format(service_js=_js(service), ticket=ticket, login_token=login_token)
 
 
-def notice(title: str, message: str) -> str:
-    return NOTICE.format(title=escape(title), message=escape(message))
+def notice(title: str, message: str, status: str = "") -> str:
+    return NOTICE.format(title=escape(title), message=escape(message), status=status)
+
+
+def choose_method(guid: str) -> str:
+    """A page that has to be answered before any code is sent. Nobody has recorded it."""
+    return CHOOSE_METHOD.format(guid=guid)
 
 
 CODE_ERROR_IDS = {
     Outcome.WRONG: "invalidCode",
+    Outcome.WRONG_WITHOUT_VERDICT: "invalidCode",
     Outcome.EXPIRED: "expiredCode",
-    Outcome.LIMIT: "maxLimit",
+    Outcome.NO_MORE_CODES: "maxLimit",
 }
 _CODE_ERRORS = {
     "invalidCode": "That code is not right.",
     "expiredCode": "That code is too old.",
-    "maxLimit": "That was one code too many.",
+    "maxLimit": "No more codes today.",
 }
 
 

@@ -8,6 +8,7 @@ from dev.simulator.messages import (
     Response,
     html_response,
     json_response,
+    text_response,
     undelivered,
 )
 from dev.simulator.settings import Refusal
@@ -16,6 +17,14 @@ CLOUDFLARE_PAGE = """<!DOCTYPE html>
 <html lang="en-US"><head><title>Just a moment...</title>
 </head>
 <body>This page asks whether you are a browser.</body></html>
+"""
+ATTENTION_PAGE = """<!DOCTYPE html>
+<html lang="en-US"><head><title>Attention Required! | Cloudflare</title></head>
+<body><h1>Sorry, you have been blocked</h1></body></html>
+"""
+DENIED_PAGE = """<!DOCTYPE html>
+<html lang="en-US"><head><title>Access denied | sso.garmin.com used Cloudflare</title></head>
+<body><h1>Error 1020</h1><h2>Access denied</h2></body></html>
 """
 UNAVAILABLE_PAGE = """<html>
 <head><title>503 Service Temporarily Unavailable</title></head>
@@ -49,6 +58,13 @@ def unavailable(status: int = 503, retry_after: int | None = None) -> Response:
     return html_response(status, page, *_retry_after(retry_after))
 
 
+CAPTCHA_IN_XML = Response(
+    400,
+    b'<?xml version="1.0" encoding="UTF-8"?><error><type>InvalidReCaptchaException</type></error>',
+    (("Content-Type", "application/xml"),),
+)
+
+
 def garbage() -> Response:
     return Response(200, GARBAGE, (("Content-Type", "application/json"),))
 
@@ -74,6 +90,10 @@ INFRASTRUCTURE: Mapping[Outcome, Response] = {
     Outcome.LIMITED: rate_limited(),
     Outcome.LIMITED_AFTER: rate_limited(LIMITED_RETRY_AFTER_S),
     Outcome.CLOUDFLARE: cloudflare_page(),
+    Outcome.CLOUDFLARE_ATTENTION: html_response(403, ATTENTION_PAGE),
+    Outcome.CLOUDFLARE_DENIED: html_response(403, DENIED_PAGE),
+    Outcome.CLOUDFLARE_1015: text_response(429, "error code: 1015"),
+    Outcome.CLOUDFLARE_1020: text_response(403, "error code: 1020"),
     Outcome.DOWN: unavailable(),
     Outcome.GARBAGE: garbage(),
     Outcome.HANG: undelivered(Delivery.HANG),

@@ -12,6 +12,7 @@ from dev.simulator.messages import (
     Request,
     Response,
     html_response,
+    json_response,
     text_response,
     undelivered,
 )
@@ -183,4 +184,5 @@ _REPLACEMENTS: dict[FaultKind, Callable[[Fault], Response]] = {
     FaultKind.STATUS: lambda fault: unavailable(fault.status, fault.retry_after),
     FaultKind.HTML: lambda fault: html_response(200, CLOUDFLARE_PAGE),
     FaultKind.GARBAGE: lambda fault: garbage(),
+    FaultKind.JSON: lambda fault: json_response(fault.status, fault.body),
 }

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from dev.simulator.messages import Delivery
 
@@ -34,6 +34,7 @@ class FaultKind(StrEnum):
     STATUS = "status"
     HTML = "html"
     GARBAGE = "garbage"
+    JSON = "json"
     WITHOUT_FIELD = "without_field"
 
 
@@ -61,6 +62,7 @@ class Fault(Frozen):
     """A fault that applies to everybody.
 
     path, host: shell patterns; `hang_connect` and `cut_connect` use `host` only.
+    body: what `json` sends, with `status`, as JSON.
     when: `before` Garmin handles the request, or `after` (its response is lost or spoilt).
     skip: how many matching requests succeed first. times: how many fail then; None for all.
     """
@@ -72,6 +74,7 @@ class Fault(Frozen):
     status: int = 503
     retry_after: int | None = None
     field: str = "access_token"
+    body: JsonValue = None
     when: Literal["before", "after"] = "before"
     times: int | None = None
     skip: int = 0

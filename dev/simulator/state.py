@@ -81,10 +81,10 @@ class State:
     def check_code(self, session: SsoSession, challenge: Challenge, code: str) -> Outcome:
         """Check a code against the challenge; a right one closes it."""
         account = challenge.account
-        if account.code in (Outcome.WRONG, Outcome.LOCKED, Outcome.LIMIT, Outcome.EXPIRED):
+        if account.code not in (Outcome.ACCEPTED, Outcome.CUT_AFTER, Outcome.NO_MORE_CODES):
             return account.code
         if challenge.wrong_codes >= self.settings.max_wrong_codes:
-            return Outcome.LIMIT
+            return Outcome.EXHAUSTED
         if challenge.is_right(code, self.now()):
             challenge.done = True
             self.count("codes_accepted", account, session.client)
@@ -92,7 +92,7 @@ class State:
         if challenge.is_expired(self.now()):
             return Outcome.EXPIRED
         challenge.wrong_codes += 1
-        return Outcome.WRONG
+        return Outcome.NO_MORE_CODES if account.code is Outcome.NO_MORE_CODES else Outcome.WRONG
 
     def codes(self, username: str) -> list[SentCode]:
         """Return the codes of one person, oldest first."""

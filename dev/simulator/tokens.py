@@ -92,13 +92,6 @@ class Tokens:
         self.oauth1[token.value] = token
         return token
 
-    def new_access(
-        self, kind: str, account: Account, client: str, expires_at: float
-    ) -> AccessToken:
-        token = AccessToken(secrets.token_urlsafe(48), kind, account, client, expires_at)
-        self.access[token.value] = token
-        return token
-
     def new_jwt(
         self,
         kind: str,

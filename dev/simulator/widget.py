@@ -16,9 +16,10 @@ from dev.simulator.messages import (
     redirect,
     undelivered,
 )
-from dev.simulator.replies import INFRASTRUCTURE, error_in_json, rate_limited
+from dev.simulator.replies import CAPTCHA_IN_XML, INFRASTRUCTURE, error_in_json, rate_limited
 from dev.simulator.sessions import Challenge, SsoSession
 from dev.simulator.state import State
+from dev.simulator.verdicts import VERDICTS
 
 CLIENT = "widget"
 LOCALE_COOKIE = "org.springframework.web.servlet.i18n.CookieLocaleResolver.LOCALE=en; Path=/"
@@ -55,10 +56,8 @@ def sign_in(state: State, request: Request) -> Response:
     state.count("credentials_checked", account, CLIENT)
     if account.login is Outcome.WRONG or request.form.get("password") != PASSWORD:
         return _sign_in_error(session, request, "Email or password is wrong.")
-    if account.login is Outcome.CAPTCHA:
-        return _sign_in_error(session, request, "Please complete the captcha.")
-    if account.login is Outcome.LOCKED:
-        return _locked()
+    if account.login in VERDICTS and account.login is not Outcome.NO_MORE_CODES:
+        return _verdict(account.login)
     session.account, session.client, session.service = account, CLIENT, _service(request)
     if account.method is None:
         reply = _success(state, session, account)
@@ -71,15 +70,19 @@ def code_page(state: State, request: Request) -> Response:
     """`GET /sso/verifyMFA/loginEnterMfaCode`: the form for the code."""
     session = state.find_session(request)
     if session is None or session.challenge is None:
-        return _expired()
-    return _code_form(state, session, session.challenge)
+        return _verdict(Outcome.SESSION_EXPIRED)
+    account = session.challenge.account
+    if account.chooses_method:
+        return _page(200, pages.choose_method(account.garmin_guid))
+    error_id = "maxLimit" if account.login is Outcome.NO_MORE_CODES else ""
+    return _code_form(state, session, session.challenge, error_id)
 
 
 def enter_code(state: State, request: Request) -> Response:
     """`POST /sso/verifyMFA/loginEnterMfaCode`: the code; a wrong one brings the form back."""
     session = state.find_session(request)
     if session is None or (challenge := session.challenge) is None:
-        return _expired()
+        return _verdict(Outcome.SESSION_EXPIRED)
     account = challenge.account
     if account.code is Outcome.CUT_BEFORE:
         return undelivered(Delivery.CUT)
@@ -89,10 +92,10 @@ def enter_code(state: State, request: Request) -> Response:
     if account.code in _WITHOUT_VERDICT:
         return _WITHOUT_VERDICT[account.code]
     outcome = state.check_code(session, challenge, request.form.get("mfa-code", "").strip())
-    if outcome is Outcome.LOCKED:
-        return _locked()
-    if outcome is not Outcome.ACCEPTED:
+    if outcome in pages.CODE_ERROR_IDS:
         return _code_form(state, session, challenge, pages.CODE_ERROR_IDS[outcome])
+    if outcome is not Outcome.ACCEPTED:
+        return _verdict(outcome)
     session.login_token = secrets.token_urlsafe(8)[:10]
     state.issued.record("login_token", session.login_token)
     if account.code is Outcome.CUT_AFTER:
@@ -108,7 +111,7 @@ def login_token(state: State, request: Request) -> Response:
     session = state.find_session(request)
     token = request.query.get("logintoken")
     if session is None or session.account is None or not token or token != session.login_token:
-        return _expired()
+        return _verdict(Outcome.SESSION_EXPIRED)
     session.login_token = ""
     return _success(state, session, session.account, token)
 
@@ -121,6 +124,8 @@ def request_code(state: State, request: Request) -> Response:
     account, sent_at = challenge.account, challenge.sent_at
     if request.json.get("customerGuid") != account.garmin_guid or account.destination is None:
         return json_response(400, {"error": "invalidRequest"})
+    if account.login is Outcome.NO_MORE_CODES:
+        return json_response(429, {"error": "codeEntryMaxLimit"})
     if sent_at is not None and state.now() - sent_at < state.settings.resend_interval_s:
         return rate_limited()
     state.send_code(challenge, CLIENT)
@@ -131,7 +136,8 @@ def _require_code(
     state: State, request: Request, session: SsoSession, account: Account
 ) -> Response:
     challenge = state.open_challenge(session, account)
-    if account.destination is not None and state.settings.widget_sends_code:
+    is_sent = state.settings.widget_sends_code and not account.chooses_method
+    if account.destination is not None and is_sent and account.login is not Outcome.NO_MORE_CODES:
         state.send_code(challenge, CLIENT)
     query = request.target.partition("?")[2]
     url = f"https://{request.host}/sso/verifyMFA/loginEnterMfaCode?{query}"
@@ -167,12 +173,9 @@ def _code_form(
     return _page(200, page)
 
 
-def _locked() -> Response:
-    return _page(200, pages.notice("Account Locked", "Your account is locked."))
-
-
-def _expired() -> Response:
-    return _page(401, pages.notice("Session Expired", "Your session has expired."))
+def _verdict(outcome: Outcome) -> Response:
+    said = VERDICTS.get(outcome, VERDICTS[Outcome.SESSION_EXPIRED])
+    return _page(said.page_status, pages.notice(said.title, "You can't go on.", said.script_status))
 
 
 def _page(status: int, page: str, *cookies: str) -> Response:
@@ -193,4 +196,5 @@ _WITHOUT_VERDICT: Mapping[Outcome, Response] = {
     **INFRASTRUCTURE,
     Outcome.LIMITED_IN_BODY: rate_limited(),
     Outcome.REFUSED_427: error_in_json(427, 427),
+    Outcome.CAPTCHA_IN_XML: CAPTCHA_IN_XML,
 }

@@ -23,6 +23,8 @@ from shared.errors import InterruptedSignInError, LinkNotFoundError
 from shared.garmin.types import GarminDomain, GarminIdentity, GarminTokens
 from shared.origin import UNKNOWN, Origin
 
+_NO_NAME = "Garmin user"
+
 
 @dataclass(frozen=True)
 class StoredSignIn:
@@ -57,7 +59,7 @@ class Accounts:
             # The lock keeps the app from being removed while one of its sign-ins is stored.
             if client_id is not None and not ClientRepository(session).lock(client_id):
                 raise InterruptedSignInError
-            user_id = _save_user(session, identity, tokens.domain)
+            user_id, display_name = _save_user(session, identity, tokens.domain)
             sessions = SessionRepository(session)
             expires_at = sessions.expiry(session_id)
             if expires_at is None:
@@ -69,7 +71,7 @@ class Accounts:
                     self._session_lifetime,
                     origin,
                 )
-            return StoredSignIn(user_id, identity.display_name, expires_at)
+            return StoredSignIn(user_id, display_name, expires_at)
 
         return self._database.run(work)
 
@@ -133,20 +135,28 @@ def _lock_user(session: Session, user_id: uuid.UUID) -> None:
     session.execute(select(User.id).where(User.id == user_id).with_for_update())
 
 
-def _save_user(session: Session, identity: GarminIdentity, domain: GarminDomain) -> uuid.UUID:
-    """Add the user, or update and lock the row."""
+def _save_user(
+    session: Session, identity: GarminIdentity, domain: GarminDomain
+) -> tuple[uuid.UUID, str]:
+    """Add the user, or update and lock the row; return its id and display name.
+
+    A person without a name keeps the one that is stored, else gets one that says nothing.
+    """
     now = datetime.now(UTC)
-    changing = {"display_name": identity.display_name, "updated_at": now}
-    saved = session.scalars(
+    changing: dict[str, object] = {"updated_at": now}
+    if identity.display_name is not None:
+        changing["display_name"] = identity.display_name
+    saved = session.execute(
         insert(session, User)
         .values(
             id=uuid.uuid4(),
             garmin_guid=identity.guid,
             domain=domain,
             created_at=now,
-            **changing,
+            **{"display_name": _NO_NAME, **changing},
         )
         .on_conflict_do_update(index_elements=["domain", "garmin_guid"], set_=changing)
-        .returning(User.id)
+        .returning(User.id, User.display_name)
     )
-    return saved.one()
+    user_id, display_name = saved.one()
+    return user_id, display_name

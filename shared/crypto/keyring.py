@@ -33,6 +33,7 @@ class Purpose(StrEnum):
     POLL_TOKEN = "poll-token"  # noqa: S105 - a name, no secret
     CHALLENGE = "challenge"
     GARMIN_TOKENS = "garmin-tokens"
+    OAUTH_CONSUMER = "oauth-consumer"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 import unicodedata
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import StringConstraints
 
 from shared.crypto.secret import Sealable, Secret
 
@@ -66,17 +69,30 @@ class GarminTokens(Sealable):
 class GarminIdentity(Sealable):
     """Whose tokens they are, according to Garmin's profile.
 
-    `guid` is `garminGUID`, which does not change when the display name does.
+    `guid` is `garminGUID`, which does not change when the display name does. `display_name` is None
+    if only the tokens themselves say whose they are.
     """
 
     guid: str
-    display_name: str
+    display_name: str | None
+
+
+class OAuthConsumer(Sealable):
+    """What garth signs its OAuth1 requests with: public, and the same for everybody.
+
+    The fields are those of Garmin's consumer file. Other values than short printable texts are
+    refused, wherever they come from.
+    """
+
+    consumer_key: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
+    consumer_secret: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
 
 
 class SignedIn(Sealable):
-    """Sign-in succeeded."""
+    """Sign-in succeeded. `driver` signed in, if it is not the one that the tokens belong to."""
 
     tokens: GarminTokens
+    driver: str | None = None
 
 
 class CodeRequired(Sealable):

@@ -22,6 +22,7 @@ _COUNTED = {
     JobErrorCode.MFA_ATTEMPTS_EXHAUSTED,
     JobErrorCode.ACCOUNT_LOCKED,
     JobErrorCode.CAPTCHA_REQUIRED,
+    JobErrorCode.GARMIN_ACTION_REQUIRED,
 }
 """Garmin's verdicts on the person, not its faults or ours."""
 

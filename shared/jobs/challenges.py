@@ -31,6 +31,7 @@ from shared.errors import (
     ChallengeBusyError,
     ChallengeNotFoundError,
     FitTrackError,
+    GarminActionRequiredError,
     InterruptedSignInError,
     MfaAttemptsExhaustedError,
     MfaCodeInvalidError,
@@ -52,6 +53,7 @@ _TRIES = 2
 _ENDS_SIGN_IN = (
     MfaAttemptsExhaustedError,
     AccountLockedError,
+    GarminActionRequiredError,
     SignInExpiredError,
     InterruptedSignInError,
 )

@@ -5,12 +5,13 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from dev.processes import free_port
-from shared.errors import JobErrorCode
+from shared.errors import JobErrorCode, RefusalScope
 from shared.jobs.states import Failure
 from shared.redis.driver_cooldowns import DriverCooldowns
 from tests.api.problems import assert_problem
 from tests.api.service import LOGIN, Service, bearer, in_process, settings
 from tests.api.wire import wire
+from tests.cooldowns import refuse
 
 
 def figures(text: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
@@ -117,7 +118,16 @@ def test_metrics_count_ended_and_waiting_jobs(service: Service) -> None:
 
 
 def test_metrics_show_a_driver_cooling_down(service: Service) -> None:
-    DriverCooldowns(service.redis).start("garth", retry_after=100)
-    metrics = measured(service)["fittrack_driver_rest_seconds"]
-    assert 0 < metrics[(("driver", "garth"),)] <= 100
-    assert metrics[(("driver", "garminconnect"),)] == 0
+    cooldowns = DriverCooldowns(service.redis)
+    refuse(cooldowns, "garth", retry_after=100)
+    refuse(cooldowns, "garminconnect", account="bob", scope=RefusalScope.ACCOUNT)
+    metrics = measured(service)
+    rests = metrics["fittrack_driver_rest_seconds"]
+    assert 0 < rests[(("driver", "garth"),)] <= 100
+    assert rests[(("driver", "garminconnect"),)] == 0
+    waiting = metrics["fittrack_driver_accounts_waiting"]
+    assert waiting == {(("driver", "garth"),): 1, (("driver", "garminconnect"),): 1}
+    refusals = metrics["fittrack_garmin_refusals_total"]
+    assert refusals[(("driver", "garth"), ("scope", "client"))] == 1
+    assert refusals[(("driver", "garminconnect"), ("scope", "account"))] == 1
+    assert refusals[(("driver", "garth"), ("scope", "account"))] == 0

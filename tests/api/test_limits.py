@@ -10,7 +10,7 @@ import pytest
 
 from dev.stack import Stack
 from shared.audit.outbox import KEY
-from shared.errors import JobErrorCode
+from shared.errors import JobErrorCode, RefusalScope
 from shared.garmin.types import Credentials
 from shared.jobs.account_limit import CodeLimit
 from shared.jobs.states import Failure
@@ -29,6 +29,7 @@ from tests.api.service import (
     running_alone,
     settings,
 )
+from tests.cooldowns import end_rest, refuse
 
 PER_ACCOUNT, CODES = "2/hour", "3/hour"
 WRONG_KEYS = 30
@@ -228,14 +229,45 @@ def test_limit_keys_contain_no_address(limited: Service) -> None:
 
 def test_while_every_driver_cools_down_no_password_is_accepted(limited: Service) -> None:
     cooldowns = DriverCooldowns(limited.redis)
-    cooldowns.start("garth", 100)
+    refuse(cooldowns, "garth", 100)
     assert login(limited, "one").status_code == 202
-    cooldowns.start("garminconnect", 300)
+    refuse(cooldowns, "garminconnect", 300)
     reply = login(limited, "two")
     problem = assert_problem(reply, 503, "service_unavailable")
     assert problem["unavailable"] == ["garmin"]
     assert 0 < int(reply.headers["Retry-After"]) <= 100
     assert len([key for key in limited.kept() if key.endswith(":input")]) == 1
+
+
+def test_an_account_that_garmin_refuses_closes_the_service_to_nobody_else(
+    limited: Service,
+) -> None:
+    assert login(limited, "one").status_code == 202
+    [account] = [key for key in limited.kept() if key.startswith("fittrack:account:")]
+    for driver in ("garth", "garminconnect"):
+        refuse(
+            DriverCooldowns(limited.redis),
+            driver,
+            100,
+            account=account.removeprefix("fittrack:account:"),
+            scope=RefusalScope.ACCOUNT,
+        )
+    limited.redis.delete(account)
+    reply = login(limited, "one")
+    assert assert_problem(reply, 503, "service_unavailable")["unavailable"] == ["garmin"]
+    assert 0 < int(reply.headers["Retry-After"]) <= 100
+    assert login(limited, "two").status_code == 202
+
+
+def test_while_one_sign_in_probes_the_others_wait_shortly(limited: Service) -> None:
+    cooldowns = DriverCooldowns(limited.redis)
+    for driver in ("garth", "garminconnect"):
+        refuse(cooldowns, driver)
+        end_rest(limited.redis, driver)
+        cooldowns.enter(driver, "somebody")
+    reply = login(limited, "one")
+    assert_problem(reply, 503, "service_unavailable")
+    assert 0 < int(reply.headers["Retry-After"]) <= 10
 
 
 def test_wrong_client_keys_reach_the_database_at_a_bounded_rate(limited: Service) -> None:

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from dev.processes import ROOT
+from dev.simulator.accounts import CODE_WORDS, FLAG_WORDS, LOGIN_WORDS, METHOD_WORDS
 from shared.settings import PREFIX, Settings
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -71,6 +72,13 @@ def test_the_operations_page_has_every_setting_and_its_true_default(field: str) 
         assert told == str(default).lower()
     elif isinstance(default, int | str):
         assert told == str(default)
+
+
+@pytest.mark.parametrize("word", [*METHOD_WORDS, *LOGIN_WORDS, *CODE_WORDS, *FLAG_WORDS])
+def test_the_simulators_page_explains_every_word_of_a_username(word: str) -> None:
+    accounts = TEXTS["docs/simulator.md"].partition("## Accounts\n")[2].partition("\n## ")[0]
+    first_cells = re.findall(r"^\| (.*?) \|", accounts, re.MULTILINE)
+    assert any(f"`{word}`" in cell for cell in first_cells)
 
 
 def _anchors(text: str) -> set[str]:

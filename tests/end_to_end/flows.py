@@ -284,7 +284,7 @@ class Flows:
 
     def _refuse(self, clients: tuple[str, ...]) -> None:
         """Garmin refuses these, and all that it refused before may be tried again."""
-        refusal = {"status": 429, "retry_after": 600}
+        refusal = {"status": 403, "retry_after": 600}
         self.garmin.configure(refuse=dict.fromkeys(clients, refusal))
         for key in self._redis.scan_iter("fittrack:rest:*"):
             self._redis.delete(key)

@@ -94,6 +94,36 @@ def test_too_many_wrong_codes_end_the_challenge(client: Client, garmin: Simulato
     assert gone.json()["code"] == "challenge_not_found"
 
 
+def test_something_to_finish_at_garmin_ends_the_challenge(
+    client: Client, garmin: Simulator
+) -> None:
+    asked = client.login("codeconsent-dan@example.com")
+    failed = client.send_code(asked, garmin.code("codeconsent-dan@example.com"))
+
+    assert failed["error"]["code"] == "garmin_action_required"
+    assert "https://connect.garmin.com" in failed["error"]["message"]
+    assert failed.get("mfa_challenge_id") is None
+    body = {"challenge_id": asked["mfa_challenge_id"], "mfa_code": "123456"}
+    gone = client.http.post("/api/garmin/login/mfa-complete", json=body)
+    assert gone.status_code == 404
+
+
+def test_the_last_code_may_be_entered_when_garmin_sends_no_new_one(
+    client: Client, garmin: Simulator
+) -> None:
+    asked = client.login("codelimit-dan@example.com")
+    right = garmin.code("codelimit-dan@example.com")
+
+    for _ in range(4):  # more than there are attempts
+        failed = client.send_code(asked, "000000" if right != "000000" else "111111")
+        assert failed["error"]["code"] == "garmin_rate_limited"
+        assert failed["error"]["retry_after"] == 24 * 3600
+        assert "the last one" in failed["error"]["message"]
+        assert failed["attempts_left"] == asked["attempts_left"]
+
+    user_of(garmin, client.send_code(failed, right), "codelimit-dan@example.com")
+
+
 def test_a_wrong_password_is_tried_once(client: Client, garmin: Simulator) -> None:
     refused = client.login("plain-eve@example.com", "not the password")
 
@@ -106,6 +136,10 @@ def test_a_wrong_password_is_tried_once(client: Client, garmin: Simulator) -> No
     [
         ("locked-finn@example.com", "account_locked"),
         ("captcha-finn@example.com", "captcha_required"),
+        ("captchaxml-finn@example.com", "captcha_required"),
+        ("mfasetup-finn@example.com", "garmin_action_required"),
+        ("consent-finn@example.com", "garmin_action_required"),
+        ("nocodes-finn@example.com", "garmin_rate_limited"),
         ("down-finn@example.com", "garmin_unavailable"),
         ("garbage-finn@example.com", "garmin_unavailable"),
         ("cut-after-finn@example.com", "garmin_unavailable"),
@@ -124,7 +158,7 @@ def test_a_failure_at_garmin_is_reported_and_not_retried(
 def test_where_garth_is_refused_garminconnect_signs_in_and_garth_cools_down(
     client: Client, garmin: Simulator
 ) -> None:
-    garmin.configure(refuse={"GCM_ANDROID_DARK": {"status": 429, "retry_after": 600}})
+    garmin.configure(refuse={"GCM_ANDROID_DARK": {"status": 403, "retry_after": 600}})
 
     first = client.login("plain-gus@example.com")
     user_of(garmin, first, "plain-gus@example.com")
@@ -139,7 +173,7 @@ def test_where_garth_is_refused_garminconnect_signs_in_and_garth_cools_down(
 def test_while_every_driver_cools_down_a_submission_is_refused_at_once(
     client: Client, garmin: Simulator, stack: Stack
 ) -> None:
-    refused = {"status": 429, "retry_after": 600}
+    refused = {"status": 403, "retry_after": 600}
     garmin.configure(refuse=dict.fromkeys(("GCM_ANDROID_DARK", "GCM_IOS_DARK", "widget"), refused))
     first = client.login("plain-hal@example.com")
     assert first["error"]["code"] == "garmin_rate_limited"

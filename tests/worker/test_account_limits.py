@@ -22,6 +22,7 @@ from shared.jobs.challenges import ChallengeStore
 from shared.jobs.states import CodeRequested, Failure, JobKind, Outcome
 from shared.origin import Origin
 from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.password_posts import PasswordPosts
 from tests.shared.jobs.both_sides import Jobs
 from tests.worker.test_chain import ScriptedDriver, pending
 from worker.chain import DriverChain
@@ -66,7 +67,7 @@ def worker(redis: Redis, keyring: Keyring, sqlite_url: str) -> Worker:
     jobs = Jobs(redis, keyring, 900)
     challenges = ChallengeStore(redis, keyring, 600, 3)
     limit, codes = AccountLimit(redis, "3/hour"), CodeLimit(redis, "3/hour")
-    chain = DriverChain([driver], DriverCooldowns(redis))
+    chain = DriverChain([driver], DriverCooldowns(redis), PasswordPosts(redis))
     accounts = Accounts(Database(sqlite_url), keyring, 3600)
     completion = Completion(chain=chain, accounts=accounts, limit=limit, codes=codes)
     runner = JobRunner(

@@ -1,9 +1,7 @@
 """What Garmin's answers mean, a row for each that is known."""
 
 import json
-import time
 from dataclasses import dataclass, field
-from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -11,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import errors
-from shared.garmin.types import GarminIdentity
-from worker.drivers.answers import Answer, identity, mfa_type, parse_retry_after
+from worker.drivers.answers import Answer
 
+ACCOUNT, CLIENT = errors.RefusalScope.ACCOUNT, errors.RefusalScope.CLIENT
 JSON = {"content-type": "application/json"}
+XML = {"content-type": "application/xml"}
 HTML = {"content-type": "text/html;charset=UTF-8"}
 PAGE = "<!DOCTYPE html><title>Just a moment...</title>"
 
@@ -26,6 +25,7 @@ class Reply:
     status_code: int
     text: str
     headers: dict[str, Any] = field(default_factory=lambda: dict(JSON))
+    url: str = ""
 
 
 def verdict(status: int, kind: str, message: str = "") -> Reply:
@@ -49,7 +49,6 @@ REFUSALS = [
     Reply(403, "{}"),
     Reply(200, PAGE, HTML),
     Reply(200, PAGE, {}),
-    Reply(401, "  \n<html>", {}),
 ]
 NOTHING = [
     Reply(500, PAGE, HTML),
@@ -79,6 +78,39 @@ def test_a_refused_client_is_no_verdict_on_the_person(reply: Reply) -> None:
     assert type(answer.code_error()) is errors.ClientRefusedError
 
 
+@pytest.mark.parametrize("reply", [Reply(401, "  \n<html>", {}), Reply(200, "<p>", HTML)])
+def test_a_page_instead_of_json_is_a_refused_client(reply: Reply) -> None:
+    answer = Answer.of(reply)
+    assert type(answer.sign_in_error()) is errors.ClientRefusedError
+    assert type(answer.code_error()) is errors.ClientRefusedError
+
+
+@pytest.mark.parametrize(
+    ("reply", "scope", "final"),
+    [
+        (Reply(429, "{}"), ACCOUNT, True),
+        (Reply(427, "{}"), ACCOUNT, True),
+        (refused(200, "429"), ACCOUNT, True),
+        (refused(200, "427"), ACCOUNT, True),
+        (Reply(429, "Too Many Requests", {}), ACCOUNT, False),
+        (Reply(429, "<title>Too Many Requests</title>", HTML), ACCOUNT, False),
+        (Reply(403, "{}"), ACCOUNT, False),
+        (Reply(403, "<title>Forbidden</title>", HTML), CLIENT, False),
+        (Reply(403, "<title>Attention Required! | Cloudflare</title>", HTML), CLIENT, False),
+        (Reply(403, "<title>Access denied | x used Cloudflare</title>", HTML), CLIENT, False),
+        (Reply(403, "error code: 1020", {}), CLIENT, False),
+        (Reply(429, "error code: 1015", {}), CLIENT, False),
+        (Reply(429, '{"cloudflare_error": true, "error_code": 1015}'), CLIENT, False),
+        (Reply(403, "{}", JSON | {"cf-mitigated": "challenge"}), CLIENT, False),
+        (Reply(503, PAGE, HTML), CLIENT, False),
+    ],
+)
+def test_a_refusal_says_whom_it_is_about(reply: Reply, scope: str, final: bool) -> None:
+    for error in (Answer.of(reply).sign_in_error(), Answer.of(reply).code_error()):
+        assert isinstance(error, errors.ClientRefusedError)
+        assert (error.scope, error.final) == (scope, final)
+
+
 @pytest.mark.parametrize("reply", NOTHING)
 def test_a_useless_answer_is_no_verdict(reply: Reply) -> None:
     answer = Answer.of(reply)
@@ -90,17 +122,27 @@ def test_a_useless_answer_is_no_verdict(reply: Reply) -> None:
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 423])
 @pytest.mark.parametrize(
-    ("kind", "error"),
+    ("kind", "message", "error"),
     [
-        ("INVALID_USERNAME_PASSWORD", errors.InvalidCredentialsError),
-        ("ACCOUNT_LOCKED", errors.AccountLockedError),
-        ("CAPTCHA_REQUIRED", errors.CaptchaRequiredError),
-        ("NEED_CAPTCHA", errors.CaptchaRequiredError),
-        ("SOMETHING_NEW", errors.GarminUnavailableError),
+        ("INVALID_USERNAME_PASSWORD", "", errors.InvalidCredentialsError),
+        ("FAILED", "generalLoginInvalidUsernameOrPassword", errors.InvalidCredentialsError),
+        ("ACCOUNT_LOCKED", "", errors.AccountLockedError),
+        ("FAILED", "generalLoginAccountLocked", errors.AccountLockedError),
+        ("CAPTCHA_REQUIRED", "", errors.CaptchaRequiredError),
+        ("NEED_CAPTCHA", "", errors.CaptchaRequiredError),
+        ("FAILED", "InvalidReCaptchaException", errors.CaptchaRequiredError),
+        ("FAILED", "generalLoginAccountDisabled", errors.GarminActionRequiredError),
+        ("FAILED", "generalLoginPermanentMFARequired", errors.GarminActionRequiredError),
+        ("RENEW_PASSWORD", "", errors.GarminActionRequiredError),
+        ("FAILED", "codeEntryMaxLimit", errors.CodeLimitReachedError),
+        ("FAILED", "youHaveBeenBlocked", errors.GarminUnavailableError),
+        ("SOMETHING_NEW", "", errors.GarminUnavailableError),
     ],
 )
-def test_a_verdict_on_a_password(status: int, kind: str, error: type[errors.SignInError]) -> None:
-    answer = Answer.of(verdict(status, kind))
+def test_a_verdict_on_a_password(
+    status: int, kind: str, message: str, error: type[errors.SignInError]
+) -> None:
+    answer = Answer.of(verdict(status, kind, message))
     assert answer.has_verdict
     assert answer.refusal() is None
     assert type(answer.sign_in_error()) is error
@@ -114,7 +156,10 @@ def test_a_verdict_on_a_password(status: int, kind: str, error: type[errors.Sign
         ("SOMETHING_NEW", "", errors.MfaCodeInvalidError),
         ("ACCOUNT_LOCKED", "generalLoginAccountLocked", errors.AccountLockedError),
         ("FAILED", "generalLoginAccountLocked", errors.AccountLockedError),
-        ("FAILED", "codeEntryMaxLimit", errors.MfaAttemptsExhaustedError),
+        ("FAILED", "codeEntryMaxLimit", errors.CodeLimitReachedError),
+        ("FAILED", "generalLoginAccountDisabled", errors.GarminActionRequiredError),
+        ("RECONSENT_REQUIRED", "", errors.GarminActionRequiredError),
+        ("CAPTCHA_REQUIRED", "", errors.CaptchaRequiredError),
         ("TOO_MANY_ATTEMPTS", "", errors.MfaAttemptsExhaustedError),
         ("FAILED", "codeEntryExpired", errors.SignInExpiredError),
         ("SESSION_EXPIRED", "", errors.SignInExpiredError),
@@ -124,6 +169,61 @@ def test_a_verdict_on_a_code(
     status: int, kind: str, message: str, error: type[errors.SignInError]
 ) -> None:
     assert type(Answer.of(verdict(status, kind, message)).code_error()) is error
+
+
+@pytest.mark.parametrize("headers", [XML, HTML, JSON, {}])
+def test_a_captcha_may_be_required_in_xml(headers: dict[str, Any]) -> None:
+    xml = "<?xml version='1.0'?><error><type>com.x.InvalidReCaptchaException</type></error>"
+    answer = Answer.of(Reply(400, xml, headers))
+    assert type(answer.sign_in_error()) is errors.CaptchaRequiredError
+    assert type(answer.code_error()) is errors.CaptchaRequiredError
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (Reply(401, "{}"), errors.MfaCodeInvalidError),
+        (Reply(401, ""), errors.MfaCodeInvalidError),
+        (Reply(401, '{"error": "unauthorized"}'), errors.MfaCodeInvalidError),
+        (Reply(409, "{}"), errors.SignInExpiredError),
+        (Reply(409, ""), errors.SignInExpiredError),
+        (verdict(409, "SESSION_EXPIRED"), errors.SignInExpiredError),
+        (verdict(409, "INVALID_MFA_CODE"), errors.MfaCodeInvalidError),
+    ],
+)
+def test_a_code_may_be_judged_by_the_status_alone(
+    reply: Reply, error: type[errors.SignInError]
+) -> None:
+    assert type(Answer.of(reply).code_error()) is error
+    assert type(Answer.of(reply).sign_in_error()) is errors.GarminUnavailableError
+
+
+@pytest.mark.parametrize(
+    ("consents", "error"),
+    [
+        (["PRIVACY"], errors.GarminActionRequiredError),
+        ([], errors.GarminUnavailableError),
+        (None, errors.GarminUnavailableError),
+    ],
+)
+def test_a_success_without_a_ticket_may_want_consent(
+    consents: object, error: type[errors.SignInError]
+) -> None:
+    body = {
+        "responseStatus": {"type": "SUCCESSFUL"},
+        "serviceTicketId": None,
+        "consentTypeList": consents,
+    }
+    answer = Answer.of(Reply(200, json.dumps(body)))
+    assert not answer.accepted
+    assert type(answer.sign_in_error()) is error
+    assert type(answer.code_error()) is error
+
+
+def test_the_limit_of_codes_lasts_a_day() -> None:
+    error = Answer.of(verdict(401, "FAILED", "codeEntryMaxLimit")).code_error()
+    assert error.retry_after == 24 * 3600
+    assert error.code is errors.JobErrorCode.GARMIN_RATE_LIMITED
 
 
 @pytest.mark.parametrize(
@@ -161,142 +261,3 @@ def test_every_json_is_judged(status: int, body: object) -> None:
     assert isinstance(answer.sign_in_error(), errors.SignInError)
     assert isinstance(answer.code_error(), errors.SignInError)
     assert answer.mfa_destination("email") is None
-
-
-# Codes
-
-
-@pytest.mark.parametrize(
-    ("method", "kind"),
-    [
-        ("email", "email"),
-        ("EMAIL", "email"),
-        ("sms", "sms"),
-        ("phone", "sms"),
-        ("phoneNumber", "sms"),
-        ("totp", "app"),
-        ("AUTHENTICATOR_APP", "app"),
-        ("carrier-pigeon", "carrier-pigeon"),
-        ("", "email"),
-        (None, "email"),
-        (7, "email"),
-    ],
-)
-def test_mfa_methods_are_translated(method: object, kind: str) -> None:
-    assert mfa_type(method) == kind
-
-
-@pytest.mark.parametrize(
-    ("kind", "info", "destination"),
-    [
-        ("email", {"email": "a*@b.c", "phoneNumber": "*1"}, "a*@b.c"),
-        ("sms", {"email": "a*@b.c", "phoneNumber": "*1"}, "*1"),
-        ("app", {"email": "a*@b.c", "phoneNumber": "*1"}, None),
-        ("sms", {"email": "a*@b.c", "phoneNumber": None}, None),
-        ("email", {"email": ""}, None),
-        ("email", {"email": ["x"]}, None),
-        ("email", None, None),
-        ("email", "text", None),
-    ],
-)
-def test_the_masked_destination_of_a_code_is_read(
-    kind: str, info: object, destination: str | None
-) -> None:
-    answer = Answer.of(Reply(200, json.dumps({"customerMfaInfo": info})))
-    assert answer.mfa_destination(kind) == destination
-
-
-# Retry-After
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("120", 120),
-        (" 120 ", 120),
-        ("1", 1),
-        ("0", None),
-        ("-5", None),
-        ("1.5", None),
-        ("", None),
-        ("soon", None),
-        ("\u00b2", None),
-        (None, None),
-        (120, None),
-        (b"120", None),
-    ],
-)
-def test_retry_after_in_seconds(value: object, seconds: int | None) -> None:
-    assert parse_retry_after(value) == seconds
-
-
-def test_retry_after_as_a_date() -> None:
-    found = parse_retry_after(formatdate(time.time() + 3600, usegmt=True))
-    assert found is not None
-    assert 3500 < found <= 3600
-
-
-def test_a_past_retry_after_is_a_second() -> None:
-    assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 1
-
-
-@given(st.text() | st.from_regex(r"[0-9]{1,5000}", fullmatch=True))
-@settings(deadline=None)
-def test_any_retry_after_can_be_parsed(value: str) -> None:
-    found = parse_retry_after(value)
-    assert found is None or found > 0
-
-
-@pytest.mark.parametrize(
-    "value",
-    ["9" * 5000, "Mon, 01 Jan 0001 00:00:00 -0000", "Fri, 31 Dec 9999 23:59:59 -2359", "1 2 3 4"],
-)
-def test_an_absurd_retry_after_can_be_parsed(value: str) -> None:
-    found = parse_retry_after(value)
-    assert found is None or found > 0
-
-
-# Who it is
-
-GUID = "f1e2d3c4-0000-4000-8000-0123456789ab"
-NO_NAME = "9f8e7d6c-1111-4111-9111-abcdefabcdef"
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        ({"displayName": "anna", "fullName": "Anna B.", "userName": "a@b.c"}, "anna"),
-        ({"displayName": NO_NAME, "fullName": "Anna B.", "userName": "a@b.c"}, "Anna B."),
-        ({"displayName": NO_NAME, "fullName": None, "userName": "a@b.c"}, "a@b.c"),
-        ({"displayName": NO_NAME, "fullName": "", "userName": None}, NO_NAME),
-        ({"displayName": ["x"], "fullName": 7}, GUID),
-        ({}, GUID),
-        ({"displayName": "n" * 300}, "n" * 256),
-        ({"displayName": "a\x00b"}, "ab"),
-        ({"displayName": "\x00", "fullName": "Anna"}, "Anna"),
-        ({"displayName": "a\ud800b"}, "ab"),
-    ],
-)
-def test_the_display_name_is_a_readable_one(names: dict[str, object], expected: str) -> None:
-    found = identity({"garminGUID": GUID} | names)
-    assert found == GarminIdentity(guid=GUID, display_name=expected)
-
-
-@pytest.mark.parametrize(
-    "profile",
-    [
-        None,
-        [],
-        "text",
-        {},
-        {"garminGUID": None},
-        {"garminGUID": ""},
-        {"garminGUID": 7},
-        {"garminGUID": "g" * 65},
-        {"garminGUID": "g\x00"},
-        {"garminGUID": "g\ud800"},
-    ],
-)
-def test_a_profile_needs_a_usable_guid(profile: object) -> None:
-    with pytest.raises(errors.GarminUnavailableError):
-        identity(profile)

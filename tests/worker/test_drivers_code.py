@@ -7,10 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.errors import (
-    AccountLockedError,
     ClientRefusedError,
     GarminUnavailableError,
-    MfaAttemptsExhaustedError,
     MfaCodeInvalidError,
     SignInExpiredError,
 )
@@ -86,29 +84,6 @@ def test_any_rejection_is_a_wrong_code(way: Way, status: int, kind: str) -> None
     assert way.code_checks("wrongcode-emil@example.com") == 1
 
 
-@json_flows
-@pytest.mark.parametrize(
-    ("word", "kind"),
-    [
-        ("codelocked", AccountLockedError),
-        ("codelimit", MfaAttemptsExhaustedError),
-        ("codeexpired", SignInExpiredError),
-    ],
-)
-def test_garmin_may_end_a_sign_in_after_a_code(
-    way: Way, word: str, kind: type[AccountLockedError | MfaAttemptsExhaustedError]
-) -> None:
-    username = f"{word}-fay@example.com"
-    way.refused_code(way.pending(username), "000000x", kind)
-    assert way.code_checks(username) == 1
-
-
-@only_widget
-def test_the_widget_reports_a_locked_account(way: Way) -> None:
-    way.refused_code(way.pending("codelocked-fay@example.com"), "000000x", AccountLockedError)
-    assert way.code_checks("codelocked-fay@example.com") == 1
-
-
 def test_a_forgotten_sign_in_is_expired(way: Way) -> None:
     username = "email-gus@example.com"
     pending = way.pending(username)
@@ -117,7 +92,6 @@ def test_a_forgotten_sign_in_is_expired(way: Way) -> None:
     way.refused_code(pending, code, SignInExpiredError)
 
 
-@json_flows
 def test_an_expired_code_ends_the_sign_in(way: Way) -> None:
     username = "email-gus@example.com"
     pending = way.pending(username)

@@ -1,4 +1,4 @@
-"""Libraries are imported when they are first needed, and one that can't be is refused."""
+"""Libraries are imported when first needed; one that can't be makes way for the next."""
 
 import subprocess
 import sys
@@ -10,13 +10,12 @@ import pytest
 from redis import Redis
 
 from dev.processes import ROOT
-from shared.errors import ClientRefusedError, GarminUnavailableError
+from shared.errors import DriverFailedError, GarminUnavailableError
 from shared.garmin.types import SignedIn
 from shared.redis.driver_cooldowns import DriverCooldowns
 from tests.logs import captured_logs
-from tests.worker.test_chain import CREDENTIALS, ScriptedDriver, tokens
+from tests.worker.test_chain import CREDENTIALS, Chain, ScriptedDriver, pending, tokens
 from tests.worker.ways import ALWAYS
-from worker.chain import DriverChain
 from worker.drivers.driver import GarminDriver
 from worker.drivers.lazy import LazyDriver
 
@@ -70,28 +69,33 @@ def test_a_driver_that_many_threads_need_at_once_is_loaded_once() -> None:
 
 
 def test_a_driver_that_cannot_be_loaded_is_followed_by_the_next(redis: Redis) -> None:
-    cooldowns = DriverCooldowns(redis)
-    chain = DriverChain([LazyDriver("garth", unloadable), ScriptedDriver("other")], cooldowns)
+    chain = Chain(redis, [LazyDriver("garth", unloadable), ScriptedDriver("other")])
     with captured_logs("DEBUG") as log:
-        result = chain.sign_in(CREDENTIALS, ALWAYS)
-    assert isinstance(result, SignedIn)
-    assert result.tokens.driver == "other"
-    assert cooldowns.remaining("garth") > 0
+        assert chain.driver("anna") == "other"
+    assert DriverCooldowns(redis).remaining("garth", "anna") == 0
     assert "driver garth can't be loaded" in log.getvalue()
     assert "ST-1" not in log.getvalue()
 
 
-def test_a_driver_that_cannot_be_loaded_says_nothing_of_tokens() -> None:
+def test_a_sign_in_ends_when_no_driver_can_be_loaded(redis: Redis) -> None:
+    chain = Chain(redis, [LazyDriver(name, unloadable) for name in ("garth", "garminconnect")])
+    with pytest.raises(GarminUnavailableError):
+        chain.sign_in()
+
+
+def test_a_driver_that_cannot_be_loaded_says_nothing_of_codes_and_tokens() -> None:
     driver = LazyDriver("garth", unloadable)
     with pytest.raises(GarminUnavailableError):
+        driver.finish(pending("garth"), "123456", ALWAYS)
+    with pytest.raises(GarminUnavailableError):
         driver.identify(tokens("garth"), ALWAYS)
-    with pytest.raises(ClientRefusedError):
+    with pytest.raises(GarminUnavailableError):
         driver.refresh(tokens("garth"), ALWAYS)
 
 
 def test_a_driver_that_could_not_be_loaded_is_tried_again() -> None:
     outcomes = iter([None, ScriptedDriver("garth")])
     driver = LazyDriver("garth", lambda: next(outcomes) or unloadable())
-    with pytest.raises(ClientRefusedError):
+    with pytest.raises(DriverFailedError):
         driver.sign_in(CREDENTIALS, ALWAYS)
     assert isinstance(driver.sign_in(CREDENTIALS, ALWAYS), SignedIn)

@@ -12,8 +12,9 @@ from shared.errors import (
     SignInError,
     TokensRejectedError,
 )
-from shared.garmin.types import GarminTokens
-from tests.worker.ways import ALWAYS, GARTH, MOBILE, Way
+from shared.garmin.types import GarminDomain, GarminTokens
+from tests.worker.ways import GARTH, MOBILE, Way
+from worker.drivers.di import DiTokens
 
 EXCHANGE = "/oauth-service/oauth/exchange/user/2.0"
 DI_TOKEN = "/di-oauth2-service/oauth/token"
@@ -99,6 +100,38 @@ def test_a_rate_limited_profile_says_how_long(way: Way) -> None:
     tokens = way.tokens(ANNA)
     way.configure({"profile": {"status": 429, "retry_after": 60}})
     assert refused(way, tokens, GarminUnavailableError, "identify").retry_after == 60
+
+
+@each_library
+@pytest.mark.parametrize("status", [403, 429, 500, 503])
+def test_a_refused_client_is_no_verdict_on_the_tokens(way: Way, status: int) -> None:
+    tokens = way.tokens(ANNA)
+    way.configure({"profile": {"status": status, "retry_after": 60}})
+    assert refused(way, tokens, GarminUnavailableError, "identify").retry_after == 60
+
+
+@each_library
+@pytest.mark.parametrize("what", ["identify", "refresh"])
+def test_a_401_as_a_page_is_no_verdict_on_the_tokens(way: Way, what: str) -> None:
+    tokens = way.tokens(ANNA)
+    path = PROFILE if what == "identify" else REFRESH_PATHS[way.name]
+    way.configure(faults=[{"kind": "status", "status": 401, "path": path}])
+    with pytest.raises(SignInError) as caught:
+        way.identify(tokens) if what == "identify" else way.refresh(tokens)
+    assert not isinstance(caught.value, TokensRejectedError)
+
+
+@only_garminconnect
+@pytest.mark.parametrize("status", [400, 401, 403])
+@pytest.mark.parametrize("body", [{"error": "invalid_client"}, {"error": ["invalid_grant"]}, [], 1])
+def test_only_invalid_grant_says_that_a_refresh_token_is_dead(
+    way: Way, status: int, body: object
+) -> None:
+    tokens = way.tokens(ANNA)
+    way.configure(faults=[{"kind": "json", "status": status, "body": body, "path": DI_TOKEN}])
+    refused(way, tokens, GarminUnavailableError, "refresh")
+    way.configure()
+    assert way.refresh(tokens)
 
 
 @each_library
@@ -219,14 +252,8 @@ def test_no_other_persons_token_is_sent(way: Way) -> None:
     assert way.who(anna) == way.guid(ANNA)
 
 
-@only_garminconnect
 @pytest.mark.parametrize("token", ["opaque", "a.b", "a.!!!.c", "a.e30.c", "a.bnVsbA.c"])
-def test_a_token_without_an_expiry_lasts_an_hour(
-    way: Way, token: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tokens = way.tokens(ANNA)
-    from worker.drivers import garminconnect
-
-    client = garminconnect._loaded(with_data(tokens, data_of(tokens) | {"di_token": token}), ALWAYS)
-    left = garminconnect._tokens(client).access_expires_at - datetime.now(UTC)
+def test_a_token_without_an_expiry_lasts_an_hour(token: str) -> None:
+    tokens = DiTokens(di_token=token, di_refresh_token="refresh", di_client_id="client")
+    left = tokens.packed(GarminDomain.COM).access_expires_at - datetime.now(UTC)
     assert timedelta(minutes=59) < left <= timedelta(hours=1)

@@ -20,10 +20,11 @@ from shared.jobs.repeats import NewJob
 from shared.jobs.states import JobKind, JobStage, JobStatus, Success
 from shared.redis.connection import connect
 from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.password_posts import PasswordPosts
 from tests.shared.jobs.both_sides import Jobs
 from tests.worker.test_chain import ScriptedDriver
 from worker.chain import DriverChain
-from worker.drivers.driver import Permit
+from worker.drivers.driver import SignInPermit
 from worker.handlers.completion import Completion
 from worker.handlers.login import LoginHandler
 from worker.lease import LeaseKeeper
@@ -88,7 +89,7 @@ def job(jobs: Jobs) -> NewJob:
 def runner(
     redis: Redis, keyring: Keyring, jobs: Jobs, driver: ScriptedDriver, url: str
 ) -> JobRunner:
-    chain = DriverChain([driver], DriverCooldowns(redis))
+    chain = DriverChain([driver], DriverCooldowns(redis), PasswordPosts(redis))
     challenges = ChallengeStore(redis, keyring, 600, 3)
     completion = Completion(
         chain=chain,
@@ -153,8 +154,10 @@ class FillingDriver(ScriptedDriver):
 
     redis: Redis | None = None
 
-    def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
+    def sign_in(self, credentials: Credentials, permit: SignInPermit) -> SignedIn | CodeRequired:
         assert self.redis is not None
+        permit.post_password("mobile")
+        self.posts = ()
         self.redis.config_set("maxmemory", "1")
         threading.Timer(1.0, self.redis.config_set, ("maxmemory", "0")).start()
         return super().sign_in(credentials, permit)

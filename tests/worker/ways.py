@@ -23,7 +23,7 @@ from shared.garmin.types import (
     PendingSignIn,
     SignedIn,
 )
-from worker.drivers.driver import GarminDriver, Permit
+from worker.drivers.driver import GarminDriver, SignInPermit
 from worker.drivers.garminconnect import GarminConnectDriver
 from worker.drivers.garth import GarthDriver
 from worker.drivers.http import GarminAdapter
@@ -49,6 +49,9 @@ class FixedPermit:
             raise self.error
         return self.left
 
+    def post_password(self, way: str) -> None:
+        self.check()
+
 
 ALWAYS = FixedPermit()
 
@@ -60,7 +63,7 @@ class Way:
     name: str
     garmin: Simulator
     adapter: GarminAdapter
-    permit: Permit = field(default_factory=FixedPermit)
+    permit: SignInPermit = field(default_factory=FixedPermit)
     secrets: set[str] = field(default_factory=lambda: {PASSWORD, "ST-"})
 
     def __post_init__(self) -> None:

@@ -1,7 +1,8 @@
 """What Garmin's answers mean, for both drivers.
 
 Shapes: a JSON sign-in answer is `{"responseStatus": {"type", "message"}, …}`, refusals come as
-`{"error": {"status-code": "429"}}` or as HTML from Cloudflare.
+`{"error": {"status-code": "429"}}` or as HTML from Cloudflare. A verdict stands in `type`, in
+`message`, in a page or in XML.
 """
 
 import email.utils
@@ -14,26 +15,13 @@ from typing import Any, Protocol
 
 from shared import errors
 from shared.garmin.types import GarminIdentity
+from worker.drivers import markup, verdicts
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LONGEST_NUMBER = 12  # digits of a Retry-After in seconds; Python refuses to read 5000 of them
 _REFUSED_STATUSES = {427, 429}
-_PASSWORD_VERDICTS: Mapping[str, type[errors.SignInError]] = {
-    "INVALID_USERNAME_PASSWORD": errors.InvalidCredentialsError,
-    "ACCOUNT_LOCKED": errors.AccountLockedError,
-    "CAPTCHA_REQUIRED": errors.CaptchaRequiredError,
-    "NEED_CAPTCHA": errors.CaptchaRequiredError,
-}
-"""By the type of `responseStatus`."""
-
-_CODE_VERDICTS: Mapping[str, type[errors.SignInError]] = {
-    "lock": errors.AccountLockedError,
-    "limit": errors.MfaAttemptsExhaustedError,
-    "too_many": errors.MfaAttemptsExhaustedError,
-    "expire": errors.SignInExpiredError,
-    "session": errors.SignInExpiredError,
-}
-"""By words in `responseStatus`, in lower case. The first match counts."""
+_CLOUDFLARE_TITLES = ("just a moment", "attention required", "cloudflare")
+_CLOUDFLARE_CODE = re.compile(r"\berror code: 10\d\d\b")
 
 _MFA_TYPES = {
     "phone": "sms",
@@ -51,6 +39,7 @@ class HttpResponse(Protocol):
     """What requests and curl_cffi have in common."""
 
     status_code: int
+    url: Any
 
     @property
     def text(self) -> str: ...
@@ -65,15 +54,22 @@ class Answer:
     status: int
     retry_after: int | None
     is_html: bool
+    is_cloudflare: bool
     body: Mapping[str, Any] | None = field(repr=False)
+    words: str = field(repr=False)
 
     @classmethod
     def of(cls, response: HttpResponse) -> "Answer":
-        text = response.text
-        content_type = str(response.headers.get("content-type") or "")
-        is_html = "html" in content_type or text.lstrip()[:1] == "<"
-        retry_after = parse_retry_after(response.headers.get("retry-after"))
-        return cls(response.status_code, retry_after, is_html, _json_object(text))
+        status, text = response.status_code, response.text
+        body = _json_object(text)
+        return cls(
+            status=status,
+            retry_after=parse_retry_after(response.headers.get("retry-after")),
+            is_html=body is None and _is_html(response),
+            is_cloudflare=_is_cloudflare(response, body),
+            body=body,
+            words=markup.words(markup.spoken(text) if body is None else _spoken(body)),
+        )
 
     @property
     def type(self) -> str:
@@ -83,52 +79,96 @@ class Answer:
         return kind if isinstance(kind, str) else ""
 
     @property
+    def ticket(self) -> str:
+        """The service ticket of a sign-in that succeeded, or an empty string."""
+        ticket = (self.body or {}).get("serviceTicketId") if self.type == "SUCCESSFUL" else None
+        return ticket if isinstance(ticket, str) else ""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether a JSON answer lets the sign-in go on: with a ticket, or a code."""
+        return self.status == 200 and (bool(self.ticket) or self.type == "MFA_REQUIRED")
+
+    @property
     def has_verdict(self) -> bool:
         """Whether Garmin itself, not a proxy in front of it, has judged what was sent."""
         return bool(self.type) and self.status < 500
+
+    def verdict(self) -> errors.SignInError | None:
+        """Return what Garmin says of the person, whatever was sent."""
+        if self.status >= 500 or self.is_cloudflare:
+            return None
+        if self.status in _REFUSED_STATUSES and self.body is None:
+            return None
+        verdict = verdicts.first_match(verdicts.ON_THE_PERSON, self.words)
+        if verdict is None and self.type == "SUCCESSFUL" and not self.ticket:
+            consents = (self.body or {}).get("consentTypeList")
+            verdict = errors.GarminActionRequiredError if consents else None
+        return verdict() if verdict else None
 
     def refusal(self) -> errors.ClientRefusedError | None:
         """Return an error if the client is refused: 429, 427, 403, Cloudflare's page."""
         error = (self.body or {}).get("error")
         inner = str(error.get("status-code")) if isinstance(error, Mapping) else ""
-        page = self.is_html and self.body is None and self.status < 500
-        if self.status in _REFUSED_STATUSES or inner in {"427", "429"} or page:
-            return errors.ClientRefusedError(self.retry_after)
+        if self.is_cloudflare or (self.status == 403 and self.is_html):
+            return errors.ClientRefusedError(self.retry_after, scope=errors.RefusalScope.CLIENT)
+        if self.status in _REFUSED_STATUSES or inner in {"427", "429"}:
+            return errors.ClientRefusedError(self.retry_after, final=self.body is not None)
         if self.status == 403 and not self.type:
             return errors.ClientRefusedError(self.retry_after)
         return None
 
     def sign_in_error(self) -> errors.SignInError:
-        """Why a password was not accepted."""
-        refusal = self.refusal()
-        if refusal:
-            return refusal
-        if self.status < 500 and self.type in _PASSWORD_VERDICTS:
-            return _PASSWORD_VERDICTS[self.type]()
-        return errors.GarminUnavailableError(self.retry_after)
+        """Why a password was not accepted, where JSON was expected."""
+        known = self.verdict() or self._refusal_of_json()
+        if known:
+            return known
+        verdict = (
+            verdicts.first_match(verdicts.ON_THE_PASSWORD, self.words) if self.has_verdict else None
+        )
+        return verdict() if verdict else self.unknown()
 
     def code_error(self) -> errors.SignInError:
         """Why a code was not accepted. A wrong code's answer is not recorded, so be lenient."""
-        refusal = self.refusal()
-        if refusal:
-            return refusal
+        known = self.verdict() or self._refusal_of_json()
+        if known:
+            return known
         if not self.has_verdict:
-            return errors.GarminUnavailableError(self.retry_after)
-        words = json.dumps((self.body or {}).get("responseStatus")).lower()
-        verdict = first_match(_CODE_VERDICTS, words)
+            by_status = verdicts.CODE_STATUSES.get(self.status)
+            return by_status() if by_status else self.unknown()
+        if self.type == "SUCCESSFUL":  # without a ticket
+            return self.unknown()
+        verdict = verdicts.first_match(verdicts.ON_THE_CODE, self.words)
         return verdict() if verdict else errors.MfaCodeInvalidError()
+
+    def unknown(self) -> errors.SignInError:
+        """The error for an answer that no row knows."""
+        return errors.GarminUnavailableError(self.retry_after)
+
+    def mfa_method(self) -> str:
+        """How a code is sent, by Garmin's name; `email` where it does not say, as garth has it."""
+        info = self._mfa_info
+        for key in ("mfaLastMethodUsed", "defaultMfaMethod"):
+            if isinstance(info.get(key), str) and info[key]:
+                return str(info[key])
+        return "sms" if info.get("phoneNumber") and not info.get("email") else "email"
 
     def mfa_destination(self, mfa_type: str) -> str | None:
         """Where the code was sent, masked by Garmin."""
-        info = (self.body or {}).get("customerMfaInfo")
         key = {"email": "email", "sms": "phoneNumber"}.get(mfa_type)
-        value = info.get(key) if isinstance(info, Mapping) and key else None
+        value = self._mfa_info.get(key) if key else None
         return value if isinstance(value, str) and value else None
 
+    @property
+    def _mfa_info(self) -> Mapping[str, Any]:
+        """Empty where Garmin says null."""
+        info = (self.body or {}).get("customerMfaInfo")
+        return info if isinstance(info, Mapping) else {}
 
-def first_match[T](table: Mapping[str, T], text: str) -> T | None:
-    """Return the value of the first key that stands in the text."""
-    return next((value for key, value in table.items() if key in text), None)
+    def _refusal_of_json(self) -> errors.ClientRefusedError | None:
+        """As `refusal`, for the flows in which Garmin itself sends no page."""
+        page = self.is_html and self.status < 500
+        return self.refusal() or (errors.ClientRefusedError(self.retry_after) if page else None)
 
 
 def mfa_type(method: object) -> str:
@@ -174,3 +214,29 @@ def _json_object(text: str) -> Mapping[str, Any] | None:
     except ValueError:
         return None
     return body if isinstance(body, dict) else None
+
+
+def _spoken(body: Mapping[str, Any]) -> list[str]:
+    """Return where a JSON answer can hold a verdict."""
+    status, error = body.get("responseStatus"), body.get("error")
+    said = [error]
+    for part, keys in ((status, ("type", "message")), (error, ("message",))):
+        said += [part.get(key) for key in keys] if isinstance(part, Mapping) else []
+    return [text for text in said if isinstance(text, str)]
+
+
+def _is_html(response: HttpResponse) -> bool:
+    content_type = str(response.headers.get("content-type") or "")
+    return "html" in content_type or response.text.lstrip()[:1] == "<"
+
+
+def _is_cloudflare(response: HttpResponse, body: Mapping[str, Any] | None) -> bool:
+    """Whether Cloudflare in front of Garmin has refused this address or client."""
+    if response.headers.get("cf-mitigated") or "cloudflare_error" in (body or {}):
+        return True
+    if body is not None or (response.status_code >= 500 and response.status_code != 503):
+        return False
+    page_title = markup.title(response.text).lower()
+    return bool(_CLOUDFLARE_CODE.search(response.text)) or any(
+        known in page_title for known in _CLOUDFLARE_TITLES
+    )

@@ -1,7 +1,10 @@
 """The interface of a Garmin library."""
 
+import time
+from dataclasses import dataclass
 from typing import Protocol
 
+from shared.errors import GarminUnavailableError
 from shared.garmin.types import (
     CodeRequired,
     Credentials,
@@ -22,6 +25,32 @@ class Permit(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class Until:
+    """A permit that also ends at a moment of `time.monotonic`, with GarminUnavailableError."""
+
+    ends_at: float
+    permit: Permit | None = None
+
+    def check(self) -> float | None:
+        outer = self.permit.check() if self.permit else None
+        left = self.ends_at - time.monotonic()
+        if left <= 0:
+            raise GarminUnavailableError
+        return left if outer is None else min(left, outer)
+
+
+class SignInPermit(Permit, Protocol):
+    """The permit of a sign-in, which also bounds how often the password is posted."""
+
+    def post_password(self, way: str) -> None:
+        """Call right before each POST of the password. `way` names the way in: each is used once.
+
+        Raises PasswordSpentError, also where earlier workers have posted the password as often as
+        allowed, and ServiceUnavailableError: then it must not be sent.
+        """
+
+
 class GarminDriver(Protocol):
     """One Garmin library. Safe to use from many threads.
 
@@ -31,25 +60,37 @@ class GarminDriver(Protocol):
 
     name: str
 
-    def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
-        """Post the password to Garmin, once.
+    def sign_in(self, credentials: Credentials, permit: SignInPermit) -> SignedIn | CodeRequired:
+        """Post the password to Garmin, by each way in at most once.
 
-        Raises ClientRefusedError when Garmin refuses this client without a verdict on the person,
-        else InvalidCredentialsError, AccountLockedError, CaptchaRequiredError,
-        GarminUnavailableError.
+        Raises DriverFailedError when the driver can't work and has not posted the password,
+        ClientRefusedError when Garmin refuses this client without a verdict on the person, which
+        as TicketRefusedError may come after the right password, else InvalidCredentialsError,
+        AccountLockedError, CaptchaRequiredError, GarminActionRequiredError, CodeLimitReachedError,
+        GarminUnavailableError, PasswordSpentError.
+
+        The tokens may belong to another driver: `GarminTokens.driver` says which.
         """
 
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
         """Check the code and finish a sign-in that any process may have begun.
 
         Raises MfaCodeInvalidError, MfaAttemptsExhaustedError, SignInExpiredError,
-        AccountLockedError, ClientRefusedError, GarminUnavailableError.
+        AccountLockedError, CaptchaRequiredError, GarminActionRequiredError, CodeLimitReachedError,
+        ClientRefusedError, GarminUnavailableError; and after a right code, which can't be used
+        again, TicketRefusedError and SignInAgainError.
         """
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         """Read from Garmin whose tokens these are.
 
         Raises TokensRejectedError, GarminUnavailableError.
+        """
+
+    def claimed_identity(self, tokens: GarminTokens) -> GarminIdentity | None:
+        """Return whose tokens these are as the access token itself says, without a name.
+
+        Nobody verifies it: only for tokens that Garmin has just given. Raises TokensRejectedError.
         """
 
     def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:

@@ -1,28 +1,28 @@
-"""What keeps garminconnect from posting a secret again, and from going on with a lost job.
+"""garminconnect's client for one job, with sessions that keep it from posting a secret again.
 
 Left alone, one `login` posts the password up to eleven times, and sends each wrong code to two
-endpoints. Here every session of the library is one that asks for permission before each request
-and looks at each answer, and the library is stopped as soon as an answer holds a verdict.
+endpoints.
 """
 
 import json
+from collections.abc import Callable
 from types import FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
-from curl_cffi import CurlOpt
-from curl_cffi import requests as curl_requests
 from garminconnect import client as library
 from garminconnect.client import sso as library_sso
-from garminconnect.exceptions import GarminConnectAuthenticationError
 
 from shared import errors
-from shared.garmin.types import Credentials
+from shared.garmin.types import Credentials, GarminDomain
+from worker.drivers import di
+from worker.drivers.answers import HttpResponse
+from worker.drivers.di import DiTokens
 from worker.drivers.driver import Permit
+from worker.drivers.garminconnect_session import GuardedSession, Passwords, Stop
 from worker.drivers.pages import Page
 
 _STRATEGIES = {"mobile+cffi", "mobile+requests", "widget+cffi", "portal+cffi", "portal+requests"}
 _USED = {"mobile+cffi", "widget+cffi"}
-_LONGEST_ANSWER = 30.0  # as the library has it
 _DELAYS = ("MOBILE_DELAY_MIN_S", "MOBILE_DELAY_MAX_S", "WIDGET_DELAY_MIN_S", "WIDGET_DELAY_MAX_S")
 _WITH_SESSIONS = {
     name: getattr(library_sso.LoginMixin, name).__code__
@@ -36,55 +36,6 @@ _WITH_SESSIONS = {
 """The library's methods that make a session or wait, and take neither as an argument."""
 
 
-class Stop(GarminConnectAuthenticationError):
-    """Our own error, as the one kind at which the library stops trying."""
-
-    def __init__(self, verdict: errors.FitTrackError) -> None:
-        super().__init__("verdict")
-        self.verdict = verdict
-
-
-class PostedAlreadyError(Exception):
-    """The library was about to post a secret that Garmin has already judged, or may have."""
-
-
-class GuardedSession(curl_requests.Session[Any]):
-    """A curl_cffi session that asks before each request and keeps the last answer.
-
-    It posts nothing after a verdict, nor after a request whose answer got lost or has no meaning:
-    Garmin may have seen that one. It posts again only after a refusal of the client.
-    """
-
-    def __init__(self, permit: Permit, **options: Any) -> None:  # noqa: ANN401 - curl_cffi's
-        super().__init__(**options)
-        self.page: Page | None = None
-        self._permit = permit
-        self._may_not_post = False
-
-    def request(self, method: Any, url: str, **kwargs: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
-        is_post = method == "POST"
-        if is_post and self._may_not_post:
-            raise PostedAlreadyError
-        self.page = None
-        try:
-            left = self._permit.check()
-        except errors.FitTrackError as error:
-            raise Stop(error) from None
-        kwargs["timeout"] = _LONGEST_ANSWER if left is None else min(_LONGEST_ANSWER, left)
-        self._may_not_post = self._may_not_post or is_post
-        # On a connection that was used before, curl itself sends again what got no answer.
-        self.curl_options = {CurlOpt.FRESH_CONNECT: int(is_post)}  # type: ignore[dict-item]
-        if "json" in kwargs:
-            # A redirect would carry the secret on to wherever it points; only the widget has any.
-            kwargs.setdefault("allow_redirects", False)
-        response = super().request(method, url, **kwargs)
-        self.page = Page.of(method, url, response)
-        if is_post:
-            answer = self.page.answer
-            self._may_not_post = answer.has_verdict or answer.refusal() is None
-        return response
-
-
 class GuardedClient(library.Client):
     """The library's client for one job. `delays` is a factor for its waits before a post."""
 
@@ -92,8 +43,11 @@ class GuardedClient(library.Client):
         super().__init__(domain, verify_login=False)  # the driver asks for the profile anyway
         self.skip_strategies = _STRATEGIES - _USED
         self._permit = permit
+        self._passwords = Passwords()
         self._session: GuardedSession | None = None
         self._retry_after: int | None = None
+        self._ticket_issued = False
+        self.tokens: DiTokens | None = None
         self._give_sessions(delays)
 
     @property
@@ -101,8 +55,19 @@ class GuardedClient(library.Client):
         """The last answer to the sign-in; None if it got lost."""
         return self._session.page if self._session else None
 
-    def sign_in(self, credentials: Credentials) -> dict[str, Any] | None:
-        """Return the library's state if a code is needed, None once signed in."""
+    @property
+    def code_page(self) -> Page | None:
+        """The answer that wants a code."""
+        return self._session.code_page if self._session else None
+
+    def sign_in(
+        self, credentials: Credentials, before_password: Callable[[str], None]
+    ) -> dict[str, Any] | DiTokens:
+        """Return the library's state if a code is needed, else the tokens.
+
+        `before_password` is called with the way in, right before each POST of the password.
+        """
+        self._passwords = Passwords(before_password)
         username, password = credentials.username, credentials.password
         try:
             result, state = self.login(
@@ -113,24 +78,33 @@ class GuardedClient(library.Client):
         except Exception:
             failure = self._sign_in_error()
         else:
-            return dict(state) if result == "needs_mfa" else None
+            if result == "needs_mfa":
+                return self._code_state(state)
+            if self.tokens is not None:
+                return self.tokens
+            failure = errors.GarminUnavailableError()
         finally:
             self._close_session()
         raise self._checked(failure)
 
-    def finish(self, state: dict[str, Any], code: str) -> None:
+    def finish(self, state: dict[str, Any], code: str) -> DiTokens:
         """Check the code, and redeem the ticket."""
         try:
             self.resume_login(state, code)
         except Stop as stop:
-            failure = stop.verdict
+            failure = self._with_state(stop.verdict)
         except Exception:
             failure = errors.GarminUnavailableError()
         else:
-            return
+            if self.tokens is not None:
+                return self.tokens
+            failure = errors.GarminUnavailableError()
         finally:
             self._close_session()
-        raise self._checked(failure)
+        failure = self._checked(failure)
+        if self._ticket_issued and isinstance(failure, errors.GarminUnavailableError):
+            raise errors.SignInAgainError  # the code is used up
+        raise failure
 
     def _give_sessions(self, delays: float) -> None:
         """Let the library make guarded sessions, and wait `delays` times as long.
@@ -149,7 +123,7 @@ class GuardedClient(library.Client):
     def _new_session(self, **options: Any) -> GuardedSession:  # noqa: ANN401 - curl_cffi's
         self._note_retry_after()
         self._close_session()
-        self._session = GuardedSession(self._permit, **options)
+        self._session = GuardedSession(self._permit, self._passwords, **options)
         return self._session
 
     def _close_session(self) -> None:
@@ -157,22 +131,28 @@ class GuardedClient(library.Client):
         if self._session:
             self._session.close()
 
-    def _http_post(self, url: str, **kwargs: Any) -> Any:  # noqa: ANN401 - the library's signature
-        with GuardedSession(self._permit) as session:
-            return session.post(url, impersonate="chrome", **kwargs)
+    def post_form(self, url: str, headers: dict[str, str], fields: dict[str, str]) -> HttpResponse:
+        """Post to Garmin's DI server, with a browser's TLS as the library does."""
+        try:
+            with GuardedSession(self._permit, self._passwords) as session:
+                response: HttpResponse = session.post(
+                    url, data=fields, headers=headers, impersonate="chrome", allow_redirects=False
+                )
+                return response
+        except Stop as stop:
+            raise stop.verdict from None
+        except Exception:
+            raise errors.GarminUnavailableError from None
 
     def _post_credentials(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         try:
             super()._post_credentials(*args, **kwargs)
-        except Stop:
+        except (Stop, library_sso._MFARequired):
             raise
         except Exception:
-            if self.page is None:
+            if self.page is None or self.page.accepted:
                 raise Stop(errors.GarminUnavailableError()) from None
-            answer = self.page.answer
-            if answer.type == "MFA_REQUIRED" or answer.refusal():
-                raise  # a code is required, or another fingerprint may be let in
-            raise Stop(answer.sign_in_error()) from None
+            raise  # refused: the next way in may be let in
 
     def _complete_mfa(self, mfa_code: str) -> None:
         try:
@@ -192,31 +172,38 @@ class GuardedClient(library.Client):
 
         The library falls back to a cookie that its own dump does not hold: no use to anyone.
         """
+        self._ticket_issued = True
+        domain, service = GarminDomain(self.domain), service_url or self._ios_service_url
         try:
-            self._exchange_service_ticket(ticket, service_url=service_url)
-        except Exception:
-            raise Stop(errors.GarminUnavailableError()) from None
-        if not self.di_refresh_token:
-            raise Stop(errors.GarminUnavailableError())
+            self.tokens = di.redeem(self.post_form, domain, ticket, service)
+        except errors.FitTrackError as error:
+            raise Stop(error) from None
 
     def _sign_in_error(self) -> errors.SignInError:
-        """What the last page means, where no JSON answer had a verdict: the widget's."""
+        """What the last answer means, after which the library knew no other way in."""
         if self.page is None:
             return errors.GarminUnavailableError()
         self._note_retry_after()
-        error = self.page.sign_in_error()
+        error = self.page.error()
         if isinstance(error, errors.ClientRefusedError):
-            return errors.ClientRefusedError(self._retry_after)
+            error.retry_after = self._retry_after
         return error
 
     def _code_error(self) -> errors.SignInError:
-        page = self.page
-        if page is None or page.answer.type == "SUCCESSFUL":
-            return errors.GarminUnavailableError()
-        error = page.code_error() if self._mfa_flow == "widget" else page.answer.code_error()
-        if isinstance(error, errors.MfaCodeInvalidError):
+        return self.page.error() if self.page else errors.GarminUnavailableError()
+
+    def _with_state(self, failure: errors.FitTrackError) -> errors.FitTrackError:
+        if isinstance(failure, errors.MfaCodeInvalidError):
             return errors.MfaCodeInvalidError(state=json.dumps(self._mfa_client_state()))
-        return error
+        return failure
+
+    def _code_state(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Return the library's state, with what the code page left out.
+
+        Garmin accepts the sign-in page's `_csrf` with a code as well.
+        """
+        spare = self._session.csrf_token if self._session else None
+        return state | {"csrf_token": state["csrf_token"] or spare}
 
     def _note_retry_after(self) -> None:
         """Keep the value of this flow, for the case that the next one has none."""

@@ -1,28 +1,22 @@
 """Sign in with garth 0.8: the mobile JSON flow, then OAuth1, then OAuth2.
 
-garth's traps, and what is done about each: the mutable default of `Client.request`'s headers
-(fresh ones on every call), the module-global client (never used), the OAuth consumer fetched
-without a deadline (fetched here, before the password is sent), errors whose text holds the ticket
-(read from the response, raised `from None`), an adapter for each client (one for the process),
-settings and telemetry from the environment (its `__init__` is not called).
+Where OAuth1 gives nothing for a ticket, the ticket is redeemed for DI tokens instead. These belong
+to the driver garminconnect from then on.
 """
 
 import json
-import threading
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import requests
 
 from shared.errors import (
-    ClientRefusedError,
+    DriverFailedError,
     GarminUnavailableError,
     MfaCodeInvalidError,
-    SignInError,
-    TokensRejectedError,
+    SignInAgainError,
+    TicketRefusedError,
 )
 from shared.garmin.types import (
     CodeRequired,
@@ -33,198 +27,156 @@ from shared.garmin.types import (
     PendingSignIn,
     SignedIn,
 )
-from shared.imports import absent
-from worker.drivers.answers import Answer, identity, mfa_type
+from worker.drivers import di, oauth
+from worker.drivers.answers import Answer, HttpResponse, mfa_type
+from worker.drivers.consumer import ConsumerSource, ConsumerStore
 from worker.drivers.cookies import dump_cookies, load_cookies
-from worker.drivers.driver import Permit
-from worker.drivers.http import GarminAdapter, PermittedAdapter
-
-# logfire is garth's telemetry: 12 MB, and a leak of what it sees. garth works without it.
-with warnings.catch_warnings(), absent("logfire"):
-    warnings.simplefilter("ignore", DeprecationWarning)  # garth announces its deprecation
-    import garth
-    from garth import sso
-    from garth.auth_tokens import OAuth1Token, OAuth2Token
-    from garth.exc import GarthException, GarthHTTPError
-    from garth.http import USER_AGENT
-    from garth.utils import asdict
-
-_SIGN_IN_PATH = "/mobile/api/"
-_TICKET_PATH = "/oauth-service/oauth/preauthorized"
-_REFUSED_AT_TICKET = {401, 403, 427, 429}
-_OAUTH1_LIFETIME = timedelta(days=365)
-_CONSUMER_TRIES = 2
+from worker.drivers.driver import Permit, SignInPermit
+from worker.drivers.garth_client import GarthClient, TicketIssuedError, sign_in_errors, sso
+from worker.drivers.http import GarminAdapter
+from worker.drivers.profile import read_profile
+from worker.drivers.stored import claimed_identity
 
 
 class GarthDriver:
-    name = "garth"
+    """`redeem_at_di`: whether the driver that DI tokens belong to is in use as well."""
 
-    def __init__(self, adapter: GarminAdapter) -> None:
+    name = oauth.DRIVER
+
+    def __init__(
+        self,
+        adapter: GarminAdapter,
+        store: ConsumerStore | None = None,
+        *,
+        redeem_at_di: bool = True,
+    ) -> None:
         self._adapter = adapter
-        self._consumer_lock = threading.Lock()
+        self._consumers = ConsumerSource(adapter, store)
+        self._oauth = oauth.OAuth(self._consumers, adapter.timings)
+        self._redeem_at_di = redeem_at_di
 
-    def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
-        self._fetch_consumer(permit)
-        client = self._client(credentials.domain, permit)
-        with _translated(client, Answer.sign_in_error):
-            result = sso.login(
-                credentials.username.get_secret_value(),
-                credentials.password.get_secret_value(),
-                client=client,
-                prompt_mfa=None,
-                return_on_mfa=True,
-            )
-            if result[0] == "needs_mfa":
-                return CodeRequired(pending=_pending(client, result[1]))
-        return SignedIn(tokens=_tokens(*result))
+    def sign_in(self, credentials: Credentials, permit: SignInPermit) -> SignedIn | CodeRequired:
+        self._consumers.get(permit)  # before the password: without it, the next driver's turn
+        domain = credentials.domain
+        client = self._client(domain, permit)
+        client.before_password = partial(permit.post_password, "mobile")
+        try:
+            with sign_in_errors():
+                result = sso.login(
+                    credentials.username.get_secret_value(),
+                    credentials.password.get_secret_value(),
+                    client=client,
+                    prompt_mfa=None,
+                    return_on_mfa=True,
+                )
+                if result[0] == "needs_mfa":
+                    return CodeRequired(pending=_pending(client, domain, result[1]))
+                raise GarminUnavailableError  # never: the ticket ends it
+        except TicketIssuedError as issued:
+            ticket = issued.ticket
+        return self._redeem(ticket, domain, client, permit)
 
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
-        self._fetch_consumer(permit)
+        self._prepare_finish(permit)
         state = json.loads(pending.state.get_secret_value())
         client = self._client(pending.domain, permit)
         client.sess.cookies = load_cookies(state["cookies"])
-        resumed = {k: state[k] for k in ("login_params", "mfa_method")} | {"client": client}
         try:
-            with _translated(client, Answer.code_error):
-                tokens = sso.resume_login(resumed, code)
+            ticket = _ticket_for_code(client, state, code)
         except MfaCodeInvalidError:
             raise MfaCodeInvalidError(state=_state(client, state)) from None
-        return SignedIn(tokens=_tokens(*tokens))
+        try:
+            return self._redeem(ticket, pending.domain, client, permit)
+        except GarminUnavailableError:
+            raise SignInAgainError from None  # the code is used up
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
-        client = self._client(tokens.domain, permit, _load(tokens))
-        with _translated(client, _profile_error):
-            profile = client.connectapi("/userprofile-service/socialProfile")
-        return identity(profile)
+        access_token = oauth.stored_access_token(tokens)
+        with self._client(tokens.domain, permit).sess as session:
+            return read_profile(session, tokens.domain, access_token)
+
+    def claimed_identity(self, tokens: GarminTokens) -> GarminIdentity | None:
+        return claimed_identity(oauth.stored_access_token(tokens))
 
     def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
-        self._fetch_consumer(permit)
-        oauth1, _ = _load(tokens)
-        client = self._client(tokens.domain, permit)
-        with _translated(client, _profile_error):
-            fresh = sso.exchange(oauth1, client)
-        return _tokens(oauth1, fresh)
+        oauth1 = oauth.stored_oauth1(tokens)
+        oauth2 = self._oauth.exchange(oauth1, self._client(tokens.domain, permit), permit)
+        return oauth.pack(oauth1, oauth2, tokens.domain)
 
-    def _client(
+    def _client(self, domain: GarminDomain, permit: Permit) -> GarthClient:
+        return GarthClient(domain, self._adapter.session(permit))
+
+    def _prepare_finish(self, permit: Permit) -> None:
+        """Fetch the consumer before the code is used up, unless its ticket may go to DI."""
+        try:
+            self._consumers.get(permit)
+        except DriverFailedError:
+            if not self._redeem_at_di:
+                raise
+
+    def _redeem(
+        self, ticket: str, domain: GarminDomain, client: GarthClient, permit: Permit
+    ) -> SignedIn:
+        """Exchange the ticket for tokens. Raises TicketRefusedError and GarminUnavailableError."""
+        try:
+            oauth1 = self._oauth.redeem(ticket, client, permit)
+        except DriverFailedError:
+            return self._redeem_elsewhere(ticket, domain, permit, TicketRefusedError())
+        except (TicketRefusedError, GarminUnavailableError) as failure:
+            # Without an answer the ticket may be spent: asking costs nothing.
+            return self._redeem_elsewhere(ticket, domain, permit, failure)
+        oauth2 = self._oauth.first_exchange(oauth1, client, permit)
+        return SignedIn(tokens=oauth.pack(oauth1, oauth2, domain))
+
+    def _redeem_elsewhere(
         self,
+        ticket: str,
         domain: GarminDomain,
         permit: Permit,
-        tokens: tuple[OAuth1Token, OAuth2Token] | None = None,
-    ) -> "_Client":
-        client = _Client(domain, self._adapter.permitted(permit))
-        if tokens:
-            client.oauth1_token, client.oauth2_token = tokens
-        return client
+        failure: TicketRefusedError | GarminUnavailableError,
+    ) -> SignedIn:
+        """Redeem the ticket at DI. Raise `failure`, of OAuth1, if DI gives nothing either."""
+        if self._redeem_at_di:
+            service = f"https://mobile.integration.{domain}/gcm/android"  # the ticket's
+            with suppress(TicketRefusedError, GarminUnavailableError):
+                tokens = di.redeem(self._post(permit), domain, ticket, service)
+                return SignedIn(tokens=tokens.packed(domain), driver=self.name)
+        raise failure
 
-    def _fetch_consumer(self, permit: Permit) -> None:
-        """Fetch Garmin's OAuth consumer, once a process. Raises GarminUnavailableError."""
-        with self._consumer_lock:
-            for _ in range(_CONSUMER_TRIES):
-                if sso.OAUTH_CONSUMER:
-                    return
-                sso.OAUTH_CONSUMER = self._try_consumer(permit)
-            if not sso.OAUTH_CONSUMER:
-                raise GarminUnavailableError
-
-    def _try_consumer(self, permit: Permit) -> dict[str, str]:
-        with requests.Session() as session:
-            session.mount("https://", self._adapter.permitted(permit))
+    def _post(self, permit: Permit) -> di.Post:
+        def post(url: str, headers: dict[str, str], fields: dict[str, str]) -> HttpResponse:
             try:
-                consumer = session.get(sso.OAUTH_CONSUMER_URL).json()
-                return {k: consumer[k] for k in ("consumer_key", "consumer_secret")}
-            except (requests.RequestException, ValueError, KeyError, TypeError):
-                return {}
+                with self._adapter.session(permit) as session:
+                    return session.post(url, fields, headers=headers, allow_redirects=False)
+            except requests.RequestException:
+                raise GarminUnavailableError from None
+
+        return post
 
 
-class _NoAnswer(GarthException):
-    """Garmin did not answer. A GarthException, because garth ignores those where it can."""
-
-
-class _Client(garth.Client):
-    def __init__(self, domain: GarminDomain, adapter: PermittedAdapter) -> None:
-        """Set what a request needs.
-
-        The library's own sets up telemetry too, resumes a session that the environment names, and
-        reads the environment's settings for both each time.
-        """
-        self.domain = str(domain)
-        self.sess = requests.Session()
-        self.sess.headers.update(USER_AGENT)
-        self.sess.mount("https://", adapter)
-
-    def request(
-        self,
-        method: str,
-        subdomain: str,
-        path: str,
-        /,
-        api: bool = False,
-        referrer: str | bool = False,
-        headers: dict[str, str] | None = None,
-        **kwargs: Any,  # noqa: ANN401 - the library's signature
-    ) -> requests.Response:
-        """Send with headers that no other call sees, and never redirect what holds a secret."""
-        kwargs.setdefault("allow_redirects", method == "GET")
-        fresh = dict(headers or {})
-        try:
-            return super().request(
-                method, subdomain, path, api=api, referrer=referrer, headers=fresh, **kwargs
-            )
-        except requests.RequestException:
-            raise _NoAnswer(msg="no answer") from None
-
-
-@contextmanager
-def _translated(client: _Client, judge: Callable[[Answer], SignInError]) -> Iterator[None]:
-    """Turn what garth raises into our errors. `judge` reads the answer that garth rejected."""
+def _ticket_for_code(client: GarthClient, state: dict[str, Any], code: str) -> str:
+    resumed = {name: state[name] for name in ("login_params", "mfa_method")} | {"client": client}
     try:
-        yield
-    except SignInError:
-        raise
-    except GarthHTTPError as error:
-        raise judge(Answer.of(error.error.response)) from None
-    except _NoAnswer:
-        raise GarminUnavailableError from None
-    except requests.HTTPError as error:
-        raise _oauth_error(error.response) from None
-    except (GarthException, requests.JSONDecodeError):
-        # garth had a 200 that is not the SUCCESSFUL it expected, or not JSON: a sign-in's answer,
-        # or one that `last_resp` does not know, because the OAuth calls go around the client.
-        last: requests.Response | None = getattr(client, "last_resp", None)
-        if last is None or _SIGN_IN_PATH not in last.url:
-            raise GarminUnavailableError from None
-        raise judge(Answer.of(last)) from None
-    except (requests.RequestException, ValueError, KeyError, TypeError, AttributeError):
-        raise GarminUnavailableError from None
+        with sign_in_errors():
+            sso.resume_login(resumed, code)
+    except TicketIssuedError as issued:
+        return issued.ticket
+    raise GarminUnavailableError
 
 
-def _oauth_error(response: requests.Response) -> SignInError:
-    answer = Answer.of(response)
-    if _TICKET_PATH in response.url and response.status_code in _REFUSED_AT_TICKET:
-        return ClientRefusedError(answer.retry_after)
-    if response.status_code in (400, 401):
-        return TokensRejectedError()
-    return answer.refusal() or GarminUnavailableError(answer.retry_after)
-
-
-def _profile_error(answer: Answer) -> SignInError:
-    if answer.status in (401, 403):
-        return TokensRejectedError()
-    return GarminUnavailableError(answer.retry_after)
-
-
-def _pending(client: _Client, result: dict[str, Any]) -> PendingSignIn:
-    kind = mfa_type(result["mfa_method"])
+def _pending(client: GarthClient, domain: GarminDomain, result: dict[str, Any]) -> PendingSignIn:
+    answer = Answer.of(client.last_resp)
+    kind = mfa_type(answer.mfa_method())
     return PendingSignIn(
         driver=GarthDriver.name,
-        domain=client.domain,
+        domain=domain,
         mfa_type=kind,
-        mfa_destination=Answer.of(client.last_resp).mfa_destination(kind),
-        state=_state(client, result),
+        mfa_destination=answer.mfa_destination(kind),
+        state=_state(client, result | {"mfa_method": answer.mfa_method()}),
     )
 
 
-def _state(client: _Client, result: dict[str, Any]) -> str:
+def _state(client: GarthClient, result: dict[str, Any]) -> str:
     """Dump what another process needs to go on: under a kilobyte of JSON."""
     return json.dumps(
         {
@@ -233,28 +185,3 @@ def _state(client: _Client, result: dict[str, Any]) -> str:
             "mfa_method": result["mfa_method"],
         }
     )
-
-
-def _tokens(oauth1: OAuth1Token, oauth2: OAuth2Token) -> GarminTokens:
-    mfa_expiry = oauth1.mfa_expiration_timestamp
-    return GarminTokens(
-        driver=GarthDriver.name,
-        domain=oauth1.domain,
-        data=json.dumps({"oauth1": _asdict(oauth1), "oauth2": _asdict(oauth2)}),
-        access_expires_at=datetime.fromtimestamp(oauth2.expires_at, UTC),
-        # The OAuth1 token refreshes it for about a year; Garmin names the day for MFA accounts.
-        refresh_expires_at=_utc(mfa_expiry) if mfa_expiry else datetime.now(UTC) + _OAUTH1_LIFETIME,
-    )
-
-
-def _asdict(token: OAuth1Token | OAuth2Token) -> Any:  # noqa: ANN401
-    return asdict(token)  # type: ignore[no-untyped-call]
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _load(tokens: GarminTokens) -> tuple[OAuth1Token, OAuth2Token]:
-    data = json.loads(tokens.data.get_secret_value())
-    return OAuth1Token(**data["oauth1"]), OAuth2Token(**data["oauth2"])

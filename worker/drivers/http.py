@@ -41,6 +41,12 @@ class GarminAdapter(HTTPAdapter):
         )
         super().__init__(max_retries=never_sent, pool_connections=16, pool_maxsize=_POOL)
 
+    def session(self, permit: Permit) -> requests.Session:
+        """Return a session for the requests of one job."""
+        session = requests.Session()
+        session.mount("https://", self.permitted(permit))
+        return session
+
     def permitted(self, permit: Permit) -> "PermittedAdapter":
         """Return an adapter for the sessions of one job."""
         return PermittedAdapter(self, permit)

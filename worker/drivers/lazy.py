@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from shared.errors import ClientRefusedError, GarminUnavailableError
+from shared.errors import DriverFailedError, GarminUnavailableError
 from shared.garmin.types import (
     CodeRequired,
     Credentials,
@@ -14,13 +14,13 @@ from shared.garmin.types import (
     SignedIn,
 )
 from shared.logs.locations import where
-from worker.drivers.driver import GarminDriver, Permit
+from worker.drivers.driver import GarminDriver, Permit, SignInPermit
 
 _log = logging.getLogger(__name__)
 
 
 class LazyDriver:
-    """Load a driver once, whichever thread needs it first. One that can't be loaded is refused."""
+    """Load a driver once, whichever thread needs it first."""
 
     def __init__(self, name: str, load: Callable[[], GarminDriver]) -> None:
         self.name = name
@@ -29,28 +29,38 @@ class LazyDriver:
         self._driver: GarminDriver | None = None
 
     def loaded(self) -> GarminDriver:
-        """Raise ClientRefusedError if the library can't be loaded; the next call tries again."""
+        """Raise DriverFailedError if the library can't be loaded; the next call tries again."""
         with self._lock:
             if self._driver is None:
                 try:
                     self._driver = self._load()
                 except Exception as error:
                     _log.error("driver %s can't be loaded: %s", self.name, where(error))  # noqa: TRY400, RUF100
-                    raise ClientRefusedError from None
+                    raise DriverFailedError from None
             return self._driver
 
-    def sign_in(self, credentials: Credentials, permit: Permit) -> SignedIn | CodeRequired:
+    def sign_in(self, credentials: Credentials, permit: SignInPermit) -> SignedIn | CodeRequired:
         return self.loaded().sign_in(credentials, permit)
 
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
-        return self.loaded().finish(pending, code, permit)
+        return self._needed().finish(pending, code, permit)
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
+        return self._needed().identify(tokens, permit)
+
+    def claimed_identity(self, tokens: GarminTokens) -> GarminIdentity | None:
         try:
             driver = self.loaded()
-        except ClientRefusedError:
-            raise GarminUnavailableError from None
-        return driver.identify(tokens, permit)
+        except DriverFailedError:
+            return None
+        return driver.claimed_identity(tokens)
 
     def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
-        return self.loaded().refresh(tokens, permit)
+        return self._needed().refresh(tokens, permit)
+
+    def _needed(self) -> GarminDriver:
+        """Return the driver where no other can take its place. Raise GarminUnavailableError."""
+        try:
+            return self.loaded()
+        except DriverFailedError:
+            raise GarminUnavailableError from None

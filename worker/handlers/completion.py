@@ -1,5 +1,7 @@
 """What a login and a checked code have in common: from Garmin's tokens to a session."""
 
+import logging
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,23 +18,28 @@ from shared.errors import (
     ServiceUnavailableError,
     SignInError,
     SignInRateLimitedError,
+    TokensRejectedError,
 )
 from shared.garmin.types import GarminIdentity, GarminTokens, SignedIn
 from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.states import Failure, JobStage, Outcome, Success
 from shared.redis.rate_limits import RateLimitedError
 from worker.chain import DriverChain
+from worker.drivers.driver import Until
 from worker.run import PostponedError, Run
+
+_log = logging.getLogger(__name__)
 
 
 class Progress(Sealable):
     """The tokens that Garmin has issued, and the session that will be opened for them.
 
-    Session id and access token are generated before the database is called, so that a retry stores
-    the same session again.
+    `driver` signed in, if it is not the one that the tokens belong to. Session id and access token
+    are generated before the database is called, so that a retry stores the same session again.
     """
 
     tokens: GarminTokens
+    driver: str | None = None
     identity: GarminIdentity | None = None
     session_id: uuid.UUID
     access_token: Secret
@@ -83,7 +90,10 @@ class Completion:
     def keep(self, job: Run, signed_in: SignedIn) -> Progress:
         """Store the tokens, encrypted, in the job before anything else can go wrong."""
         progress = Progress(
-            tokens=signed_in.tokens, session_id=uuid.uuid4(), access_token=SecretStr(new_token())
+            tokens=signed_in.tokens,
+            driver=signed_in.driver,
+            session_id=uuid.uuid4(),
+            access_token=SecretStr(new_token()),
         )
         job.retry(
             lambda: job.keep_progress(JobStage.READING_PROFILE, progress), ServiceUnavailableError
@@ -101,12 +111,35 @@ class Completion:
         return success
 
     def _identify(self, job: Run, progress: Progress) -> GarminIdentity:
-        """Read Garmin's profile, with retries until the deadline."""
-        identity = job.retry(
-            lambda: self.chain.identify(progress.tokens, job), GarminUnavailableError
-        )
+        """Read Garmin's profile; where it can't be had in time, believe the access token.
+
+        Garmin has just given the tokens, and they must not be lost to a profile call. Raises
+        SignInAgainError if Garmin's API calls them invalid: another driver's may work.
+        """
+        claimed = self.chain.claimed_identity(progress.tokens)
+        try:
+            identity = self._read_profile(job, progress.tokens, is_needed=claimed is None)
+        except TokensRejectedError:
+            driver = progress.driver or progress.tokens.driver
+            raise self.chain.reject(driver, job.claim.origin.account) from None
+        except GarminUnavailableError:
+            if claimed is None:
+                raise
+            _log.info("no profile in time: the access token says whose it is")
+            identity = claimed
         job.keep_progress(JobStage.STORING, progress.model_copy(update={"identity": identity}))
         return identity
+
+    def _read_profile(self, job: Run, tokens: GarminTokens, *, is_needed: bool) -> GarminIdentity:
+        """Try until there is only time to store, or for less long if it is not needed."""
+        timings, left = job.timings, job.check()
+        patience = timings.profile_patience if left is None else left - timings.store_margin
+        if not is_needed:
+            patience = min(patience, timings.profile_patience)
+        permit = Until(time.monotonic() + patience, job)
+        return job.retry(
+            lambda: self.chain.identify(tokens, permit), GarminUnavailableError, patience
+        )
 
     def _store(self, job: Run, progress: Progress, identity: GarminIdentity) -> Success:
         # Only the first run waits for the database: later ones must not block a thread each time.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from shared.errors import ServiceUnavailableError, TimedOutError
+from shared.errors import ServiceUnavailableError, SignInAgainError, TimedOutError
 from shared.garmin.types import CodeRequired, Credentials, PendingSignIn
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.states import CodeRequested, Failure, Outcome
@@ -20,16 +20,25 @@ class LoginHandler:
     def run(self, job: Run) -> Outcome:
         with self.completion.failures_counted(job):
             progress = job.progress(Progress)
-            if progress is None:
-                self.completion.admit_sign_in(job)
-                result = self.chain.sign_in(job.input(Credentials), job)
-                if isinstance(result, CodeRequired):
-                    return self._request_code(job, result.pending)
-                progress = self.completion.keep(job, result)
-            return self.completion.finish(job, progress)
+            if progress is not None:
+                return self.completion.finish(job, progress)
+            try:
+                return self._sign_in(job)
+            except SignInAgainError:
+                # The driver rests for this account now: the next one's turn, once, with what is
+                # left of the bound on posts.
+                return self._sign_in(job)
 
     def time_out(self, job: Run) -> Failure:
         return Failure.of(TimedOutError())
+
+    def _sign_in(self, job: Run) -> Outcome:
+        claim = job.claim
+        self.completion.admit_sign_in(job)
+        result = self.chain.sign_in(job.input(Credentials), job, claim.job_id, claim.origin.account)
+        if isinstance(result, CodeRequired):
+            return self._request_code(job, result.pending)
+        return self.completion.finish(job, self.completion.keep(job, result))
 
     def _request_code(self, job: Run, pending: PendingSignIn) -> CodeRequested:
         self.completion.count_code_sent(job)

@@ -44,7 +44,9 @@ class MfaCompletionHandler:
             self.completion.admit_code(job)
             code = submission.code.get_secret_value()
             try:
-                signed_in = self.chain.finish(challenge.pending, code, job)
+                signed_in = self.chain.finish(
+                    challenge.pending, code, job, job.claim.origin.account
+                )
             except MfaCodeInvalidError:
                 if job.claim.runs == 1:
                     raise

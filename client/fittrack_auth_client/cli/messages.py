@@ -194,7 +194,7 @@ def explain(error: FitTrackAuthError) -> str:
 
 
 # For these the error's message says what the table can't. Elsewhere the table is clearer.
-_WITH_MESSAGE = frozenset(FROM_HERE) | {"invalid_request"}
+_WITH_MESSAGE = frozenset(FROM_HERE) | {"invalid_request", "garmin_rate_limited"}
 
 
 def stage_text(stage: str) -> str:

@@ -247,6 +247,23 @@ def test_it_does_not_wait_for_a_code_longer_than_the_challenge_lives(
     assert last["error"]["code"] == "code_not_in_time"
 
 
+def test_it_asks_for_the_last_code_when_garmin_sends_no_new_one(
+    service: StandIn, program: Program
+) -> None:
+    service.on(LOGIN, accepted("one"))
+    service.on(job("one"), code_asked("one"))
+    service.on(CODE, accepted("two"), accepted("three"))
+    message = "Garmin sends no new code: enter the last one."
+    refused = failed("two", "garmin_rate_limited", attempts_left=3, message=message)
+    service.on(job("two"), refused)
+    service.on(job("three"), succeeded("three"))
+
+    result = program.login("--code-stdin", lines=(PASSWORD, "123456", "654321"))
+
+    assert result.exit_code == 0, result.err
+    assert message.removesuffix(".") in result.err
+
+
 @pytest.mark.parametrize(
     "code",
     [

@@ -69,6 +69,20 @@ def test_a_sign_in_updates_the_display_name(repos: Repositories) -> None:
     assert repos.count(User) == [1]
 
 
+def test_a_sign_in_without_a_name_keeps_the_stored_one(repos: Repositories) -> None:
+    repos.sign_in()
+    stored = repos.sign_in(ANNA.model_copy(update={"display_name": None}))
+    assert stored.display_name == "Anna"
+
+
+def test_a_person_whose_name_is_not_known_gets_one_that_says_nothing(repos: Repositories) -> None:
+    access_token = new_token()
+    repos.sign_in(ANNA.model_copy(update={"display_name": None}), access_token=access_token)
+    assert repos.find_session(access_token).display_name == "Garmin user"
+    repos.sign_in()
+    assert repos.find_session(access_token).display_name == "Anna"
+
+
 def test_the_same_guid_in_another_domain_is_another_user(repos: Repositories) -> None:
     here = repos.sign_in()
     there = repos.sign_in(tokens=garmin_tokens(domain=GarminDomain.CN))

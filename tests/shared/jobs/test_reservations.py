@@ -95,6 +95,7 @@ def test_a_wrong_code_for_a_challenge_that_a_newer_sign_in_ended_stays_a_wrong_c
     [
         errors.MfaAttemptsExhaustedError(),
         errors.AccountLockedError(),
+        errors.GarminActionRequiredError(),
         errors.SignInExpiredError(),
         errors.InterruptedSignInError(),
     ],

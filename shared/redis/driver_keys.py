@@ -1,0 +1,50 @@
+"""The keys in Redis of drivers that Garmin refuses, and of how often a password was posted.
+
+- `fittrack:rest:<driver>` (hash: since, until, level, why): the rest for everybody. The key
+  outlives it: until somebody was let in, one sign-in at a time probes
+- `fittrack:rest:<driver>:known` (set): the accounts whose refusals led to that rest
+- `fittrack:rest:<driver>:probe` (a token): the sign-in that probes
+- `fittrack:rest:<driver>:refused` (sorted set): accounts refused lately, by when
+- `fittrack:rest:<driver>:account:<keyed hash>` (hash: since, until, level, why): an account's rest
+- `fittrack:rest:<driver>:accounts` (sorted set): those accounts, by when their rest ends
+- `fittrack:refusals` (hash: `<driver>:<scope>` → how many)
+- `fittrack:posts:<job id>` (hash: driver → how often it has posted the job's password)
+
+Times are in milliseconds, by the clock of Redis. All keys have a time to live.
+"""
+
+from dataclasses import dataclass
+
+REFUSALS = "fittrack:refusals"
+
+
+@dataclass(frozen=True)
+class DriverKeys:
+    driver: str
+
+    @property
+    def rest(self) -> str:
+        return f"fittrack:rest:{self.driver}"
+
+    @property
+    def known(self) -> str:
+        return f"{self.rest}:known"
+
+    @property
+    def probe(self) -> str:
+        return f"{self.rest}:probe"
+
+    @property
+    def refused(self) -> str:
+        return f"{self.rest}:refused"
+
+    @property
+    def accounts(self) -> str:
+        return f"{self.rest}:accounts"
+
+    def account(self, account: str | None) -> str:
+        return f"{self.rest}:account:{account or ''}"
+
+
+def posts_key(job_id: str) -> str:
+    return f"fittrack:posts:{job_id}"

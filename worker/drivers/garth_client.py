@@ -1,0 +1,119 @@
+"""garth 0.8, stopped at the ticket, and with its traps disarmed.
+
+The mutable default of `Client.request`'s headers (fresh ones on every call), the module-global
+client (never used), errors whose text holds the ticket (read from the response, raised `from
+None`), an adapter for each client (one for the process), settings and telemetry from the
+environment (its `__init__` is not called).
+"""
+
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+
+from shared.errors import GarminUnavailableError, PasswordSpentError, SignInError
+from shared.garmin.types import GarminDomain
+from shared.imports import absent
+from worker.drivers.pages import Page
+
+# logfire is garth's telemetry: 12 MB, and a leak of what it sees. garth works without it.
+with warnings.catch_warnings(), absent("logfire"):
+    warnings.simplefilter("ignore", DeprecationWarning)  # garth announces its deprecation
+    import garth
+    from garth import sso
+    from garth.auth_tokens import OAuth1Token, OAuth2Token
+    from garth.exc import GarthException, GarthHTTPError
+    from garth.http import USER_AGENT
+    from garth.utils import asdict
+
+__all__ = ["GarthClient", "OAuth1Token", "OAuth2Token", "TicketIssuedError", "asdict", "sso"]
+
+_SIGN_IN_PATH = "/mobile/api/"
+_PASSWORD_PATH = "/mobile/api/login"  # noqa: S105
+_TICKET = re.compile(r"[\w.+/=-]{1,512}", re.ASCII)
+
+
+class TicketIssuedError(Exception):
+    """Garmin accepted password and code. Ends garth's sign-in: what follows is ours."""
+
+    def __init__(self, ticket: str) -> None:
+        super().__init__("ticket issued")
+        self.ticket = ticket
+
+
+class NoAnswerError(GarthException):
+    """Garmin did not answer. A GarthException, because garth ignores those where it can."""
+
+
+class GarthClient(garth.Client):
+    def __init__(self, domain: GarminDomain, session: requests.Session) -> None:
+        """Set what a request needs.
+
+        The library's own sets up telemetry too, resumes a session that the environment names, and
+        reads the environment's settings for both each time.
+        """
+        self.domain = str(domain)
+        self.before_password: Callable[[], None] = _no_password
+        self.sess = session
+        self.sess.headers.update(USER_AGENT)
+
+    def request(
+        self,
+        method: str,
+        subdomain: str,
+        path: str,
+        /,
+        api: bool = False,
+        referrer: str | bool = False,
+        headers: dict[str, str] | None = None,
+        **kwargs: Any,  # noqa: ANN401 - the library's signature
+    ) -> requests.Response:
+        """Send with headers that no other call sees, and never redirect what holds a secret."""
+        if path == _PASSWORD_PATH:
+            self.before_password()
+        kwargs.setdefault("allow_redirects", method == "GET")
+        fresh = dict(headers or {})
+        try:
+            response = super().request(
+                method, subdomain, path, api=api, referrer=referrer, headers=fresh, **kwargs
+            )
+        except requests.RequestException:
+            raise NoAnswerError(msg="no answer") from None
+        if path.startswith(_SIGN_IN_PATH):
+            page = _page(response)
+            if not page.accepted:
+                raise page.error()
+            if page.answer.ticket:
+                raise TicketIssuedError(_checked(page.answer.ticket))
+        return response
+
+
+def _no_password() -> None:
+    """Only a sign-in posts a password."""
+    raise PasswordSpentError
+
+
+def _page(response: requests.Response) -> Page:
+    return Page.of(response.request.method or "", response.url, response)
+
+
+def _checked(ticket: str) -> str:
+    if not _TICKET.fullmatch(ticket):
+        raise GarminUnavailableError
+    return ticket
+
+
+@contextmanager
+def sign_in_errors() -> Iterator[None]:
+    """Turn what garth raises into our errors."""
+    try:
+        yield
+    except (SignInError, TicketIssuedError):
+        raise
+    except GarthHTTPError as error:
+        raise _page(error.error.response).error() from None
+    except (GarthException, OSError, ValueError, LookupError, TypeError, AttributeError):
+        raise GarminUnavailableError from None
