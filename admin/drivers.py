@@ -8,11 +8,9 @@ from typing import Annotated
 
 import typer
 
-from shared.redis.connection import connect
+from admin.service import redis_client
 from shared.redis.driver_states import DriverState, DriverStates
 from shared.settings import KNOWN_DRIVERS, Settings
-
-_REDIS_TIMEOUT = 5.0
 
 app = typer.Typer(
     help="Show and wake Garmin libraries that rest because Garmin refused them.",
@@ -61,7 +59,7 @@ def wake(
 @contextmanager
 def _states() -> Iterator[tuple[Settings, DriverStates]]:
     settings = Settings.from_environment()
-    with connect(settings.redis_url.get_secret_value(), timeout=_REDIS_TIMEOUT) as redis:
+    with redis_client(settings) as redis:
         yield settings, DriverStates(redis)
 
 

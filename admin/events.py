@@ -15,9 +15,6 @@ from shared.audit.log import EventFilter, EventLog
 from shared.audit.outbox import EventOutbox
 from shared.errors import ServiceUnavailableError
 from shared.garmin.types import Credentials, GarminDomain
-from shared.redis.connection import connect
-
-_REDIS_TIMEOUT = 5.0
 
 
 def events(
@@ -65,8 +62,7 @@ def events(
 
 def _deliver_pending(service: Service) -> None:
     """Do what workers do every second, so that the newest events are shown even without one."""
-    url = service.settings.redis_url.get_secret_value()
-    with connect(url, timeout=_REDIS_TIMEOUT) as redis:
+    with service.redis() as redis:
         outbox = EventOutbox(redis)
         try:
             while deliver(outbox, service.database):

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
+from shared.redis.connection import Redis, connect
 from shared.settings import Settings
+
+_REDIS_TIMEOUT = 5.0
 
 
 @dataclass(frozen=True)
@@ -14,6 +17,15 @@ class Service:
     settings: Settings
     database: Database
     keyring: Keyring
+
+    def redis(self) -> Redis:
+        return redis_client(self.settings)
+
+
+def redis_client(settings: Settings) -> Redis:
+    """Return a client that does not wait long."""
+    url, keyspace = settings.redis_url.get_secret_value(), settings.keyspace
+    return connect(url, timeout=_REDIS_TIMEOUT, keyspace=keyspace)
 
 
 @contextmanager

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from shared.jobs.keys import CHANNEL
+from shared.jobs.keys import JobKeys
+from shared.keyspace import KeySpace
 from shared.timings import PRODUCTION, Timings
 
 
 class JobNotifications:
-    def __init__(self, redis_url: str, timings: Timings = PRODUCTION) -> None:
+    def __init__(self, redis_url: str, keyspace: KeySpace, timings: Timings = PRODUCTION) -> None:
+        self._channel = JobKeys(keyspace).channel
         self._url = redis_url
         self._timings = timings
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
@@ -46,7 +48,7 @@ class JobNotifications:
         timeout = self._timings.notification_answer
         redis = Redis.from_url(self._url, socket_timeout=timeout, socket_connect_timeout=timeout)
         async with redis, redis.pubsub() as subscription:
-            await subscription.subscribe(CHANNEL)
+            await subscription.subscribe(self._channel)
             self._wake_all()  # nothing that was published before this was received
             while True:
                 message = await subscription.get_message(

@@ -10,8 +10,9 @@ from redis.exceptions import RedisError
 
 from shared.crypto.keyring import Keyring
 from shared.errors import ServiceUnavailableError
-from shared.jobs.keys import job_key
+from shared.jobs.keys import JobKeys
 from shared.jobs.views import JobView, view_job
+from shared.keyspace import KeySpace
 from shared.timings import PRODUCTION, Timings
 
 _CONNECTIONS = 32
@@ -19,7 +20,10 @@ _CONNECTIONS = 32
 
 
 class JobPolls:
-    def __init__(self, redis_url: str, keyring: Keyring, timings: Timings = PRODUCTION) -> None:
+    def __init__(
+        self, redis_url: str, keyspace: KeySpace, keyring: Keyring, timings: Timings = PRODUCTION
+    ) -> None:
+        self._keys = JobKeys(keyspace)
         self._keyring = keyring
         pool = BlockingConnectionPool.from_url(
             redis_url,
@@ -36,7 +40,7 @@ class JobPolls:
     async def view(self, job_id: str, poll_token: str) -> JobView:
         """Return the job. Raises JobNotFoundError, ServiceUnavailableError."""
         try:
-            fields = cast("dict[bytes, bytes]", await self._redis.hgetall(job_key(job_id)))
+            fields = cast("dict[bytes, bytes]", await self._redis.hgetall(self._keys.job(job_id)))
         except RedisError:
             raise ServiceUnavailableError("redis") from None
         return view_job(self._keyring, job_id, poll_token, fields)

@@ -2,7 +2,6 @@
 
 import sys
 
-from redis import Redis
 from starlette.applications import Starlette
 
 from api.app import THREADS, create_app
@@ -27,7 +26,7 @@ from shared.jobs.store import JobStore
 from shared.jobs.submission import Submitter
 from shared.logs.configuration import configure_logging
 from shared.memory import limit_arenas
-from shared.redis.connection import RedisHealth, connect
+from shared.redis.connection import Redis, RedisHealth, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.driver_states import DriverStates
 from shared.redis.rate_limits import (
@@ -50,14 +49,15 @@ def build(timings: Timings) -> Starlette:
     configure_logging(settings.log_level, settings.log_format)
     keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
     url = settings.redis_url.get_secret_value()
-    redis = connect(url, timeout=timings.redis_answer_api)
+    keyspace = settings.keyspace
+    redis = connect(url, timeout=timings.redis_answer_api, keyspace=keyspace)
     # Half of the connections are kept open, the others come and go.
     database = Database(
         settings.database_url.get_secret_value(), timings, pool_size=_DATABASE_CONNECTIONS // 2
     )
     endpoints_database = AsyncDatabase(database, timings, _DATABASE_CONNECTIONS)
     jobs = JobStore(redis, keyring, settings.job_ttl, timings)
-    queue = JobQueue(settings.queue_url, timings.redis_answer_api, THREADS, timings)
+    queue = JobQueue(settings.queue_url, timings.redis_answer_api, THREADS, timings, keyspace)
     services = Services(
         keyring=keyring,
         jobs=jobs,
@@ -77,8 +77,8 @@ def build(timings: Timings) -> Starlette:
         ),
         database=endpoints_database,
         redis=RedisHealth(redis),
-        notifications=JobNotifications(url, timings),
-        polls=JobPolls(url, keyring, timings),
+        notifications=JobNotifications(url, keyspace, timings),
+        polls=JobPolls(url, keyspace, keyring, timings),
         metrics=Metrics(JobCounters(redis), DriverStates(redis), settings.garmin_drivers),
         session_idle=settings.session_idle_ttl,
         require_client_key=settings.require_client_key,

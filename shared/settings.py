@@ -28,6 +28,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from shared.errors import ConfigurationError
+from shared.keyspace import KeySpace
 
 PREFIX = "FITTRACK_"
 KNOWN_DRIVERS = ("garth", "garminconnect")
@@ -45,6 +46,7 @@ NAMES_OF_OTHERS = {
 """Variables with our prefix that are not settings, but may be set in the same environment."""
 
 _PREFIX_OF_TESTS = f"{PREFIX}TEST_"
+_REDIS_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,32}")  # no colon: one can't begin with another
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 
@@ -155,6 +157,9 @@ class Settings(DatabaseSettings):
     broker_url: RedisUrl | None = Field(None, validate_default=True)
     """The Redis for Celery's queues; by default the same."""
 
+    redis_prefix: str = KeySpace().prefix
+    """What the names of all keys, channels and queues in Redis begin with."""
+
     encryption_keys: SecretStr
     """`NAME:BASE64[,NAME:BASE64…]`, 32 bytes each: the first encrypts, all decrypt."""
 
@@ -215,6 +220,13 @@ class Settings(DatabaseSettings):
             raise ValueError("must be redis:// or rediss://, also if FITTRACK_REDIS_URL is unix://")
         return value
 
+    @field_validator("redis_prefix")
+    @classmethod
+    def _check_redis_prefix(cls, value: str) -> str:
+        if not _REDIS_PREFIX.fullmatch(value):
+            raise ValueError("must be 1 to 32 letters, digits, dashes, underscores or dots")
+        return value
+
     @field_validator("cors_origins")
     @classmethod
     def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -236,6 +248,10 @@ class Settings(DatabaseSettings):
         if unknown or not value or len(set(value)) != len(value):
             raise ValueError(f"must list one or both of {', '.join(KNOWN_DRIVERS)}, each once")
         return value
+
+    @property
+    def keyspace(self) -> KeySpace:
+        return KeySpace(self.redis_prefix)
 
     @property
     def queue_url(self) -> str:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from redis import Redis
 
 from dev.servers import PostgresServer, RedisServer
 from dev.simulator import Simulator
 from dev.stack import new_key
 from shared.crypto.keyring import Keyring
+from shared.redis.connection import Redis
 from tests.databases import PostgresDatabases, migrated_sqlite
 from tests.fake_redis import FakeRedisServer
 from tests.programs import FULL

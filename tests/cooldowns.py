@@ -1,8 +1,7 @@
 """Refusals by Garmin, and rests that are over."""
 
-from redis import Redis
-
 from shared.errors import ClientRefusedError, RefusalScope
+from shared.redis.connection import Redis
 from shared.redis.driver_cooldowns import DriverCooldowns, Turn
 from shared.redis.driver_keys import DriverKeys
 
@@ -22,10 +21,10 @@ def refuse(
 
 def end_rest(redis: Redis, driver: str = "garth") -> None:
     """As if the rest for everybody were over, and that of every account."""
-    assert redis.hset(DriverKeys(driver).rest, "until", 1) == 0
+    assert redis.hset(DriverKeys(redis.keyspace, driver).rest, "until", 1) == 0
     end_account_rests(redis, driver)
 
 
 def end_account_rests(redis: Redis, driver: str = "garth") -> None:
-    for key in redis.scan_iter(f"{DriverKeys(driver).rest}:account:*"):
+    for key in redis.scan_iter(f"{DriverKeys(redis.keyspace, driver).rest}:account:*"):
         assert redis.hset(key, "until", 1) == 0

@@ -13,6 +13,7 @@ from shared.errors import (
     GarminActionRequiredError,
     GarminRateLimitedError,
     GarminUnavailableError,
+    GarminUnreachableError,
     InterruptedSignInError,
     InvalidCredentialsError,
     ServiceUnavailableError,
@@ -49,8 +50,8 @@ _UNREPORTED_WAIT = 60
 class DriverChain:
     """Raises what `GarminDriver` raises, but for ClientRefusedError and DriverFailedError.
 
-    The next driver is tried when Garmin refuses a client, or when a driver can't work; never after
-    a verdict on the person, nor after a refusal that is final.
+    The next driver is tried when Garmin refuses a client, or when a driver can't get as far as
+    posting the password; never after a verdict on the person, nor after a refusal that is final.
     """
 
     def __init__(
@@ -66,15 +67,20 @@ class DriverChain:
         """Raise GarminRateLimitedError, with the shortest wait, if no driver is left.
 
         `account` is the keyed hash of the account. Raises GarminUnavailableError if no driver
-        works.
+        works, or one that does not rest got no usable answer.
         """
         budget = PasswordBudget(permit, self._posts, job_id)
         waits: list[int] = []
+        unavailable: GarminUnavailableError | None = None
         for driver in self._drivers.values():
             try:
                 return self._try(driver, credentials, budget.of(driver.name), account)
             except DriverFailedError:
                 continue
+            except GarminUnavailableError as error:
+                if budget.sent or isinstance(error, GarminUnreachableError):
+                    raise
+                unavailable = unavailable or error
             except DriverRestsError as rest:
                 waits.append(rest.retry_after)
             except ClientRefusedError as refusal:
@@ -85,9 +91,9 @@ class DriverChain:
                 if not budget.sent:
                     raise
                 break  # a later run would post the password again
-        if waits:
+        if waits and unavailable is None:
             raise GarminRateLimitedError(max(1, min(waits)))
-        raise GarminUnavailableError
+        raise unavailable or GarminUnavailableError
 
     def finish(
         self, pending: PendingSignIn, code: str, permit: Permit, account: str | None

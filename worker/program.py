@@ -30,7 +30,7 @@ class _Program:
         configure_logging(self._settings.log_level, self._settings.log_format)
         self._runner: JobRunner | None = None
         broker.install(self._timings)
-        self._app = celery_app(self._settings.queue_url, self._timings)
+        self._app = celery_app(self._settings.queue_url, self._timings, self._settings.keyspace)
 
     def app(self) -> Celery:
         task.register(self._app, self._run_job, self._timings.retry_delay)

@@ -55,11 +55,15 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
     """Check everything, then build. Raises ConfigurationError with one line."""
     check_environment(os.environ)
     keyring, ttl = Keyring.parse(settings.encryption_keys.get_secret_value()), settings.job_ttl
+    keyspace = settings.keyspace
     url = settings.redis_url.get_secret_value()
     patient = connect(
-        url, timeout=timings.redis_answer_worker, patience=timings.redis_patience_worker
+        url,
+        timeout=timings.redis_answer_worker,
+        patience=timings.redis_patience_worker,
+        keyspace=keyspace,
     )
-    prompt = connect(url, timeout=timings.redis_answer_worker)
+    prompt = connect(url, timeout=timings.redis_answer_worker, keyspace=keyspace)
     challenges = ChallengeStore(
         patient, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
     )
@@ -87,9 +91,10 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
 
 def build_schedule(settings: Settings, database: Database, timings: Timings) -> list[Periodic]:
     """Return what a worker does beside its jobs."""
-    redis = connect(settings.redis_url.get_secret_value(), timeout=timings.redis_answer_worker)
-    broker = connect(settings.queue_url, timeout=timings.redis_answer_worker)
-    queue = JobQueue(settings.queue_url, timings.redis_answer_worker, threads=1, timings=timings)
+    url, timeout, keyspace = settings.queue_url, timings.redis_answer_worker, settings.keyspace
+    redis = connect(settings.redis_url.get_secret_value(), timeout=timeout, keyspace=keyspace)
+    broker = connect(url, timeout=timeout, keyspace=keyspace)
+    queue = JobQueue(url, timeout, threads=1, timings=timings, keyspace=keyspace)
     lost_messages = LostMessages(redis, QueuedMessages(broker), queue, timings)
     work = Housekeeping(
         EventOutbox(redis), database, settings.event_days, settings.session_idle_ttl

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 
 import psutil
-from redis import Redis
 
 from dev.bench.client import Client, SignInError
 from dev.bench.connection import Connection, request
@@ -17,6 +16,7 @@ from shared.crypto.keyring import Keyring
 from shared.errors import TimedOutError
 from shared.jobs.claims import Claim, JobClaims
 from shared.jobs.states import Failure
+from shared.redis.connection import Redis
 
 POLLS = 2000
 _SUBMITTERS = 16

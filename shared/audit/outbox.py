@@ -7,12 +7,11 @@ to the database by every worker. `fittrack:events:told:<name>` marks an event ad
 from typing import Any, cast
 
 from pydantic import ValidationError
-from redis import Redis
 
 from shared.audit.events import Event
-from shared.redis.connection import redis_errors_translated
+from shared.keyspace import KeySpace
+from shared.redis.connection import Redis, redis_errors_translated
 
-KEY = "fittrack:events"
 TTL = 7 * 86_400
 MAX_LENGTH = 100_000
 """Most events kept, about 40 MB; beyond that, the oldest are dropped."""
@@ -20,31 +19,36 @@ MAX_LENGTH = 100_000
 _FIELD = "event"
 
 
+def key(keyspace: KeySpace) -> str:
+    return keyspace.key("events")
+
+
 class EventOutbox:
     """Audit events in Redis. Every method raises ServiceUnavailableError if it does not answer."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._key = key(redis.keyspace)
 
     @redis_errors_translated
     def add(self, event: Event) -> None:
         with self._redis.pipeline(transaction=True) as pipe:
             fields: dict[Any, Any] = {_FIELD: event.model_dump_json(exclude_none=True)}
-            pipe.xadd(KEY, fields, maxlen=MAX_LENGTH, approximate=True)
-            pipe.expire(KEY, TTL)
+            pipe.xadd(self._key, fields, maxlen=MAX_LENGTH, approximate=True)
+            pipe.expire(self._key, TTL)
             pipe.execute()
 
     @redis_errors_translated
     def add_once(self, event: Event, name: str, seconds: int) -> None:
         """Add the event unless one with this name was added in the last `seconds`."""
-        if self._redis.set(f"{KEY}:told:{name}", 1, nx=True, ex=seconds):
+        if self._redis.set(f"{self._key}:told:{name}", 1, nx=True, ex=seconds):
             self.add(event)
 
     @redis_errors_translated
     def oldest(self, limit: int) -> list[tuple[bytes, Event | None]]:
         """Return up to `limit` entries, oldest first: entry id, and the event if it is readable."""
         entries = cast(
-            "list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(KEY, count=limit)
+            "list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(self._key, count=limit)
         )
         return [
             (entry_id, _parse(fields.get(_FIELD.encode(), b""))) for entry_id, fields in entries
@@ -52,7 +56,7 @@ class EventOutbox:
 
     @redis_errors_translated
     def remove(self, entry_ids: list[bytes]) -> None:
-        self._redis.xdel(KEY, *entry_ids)
+        self._redis.xdel(self._key, *entry_ids)
 
 
 def _parse(text: bytes | None) -> Event | None:

@@ -4,10 +4,9 @@ Accounts are keyed hashes. Submissions are not counted: they can't be used to lo
 What a job counts bears the job's id, so that it counts once however often it is repeated.
 """
 
-from redis import Redis
-
 from shared.errors import JobErrorCode
 from shared.jobs.states import Failure, Outcome, Success
+from shared.redis.connection import Redis
 from shared.redis.rate_limits import (
     CODES_PER_ACCOUNT,
     CODES_REFUSED_BY_GARMIN,

@@ -21,7 +21,6 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from pydantic import SecretStr, ValidationError
-from redis import Redis
 
 from shared.crypto.keyring import Keyring, Purpose
 from shared.crypto.secret import Sealable
@@ -41,9 +40,9 @@ from shared.errors import (
     SignInExpiredError,
 )
 from shared.garmin.types import PendingSignIn
-from shared.jobs.keys import account_key, ms
+from shared.jobs.keys import ms
 from shared.origin import UNKNOWN, Origin
-from shared.redis.connection import LuaScript, redis_errors_translated
+from shared.redis.connection import LuaScript, Redis, redis_errors_translated
 from shared.timings import PRODUCTION, Timings
 
 _TYPICAL_CHECK_SECONDS = 5
@@ -119,13 +118,13 @@ class ChallengeStore:
         name, client = token_hash(challenge_id), str(origin.client_id or "")
         record = _Record(pending=pending, attempts_left=self.attempts, origin=origin)
         expires_at = datetime.now(UTC) + timedelta(seconds=self._ttl)
-        keys = [_key(name)]
+        keys = [self._key(name)]
         if origin.account is not None:
-            keys.append(f"{account_key(origin.account)}:challenge:{client}")
+            keys.append(self._redis.keyspace.key("account", origin.account, "challenge", client))
         self._create(
             *keys,
             name=name,
-            challenges=_key(""),
+            challenges=self._key(""),
             fields={"pending": self._seal(name, record), "client": client},
             ttl=ms(self._ttl),
         )
@@ -142,7 +141,7 @@ class ChallengeStore:
         """
         name = token_hash(challenge_id.get_secret_value())
         answer = self._reserve(
-            _key(name),
+            self._key(name),
             job_id=job_id,
             client=str(client_id or ""),
             reserve_for=self._reservation_ms,
@@ -154,7 +153,7 @@ class ChallengeStore:
             raise ChallengeBusyError(retry_after=min(left, _TYPICAL_CHECK_SECONDS))
         record = self._open(name, answer[1])
         if record is None or record.origin.client_id != client_id:
-            self._finish(_key(name), job_id=job_id)
+            self._finish(self._key(name), job_id=job_id)
             raise ChallengeNotFoundError
         return OpenChallenge(record.pending, record.attempts_left, record.origin)
 
@@ -165,7 +164,7 @@ class ChallengeStore:
         Return the attempts left, None if the challenge is gone.
         """
         name = token_hash(challenge_id.get_secret_value())
-        record = self._open(name, self._release(_key(name), job_id=job_id))
+        record = self._open(name, self._release(self._key(name), job_id=job_id))
         return None if record is None else record.attempts_left
 
     @redis_errors_translated
@@ -181,7 +180,7 @@ class ChallengeStore:
             sealed = self._held(name, job_id)
             record = self._open(name, sealed)
             if record is None:
-                self._finish(_key(name), job_id=job_id)
+                self._finish(self._key(name), job_id=job_id)
                 break
             if record.rejected_by == job_id:
                 return record.attempts_left
@@ -192,7 +191,7 @@ class ChallengeStore:
                 "pending": pending or record.pending,
             }
             rejected = self._seal(name, record.model_copy(update=changes)) if left > 0 else None
-            if self._replace(_key(name), job_id=job_id, expected=sealed, pending=rejected):
+            if self._replace(self._key(name), job_id=job_id, expected=sealed, pending=rejected):
                 return left
         return 0
 
@@ -200,7 +199,7 @@ class ChallengeStore:
     def finish(self, challenge_id: SecretStr, job_id: str) -> None:
         """Delete the challenge, if it is still the job's."""
         name = token_hash(challenge_id.get_secret_value())
-        self._finish(_key(name), job_id=job_id)
+        self._finish(self._key(name), job_id=job_id)
 
     @contextmanager
     def reserved_for_submission(
@@ -258,7 +257,9 @@ class ChallengeStore:
 
     def _held(self, name: str, job_id: str) -> bytes | None:
         """Return what is sealed in a challenge, if it is the job's."""
-        job, sealed = cast("list[bytes | None]", self._redis.hmget(_key(name), "job", "pending"))
+        job, sealed = cast(
+            "list[bytes | None]", self._redis.hmget(self._key(name), "job", "pending")
+        )
         return sealed if job == job_id.encode() else None
 
     def _seal(self, name: str, record: _Record) -> bytes:
@@ -274,6 +275,5 @@ class ChallengeStore:
             # Its key was dropped, it is another challenge's, or of a version that kept less in it.
             return None
 
-
-def _key(name: str) -> str:
-    return f"fittrack:challenge:{name}"
+    def _key(self, name: str) -> str:
+        return self._redis.keyspace.key("challenge", name)

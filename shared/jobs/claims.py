@@ -2,24 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from redis import Redis
-
 from shared.audit import outbox
 from shared.audit.events import Event
 from shared.crypto.keyring import Keyring, Purpose
 from shared.crypto.secret import Sealable
 from shared.errors import JobLostError, JobNotFoundError
 from shared.jobs import counters, events
-from shared.jobs.keys import (
-    CHANNEL,
-    OPEN,
-    input_key,
-    job_key,
-    lease_key,
-    ms,
-    now_ms,
-    subject,
-)
+from shared.jobs.keys import JobKeys, ms, now_ms, subject
 from shared.jobs.kinds import KINDS
 from shared.jobs.states import (
     OUTCOME_TYPES,
@@ -31,7 +20,7 @@ from shared.jobs.states import (
     Outcome,
 )
 from shared.origin import UNKNOWN, Origin
-from shared.redis.connection import LuaScript, redis_errors_translated
+from shared.redis.connection import LuaScript, Redis, redis_errors_translated
 from shared.timings import PRODUCTION, Timings
 
 _FIRST_STAGES = {kind: row.first_stage for kind, row in KINDS.items()}
@@ -66,6 +55,8 @@ class JobClaims:
     def __init__(
         self, redis: Redis, keyring: Keyring, ttl: int, timings: Timings = PRODUCTION
     ) -> None:
+        self._keys = JobKeys(redis.keyspace)
+        self._events = outbox.key(redis.keyspace)
         self._keyring = keyring
         self._ttl = ttl
         self._timings = timings
@@ -82,16 +73,16 @@ class JobClaims:
         version knows, and JobBusyError while another holds it.
         """
         answer = self._claim(
-            job_key(job_id),
-            lease_key(job_id),
-            input_key(job_id),
-            OPEN,
+            self._keys.job(job_id),
+            self._keys.lease(job_id),
+            self._keys.input(job_id),
+            self._keys.open,
             job_id=job_id,
             owner=owner,
             lease=ms(self._timings.lease),
             due=self._due(),
             open_ttl=ms(self._ttl + self._timings.progress_ttl),
-            channel=CHANNEL,
+            channel=self._keys.channel,
             stages=_FIRST_STAGES,
         )
         if answer[0] == b"busy":
@@ -121,14 +112,14 @@ class JobClaims:
     @redis_errors_translated
     def renew(self, claim: Claim) -> bool:
         """Keep the job for another lease; False if it is no longer the owner's."""
-        lease, job = lease_key(claim.job_id), job_key(claim.job_id)
+        lease, job = self._keys.lease(claim.job_id), self._keys.job(claim.job_id)
         return bool(self._renew(lease, job, owner=claim.owner, lease=ms(self._timings.lease)))
 
     @redis_errors_translated
     def release(self, claim: Claim) -> None:
         """Give the job back unfinished, for a later run."""
-        lease, owner = lease_key(claim.job_id), claim.owner
-        self._release(lease, OPEN, job_id=claim.job_id, owner=owner, due=self._due())
+        lease, owner = self._keys.lease(claim.job_id), claim.owner
+        self._release(lease, self._keys.open, job_id=claim.job_id, owner=owner, due=self._due())
 
     def keep_progress(self, claim: Claim, stage: JobStage, progress: Sealable) -> None:
         """Seal what has been reached into the job. Raises JobLostError.
@@ -164,18 +155,18 @@ class JobClaims:
         event: Event | None = None,
     ) -> None:
         moved = self._move(
-            job_key(claim.job_id),
-            lease_key(claim.job_id),
-            input_key(claim.job_id),
-            counters.KEY,
-            outbox.KEY,
-            OPEN,
+            self._keys.job(claim.job_id),
+            self._keys.lease(claim.job_id),
+            self._keys.input(claim.job_id),
+            self._keys.ended,
+            self._events,
+            self._keys.open,
             job_id=claim.job_id,
             owner=claim.owner,
             allowed={before: True for before in JobStatus if status in TRANSITIONS[before]},
             status=status,
             fields=fields,
-            channel=CHANNEL,
+            channel=self._keys.channel,
             ends=status.ended or None,
             min_ttl=ms(min_ttl),
             max_ttl=ms(self._ttl),

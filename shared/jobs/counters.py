@@ -7,12 +7,9 @@ worker ended it, and read by every API process: the figures are the service's, n
 from collections.abc import Iterable
 from typing import cast
 
-from redis import Redis
+from shared.jobs.keys import JobKeys, now_ms
+from shared.redis.connection import Redis, redis_errors_translated
 
-from shared.jobs.keys import now_ms, queued_key
-from shared.redis.connection import redis_errors_translated
-
-KEY = "fittrack:jobs-ended"
 TTL = 90 * 86_400
 
 
@@ -21,11 +18,12 @@ class JobCounters:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._keys = JobKeys(redis.keyspace)
 
     @redis_errors_translated
     def ended(self) -> dict[tuple[str, str], int]:
         """How many jobs of each kind ended how: `("login", "invalid_credentials")` → 3."""
-        counts = cast("dict[bytes, bytes]", self._redis.hgetall(KEY))
+        counts = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.ended))
         pairs = ((name.decode().partition(":"), count) for name, count in counts.items())
         return {(kind, result): int(count) for (kind, _, result), count in pairs}
 
@@ -33,4 +31,6 @@ class JobCounters:
     def queued(self, queues: Iterable[str]) -> dict[str, int]:
         """How many jobs no worker has taken yet, by queue. Messages are not counted."""
         now = now_ms()
-        return {queue: self._redis.zcount(queued_key(queue), now, "+inf") for queue in queues}
+        return {
+            queue: self._redis.zcount(self._keys.queued(queue), now, "+inf") for queue in queues
+        }

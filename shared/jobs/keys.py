@@ -1,5 +1,7 @@
 """The keys of jobs in Redis, and times in milliseconds.
 
+`fittrack` stands for the deployment's prefix.
+
 - `fittrack:job:<id>` (hash: kind, status, stage, poll_hash, origin, sent_at, owner, runs, progress,
   outcome, sent, and the names of the keys below that the job holds: account, idempotency, queued)
 - `fittrack:job:<id>:lease` (the owner)
@@ -10,38 +12,53 @@
 - `fittrack:jobs:queued:<queue>` (sorted set: jobs that no worker has taken, by when they expire)
 
 All of them have a time to live. A key that names a job has no effect once the job is gone. Every
-step is published on `CHANNEL` with the job id.
+step is published on the channel `fittrack:jobs` with the job id.
 """
 
 import time
+from dataclasses import dataclass
 
-CHANNEL = "fittrack:jobs"
-OPEN = "fittrack:jobs:open"
-JOBS = "fittrack:job:"
-
-
-def job_key(job_id: str) -> str:
-    return f"{JOBS}{job_id}"
+from shared.keyspace import KeySpace
 
 
-def lease_key(job_id: str) -> str:
-    return f"{JOBS}{job_id}:lease"
+@dataclass(frozen=True)
+class JobKeys:
+    keyspace: KeySpace
 
+    @property
+    def channel(self) -> str:
+        return self.keyspace.key("jobs")
 
-def input_key(job_id: str) -> str:
-    return f"{JOBS}{job_id}:input"
+    @property
+    def open(self) -> str:
+        return self.keyspace.key("jobs", "open")
 
+    @property
+    def ended(self) -> str:
+        return self.keyspace.key("jobs-ended")
 
-def account_key(account: str | None) -> str:
-    return f"fittrack:account:{account or ''}"
+    @property
+    def jobs(self) -> str:
+        """What comes before a job's id, for scripts that find ids."""
+        return self.keyspace.key("job", "")
 
+    def job(self, job_id: str) -> str:
+        return self.keyspace.key("job", job_id)
 
-def idempotency_key(name: str) -> str:
-    return f"fittrack:idempotency:{name}"
+    def lease(self, job_id: str) -> str:
+        return self.keyspace.key("job", job_id, "lease")
 
+    def input(self, job_id: str) -> str:
+        return self.keyspace.key("job", job_id, "input")
 
-def queued_key(queue: str) -> str:
-    return f"fittrack:jobs:queued:{queue}"
+    def account(self, account: str | None) -> str:
+        return self.keyspace.key("account", account or "")
+
+    def idempotency(self, name: str) -> str:
+        return self.keyspace.key("idempotency", name)
+
+    def queued(self, queue: str) -> str:
+        return self.keyspace.key("jobs", "queued", queue)
 
 
 def subject(job_id: str, poll_hash: str, origin: str) -> str:

@@ -8,13 +8,11 @@ long queue still has its message, and is left alone.
 from itertools import batched
 from typing import cast
 
-from redis import Redis
-
-from shared.jobs.keys import JOBS, OPEN, ms, now_ms
+from shared.jobs.keys import JobKeys, ms, now_ms
 from shared.jobs.kinds import KINDS
 from shared.jobs.queue import JobQueue, QueuedMessages
 from shared.jobs.states import JobKind
-from shared.redis.connection import LuaScript, redis_errors_translated
+from shared.redis.connection import LuaScript, Redis, redis_errors_translated
 from shared.timings import PRODUCTION, Timings
 
 _LIMIT = 1000
@@ -30,6 +28,7 @@ class LostMessages:
         queue: JobQueue,
         timings: Timings = PRODUCTION,
     ) -> None:
+        self._keys = JobKeys(redis.keyspace)
         self._messages = messages
         self._queue = queue
         self._timings = timings
@@ -53,6 +52,10 @@ class LostMessages:
     def _find_unheld(self) -> dict[str, JobKind]:
         now = now_ms()
         due = now + ms(self._timings.lost_message)
-        answer = cast("list[bytes]", self._unheld(OPEN, jobs=JOBS, limit=_LIMIT, now=now, due=due))
+        keys = self._keys
+        answer = cast(
+            "list[bytes]",
+            self._unheld(keys.open, jobs=keys.jobs, limit=_LIMIT, now=now, due=due),
+        )
         pairs = [(job_id.decode(), kind.decode()) for job_id, kind in batched(answer, 2)]
         return {job_id: JobKind(kind) for job_id, kind in pairs if kind in KINDS}

@@ -11,25 +11,26 @@ import kombu
 from celery import Celery
 from celery.exceptions import CeleryError
 from kombu.exceptions import KombuError
-from redis import Redis
 from redis.exceptions import RedisError
 
 from shared.errors import ServiceUnavailableError
 from shared.jobs.kinds import KINDS, QUEUES
 from shared.jobs.states import JobKind
-from shared.redis.connection import redis_errors_translated
+from shared.keyspace import KeySpace
+from shared.redis.connection import Redis, redis_errors_translated
 from shared.timings import PRODUCTION, Timings
 
 _UNACKED = "unacked"
 _PAGE = 1000
 
 
-def _transport(timings: Timings) -> dict[str, Any]:
+def _transport(timings: Timings, keyspace: KeySpace) -> dict[str, Any]:
     return {
         "visibility_timeout": timings.visibility_timeout,
         "unacked_restore_interval": timings.redelivery_interval,
         "unacked_restore_throttle": 1,
         "unacked_mutex_expire": timings.redelivery_lock,
+        "global_keyprefix": keyspace.celery,
         "unacked_key": _UNACKED,
         # Queues are served in their order.
         "queue_order_strategy": "priority",
@@ -37,7 +38,9 @@ def _transport(timings: Timings) -> dict[str, Any]:
     }
 
 
-def celery_app(broker_url: str, timings: Timings = PRODUCTION) -> Celery:
+def celery_app(
+    broker_url: str, timings: Timings = PRODUCTION, keyspace: KeySpace = Redis.keyspace
+) -> Celery:
     """The Celery application of workers and of Flower, with everything set that a worker needs."""
     app = Celery("fittrack")
     app.conf.update(
@@ -52,7 +55,7 @@ def celery_app(broker_url: str, timings: Timings = PRODUCTION) -> Celery:
         worker_enable_remote_control=True,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options=_transport(timings),
+        broker_transport_options=_transport(timings, keyspace),
     )
     return app
 
@@ -61,14 +64,19 @@ class JobQueue:
     """Sends jobs to the workers. One instance for a process, used by up to `threads` at once."""
 
     def __init__(
-        self, broker_url: str, timeout: float, threads: int = 10, timings: Timings = PRODUCTION
+        self,
+        broker_url: str,
+        timeout: float,
+        threads: int = 10,
+        timings: Timings = PRODUCTION,
+        keyspace: KeySpace = Redis.keyspace,
     ) -> None:
         self._app = Celery("fittrack", set_as_current=False)
         self._app.conf.update(
             _configuration(broker_url),
             broker_connection_timeout=timeout,
             broker_pool_limit=threads,  # no thread waits for another's connection
-            broker_transport_options=_transport(timings)
+            broker_transport_options=_transport(timings, keyspace)
             | {
                 "socket_timeout": timeout,
                 "socket_connect_timeout": timeout,
@@ -96,6 +104,7 @@ class QueuedMessages:
 
     def __init__(self, broker: Redis) -> None:
         self._broker = broker
+        self._prefix = broker.keyspace.celery
 
     @redis_errors_translated
     def job_ids(self) -> set[str]:
@@ -104,13 +113,13 @@ class QueuedMessages:
         A message that is moved meanwhile may be missed.
         """
         waiting = [_job_id(message) for queue in QUEUES for message in self._pages(queue)]
-        in_hand = cast("list[bytes]", self._broker.hvals(_UNACKED))
+        in_hand = cast("list[bytes]", self._broker.hvals(self._prefix + _UNACKED))
         return {job_id for job_id in (*waiting, *map(_job_id, in_hand)) if job_id is not None}
 
     def _pages(self, queue: str) -> Iterator[bytes]:
         """Newest first, as messages come in at the start of the list and go out at its end."""
-        start = 0
-        while page := cast("list[bytes]", self._broker.lrange(queue, start, start + _PAGE - 1)):
+        start, key = 0, self._prefix + queue
+        while page := cast("list[bytes]", self._broker.lrange(key, start, start + _PAGE - 1)):
             yield from page
             start += _PAGE
 

@@ -4,7 +4,6 @@ import uuid
 from typing import Any
 
 from pydantic import SecretStr
-from redis import Redis
 
 from shared.audit import outbox
 from shared.crypto.keyring import Keyring, Purpose
@@ -12,23 +11,12 @@ from shared.crypto.secret import Sealable
 from shared.crypto.tokens import new_token, token_hash
 from shared.errors import SignInInProgressError
 from shared.jobs import events
-from shared.jobs.keys import (
-    JOBS,
-    OPEN,
-    account_key,
-    idempotency_key,
-    input_key,
-    job_key,
-    ms,
-    now_ms,
-    queued_key,
-    subject,
-)
+from shared.jobs.keys import JobKeys, ms, now_ms, subject
 from shared.jobs.kinds import KINDS
 from shared.jobs.repeats import NewJob, Repeatable, repeated_job
 from shared.jobs.states import JobKind, JobStage, JobStatus
 from shared.origin import UNKNOWN, Origin
-from shared.redis.connection import LuaScript, redis_errors_translated
+from shared.redis.connection import LuaScript, Redis, redis_errors_translated
 from shared.timings import PRODUCTION, Timings
 
 _TYPICAL_SIGN_IN_SECONDS = 5
@@ -40,7 +28,8 @@ class JobStore:
     def __init__(
         self, redis: Redis, keyring: Keyring, ttl: int, timings: Timings = PRODUCTION
     ) -> None:
-        self._redis = redis
+        self._keys = JobKeys(redis.keyspace)
+        self._events = outbox.key(redis.keyspace)
         self._keyring = keyring
         self._ttl = ttl
         self._timings = timings
@@ -77,13 +66,13 @@ class JobStore:
             kept_token = self._keyring.seal(poll_token.encode(), Purpose.POLL_TOKEN, job_id)
         event = events.requested(job_id, kind, origin)
         answer = self._create(
-            idempotency_key(repeatable.name if repeatable else ""),
-            job_key(job_id),
-            input_key(job_id),
-            account_key(origin.account),
-            outbox.KEY,
-            queued_key(row.queue),
-            **_repeat_arguments(repeatable),
+            self._keys.idempotency(repeatable.name if repeatable else ""),
+            self._keys.job(job_id),
+            self._keys.input(job_id),
+            self._keys.account(origin.account),
+            self._events,
+            self._keys.queued(row.queue),
+            **self._repeat_arguments(repeatable),
             job_id=job_id,
             fields={
                 "kind": kind,
@@ -112,8 +101,8 @@ class JobStore:
     @redis_errors_translated
     def find_repeated(self, repeatable: Repeatable) -> NewJob | None:
         """Return the job of an earlier, equal submission. Raises IdempotencyKeyReusedError."""
-        key = idempotency_key(repeatable.name)
-        return repeated_job(self._keyring, self._create(key, **_repeat_arguments(repeatable)))
+        key = self._keys.idempotency(repeatable.name)
+        return repeated_job(self._keyring, self._create(key, **self._repeat_arguments(repeatable)))
 
     @redis_errors_translated
     def confirm(self, job_id: str) -> bool:
@@ -124,8 +113,8 @@ class JobStore:
         """
         now = now_ms()
         confirmed = self._confirm(
-            job_key(job_id),
-            OPEN,
+            self._keys.job(job_id),
+            self._keys.open,
             job_id=job_id,
             now=now,
             due=now + ms(self._timings.lost_message),
@@ -139,8 +128,7 @@ class JobStore:
 
         Return False if a worker has claimed it, or an equal submission has sent the message.
         """
-        return bool(self._discard(job_key(job_id), input_key(job_id), job_id=job_id))
+        return bool(self._discard(self._keys.job(job_id), self._keys.input(job_id), job_id=job_id))
 
-
-def _repeat_arguments(repeatable: Repeatable | None) -> dict[str, Any]:
-    return {"jobs": JOBS, "body": repeatable.body if repeatable else None}
+    def _repeat_arguments(self, repeatable: Repeatable | None) -> dict[str, Any]:
+        return {"jobs": self._keys.jobs, "body": repeatable.body if repeatable else None}

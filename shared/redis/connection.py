@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable
 from functools import wraps
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
-from redis import Redis
+import redis as library
 from redis.backoff import ConstantBackoff, NoBackoff
 from redis.commands.core import Script
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -15,11 +15,20 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from shared.errors import ServiceUnavailableError
+from shared.keyspace import KeySpace
 
 _RETRY_PAUSE = 0.5
 
 
-def connect(url: str, *, timeout: float, patience: float = 0.0) -> Redis:
+class Redis(library.Redis):
+    """A client that knows how keys are named, for the stores that are given it."""
+
+    keyspace = KeySpace()
+
+
+def connect(
+    url: str, *, timeout: float, patience: float = 0.0, keyspace: KeySpace = Redis.keyspace
+) -> Redis:
     """Return a client with a pool of its own. It connects at the first command.
 
     `timeout` limits the wait for a connection and for a reply, in seconds. `patience` is how many
@@ -32,13 +41,16 @@ def connect(url: str, *, timeout: float, patience: float = 0.0) -> Redis:
         repeats = int(patience / _RETRY_PAUSE)
         transient = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError)
         retry = Retry(ConstantBackoff(_RETRY_PAUSE), repeats, transient)
-    return Redis.from_url(
+    made = Redis.from_url(
         url,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
         retry=retry,
         health_check_interval=30,
     )
+    client = cast("Redis", made)  # the library says its own class
+    client.keyspace = keyspace
+    return client
 
 
 class RedisHealth:

@@ -11,12 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from redis import Redis
-
 from shared.crypto.tokens import new_token
 from shared.errors import ClientRefusedError, FitTrackError
-from shared.redis.connection import LuaScript, redis_errors_translated
-from shared.redis.driver_keys import REFUSALS, DriverKeys
+from shared.redis.connection import LuaScript, Redis, redis_errors_translated
+from shared.redis.driver_keys import DriverKeys, refusals_key
 from shared.timings import PRODUCTION, Timings
 
 _log = logging.getLogger(__name__)
@@ -68,6 +66,7 @@ class DriverCooldowns:
     """
 
     def __init__(self, redis: Redis, timings: Timings = PRODUCTION) -> None:
+        self._keyspace = redis.keyspace
         # Longer than a sign-in: only a probe whose worker has died ends by itself.
         self._probe_ttl = int(1000 * (timings.login_deadline + 2 * timings.lease))
         self._enter = LuaScript(redis, __package__, "driver_enter")
@@ -92,7 +91,7 @@ class DriverCooldowns:
 
         `counts`: whether this is one of the accounts whose refusals add up to everybody's rest.
         """
-        keys = DriverKeys(turn.driver)
+        keys = self._keys(turn.driver)
         wait, began, cause = self._refused(
             keys.rest,
             keys.known,
@@ -100,7 +99,7 @@ class DriverCooldowns:
             keys.refused,
             keys.accounts,
             keys.account(turn.account),
-            REFUSALS,
+            refusals_key(self._keyspace),
             account=turn.account,
             scope=refusal.scope,
             counter=f"{turn.driver}:{refusal.scope}",
@@ -127,7 +126,7 @@ class DriverCooldowns:
     @redis_errors_translated
     def accepted(self, turn: Turn) -> None:
         """End the account's rest, and everybody's if it is over and was being probed."""
-        keys = DriverKeys(turn.driver)
+        keys = self._keys(turn.driver)
         self._accepted(
             keys.rest,
             keys.known,
@@ -142,7 +141,7 @@ class DriverCooldowns:
     def leave(self, turn: Turn) -> None:
         """End a turn that showed nothing of the driver: the next sign-in may probe."""
         if turn.probe:
-            self._leave(DriverKeys(turn.driver).probe, token=turn.probe)
+            self._leave(self._keys(turn.driver).probe, token=turn.probe)
 
     def remaining(self, driver: str, account: str | None = None) -> int:
         """Return the seconds until this account may use the driver, or 0.
@@ -162,7 +161,7 @@ class DriverCooldowns:
 
     @redis_errors_translated
     def _look(self, driver: str, account: str | None, token: str | None = None) -> tuple[int, bool]:
-        keys = DriverKeys(driver)
+        keys = self._keys(driver)
         wait, probes = self._enter(
             keys.rest,
             keys.probe,
@@ -172,6 +171,9 @@ class DriverCooldowns:
             probe_wait=_PROBE_WAIT,
         )
         return _seconds(wait), bool(probes)
+
+    def _keys(self, driver: str) -> DriverKeys:
+        return DriverKeys(self._keyspace, driver)
 
 
 _REASONS = {

@@ -1,5 +1,7 @@
 """The keys in Redis of drivers that Garmin refuses, and of how often a password was posted.
 
+`fittrack` stands for the deployment's prefix.
+
 - `fittrack:rest:<driver>` (hash: since, until, level, why): the rest for everybody. The key
   outlives it: until somebody was let in, one sign-in at a time probes
 - `fittrack:rest:<driver>:known` (set): the accounts whose refusals led to that rest
@@ -15,16 +17,17 @@ Times are in milliseconds, by the clock of Redis. All keys have a time to live.
 
 from dataclasses import dataclass
 
-REFUSALS = "fittrack:refusals"
+from shared.keyspace import KeySpace
 
 
 @dataclass(frozen=True)
 class DriverKeys:
+    keyspace: KeySpace
     driver: str
 
     @property
     def rest(self) -> str:
-        return f"fittrack:rest:{self.driver}"
+        return self.keyspace.key("rest", self.driver)
 
     @property
     def known(self) -> str:
@@ -46,5 +49,9 @@ class DriverKeys:
         return f"{self.rest}:account:{account or ''}"
 
 
-def posts_key(job_id: str) -> str:
-    return f"fittrack:posts:{job_id}"
+def refusals_key(keyspace: KeySpace) -> str:
+    return keyspace.key("refusals")
+
+
+def posts_key(keyspace: KeySpace, job_id: str) -> str:
+    return keyspace.key("posts", job_id)

@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from redis import Redis
-
-from shared.redis.connection import redis_errors_translated
+from shared.redis.connection import Redis, redis_errors_translated
 from shared.redis.driver_cooldowns import RestCause
-from shared.redis.driver_keys import REFUSALS, DriverKeys
+from shared.redis.driver_keys import DriverKeys, refusals_key
 
 _BATCH = 500
 
@@ -47,7 +45,7 @@ class DriverStates:
 
     @redis_errors_translated
     def of(self, driver: str) -> DriverState:
-        keys = DriverKeys(driver)
+        keys = DriverKeys(self._redis.keyspace, driver)
         now = self._now()
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.hgetall(keys.rest)
@@ -65,7 +63,7 @@ class DriverStates:
     @redis_errors_translated
     def wake(self, driver: str) -> None:
         """End a driver's rests, for everybody and for each account, and forget how they grew."""
-        keys = DriverKeys(driver)
+        keys = DriverKeys(self._redis.keyspace, driver)
         accounts = cast("list[bytes]", self._redis.zrange(keys.accounts, 0, -1))
         for start in range(0, len(accounts), _BATCH):
             batch = accounts[start : start + _BATCH]
@@ -75,7 +73,7 @@ class DriverStates:
     @redis_errors_translated
     def refusals(self) -> dict[tuple[str, str], int]:
         """How often Garmin refused each driver, by scope: `("garth", "client")` → 3."""
-        counts = cast("dict[bytes, bytes]", self._redis.hgetall(REFUSALS))
+        counts = cast("dict[bytes, bytes]", self._redis.hgetall(refusals_key(self._redis.keyspace)))
         pairs = ((name.decode().partition(":"), count) for name, count in counts.items())
         return {(driver, scope): int(count) for (driver, _, scope), count in pairs}
 

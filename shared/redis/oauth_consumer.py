@@ -3,13 +3,10 @@
 It is public, but sealed all the same: what somebody else writes there is not used.
 """
 
-from redis import Redis
-
 from shared.crypto.keyring import Keyring, Purpose
 from shared.errors import SealBrokenError
-from shared.redis.connection import redis_errors_translated
+from shared.redis.connection import Redis, redis_errors_translated
 
-_KEY = "fittrack:oauth-consumer"
 _TTL_SECONDS = 30 * 86_400
 
 
@@ -19,19 +16,20 @@ class KeptConsumer:
     def __init__(self, redis: Redis, keyring: Keyring) -> None:
         self._redis = redis
         self._keyring = keyring
+        self._key = redis.keyspace.key("oauth-consumer")
 
     @redis_errors_translated
     def load(self) -> bytes | None:
         """Return what was kept, and keep it for another 30 days; None if it is not ours."""
-        sealed = self._redis.getex(_KEY, ex=_TTL_SECONDS)
+        sealed = self._redis.getex(self._key, ex=_TTL_SECONDS)
         if not isinstance(sealed, bytes):
             return None
         try:
-            return self._keyring.open(sealed, Purpose.OAUTH_CONSUMER, _KEY)
+            return self._keyring.open(sealed, Purpose.OAUTH_CONSUMER, self._key)
         except SealBrokenError:
             return None
 
     @redis_errors_translated
     def save(self, consumer: bytes) -> None:
-        sealed = self._keyring.seal(consumer, Purpose.OAUTH_CONSUMER, _KEY)
-        self._redis.set(_KEY, sealed, ex=_TTL_SECONDS)
+        sealed = self._keyring.seal(consumer, Purpose.OAUTH_CONSUMER, self._key)
+        self._redis.set(self._key, sealed, ex=_TTL_SECONDS)

@@ -1,8 +1,6 @@
 """How often a job's password has been posted, over all workers that have run the job."""
 
-from redis import Redis
-
-from shared.redis.connection import LuaScript, redis_errors_translated
+from shared.redis.connection import LuaScript, Redis, redis_errors_translated
 from shared.redis.driver_keys import posts_key
 
 POSTS_PER_DRIVER = 2
@@ -14,13 +12,14 @@ class PasswordPosts:
     """Raises ServiceUnavailableError when Redis does not answer."""
 
     def __init__(self, redis: Redis) -> None:
+        self._keyspace = redis.keyspace
         self._count = LuaScript(redis, __package__, "password_post")
 
     @redis_errors_translated
     def count(self, job_id: str, driver: str) -> bool:
         """Count a post that is about to be sent; False if it would be one too many."""
         allowed = self._count(
-            posts_key(job_id),
+            posts_key(self._keyspace, job_id),
             driver=driver,
             driver_limit=POSTS_PER_DRIVER,
             limit=POSTS_PER_JOB,

@@ -11,11 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from limits import RateLimitItem, parse_many
-from redis import Redis
 
 from shared.crypto.tokens import new_token
 from shared.errors import FitTrackError
-from shared.redis.connection import LuaScript, redis_errors_translated
+from shared.redis.connection import LuaScript, Redis, redis_errors_translated
 
 LOGIN_PER_IP = "login-ip"
 LOGIN_PER_ACCOUNT = "login-account"
@@ -24,8 +23,6 @@ CODE_PER_CHALLENGE = "code-challenge"
 CODES_PER_ACCOUNT = "codes-account"
 CODES_REFUSED_BY_GARMIN = "codes-refused"
 WRONG_KEY_PER_IP = "wrong-key-ip"
-
-_PREFIX = "fittrack:limit"
 
 
 @dataclass(frozen=True)
@@ -118,4 +115,4 @@ class RateLimit:
 
     def _keys(self, who: str) -> list[str]:
         sizes = [f"{window.amount}-{window.get_expiry()}s" for window in self._windows]
-        return [f"{_PREFIX}:{self._name}:{who}:{size}" for size in sizes]
+        return [self._redis.keyspace.key("limit", self._name, who, size) for size in sizes]

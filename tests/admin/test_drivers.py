@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
-from redis import Redis
 
 from dev.stack import new_key
 from shared.errors import RefusalScope
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from tests.admin.conftest import Result, Run
 from tests.cooldowns import end_rest, refuse

@@ -17,7 +17,6 @@ import httpx
 import pytest
 import uvicorn
 from pydantic import SecretStr
-from redis import Redis
 from uvicorn.config import HTTPProtocolType
 
 from api.startup import start
@@ -40,7 +39,7 @@ from shared.jobs.challenges import ChallengeStore, NewChallenge
 from shared.jobs.claims import Claim
 from shared.jobs.states import Success
 from shared.origin import UNKNOWN, Origin
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
 from shared.timings import PRODUCTION, Timings
 from tests.databases import migrated_sqlite
 from tests.logs import kept_logging
@@ -185,8 +184,8 @@ class Service:
         Limits and the audit log also count refused submissions; indexes only hold job ids.
         """
         names = {key.decode() for key in self.redis.scan_iter("fittrack:*")}
-        others = ("fittrack:limit:", "fittrack:events", "fittrack:jobs:")
-        return {name for name in names if not name.startswith(others)}
+        others = ("celery:", "deployment", "events", "jobs:", "limit:")
+        return {name for name in names if not name.removeprefix("fittrack:").startswith(others)}
 
     def count_reads(self) -> None:
         """Start counting reads of jobs, for `until_read`."""

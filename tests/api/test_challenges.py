@@ -28,7 +28,7 @@ def test_a_second_code_has_to_wait_for_the_first(service: Service, challenge_id:
     reply = service.send_code(challenge_id, "654321")
     assert_problem(reply, 409, "challenge_busy")
     assert 1 <= int(reply.headers["retry-after"]) <= 5
-    assert service.redis.llen("mfa") == 1
+    assert service.redis.llen("fittrack:celery:mfa") == 1
     assert len([key for key in service.kept() if key.startswith("fittrack:job:")]) == 2
 
 

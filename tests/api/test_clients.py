@@ -6,10 +6,10 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from redis import Redis
 
 from shared.accounts.clients import ClientRepository
 from shared.origin import Origin
+from shared.redis.connection import Redis
 from tests.api.problems import assert_problem, faults, without_date
 from tests.api.service import (
     CODE,

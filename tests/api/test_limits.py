@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from dev.stack import Stack
-from shared.audit.outbox import KEY
 from shared.errors import JobErrorCode, RefusalScope
 from shared.garmin.types import Credentials
 from shared.jobs.account_limit import CodeLimit
@@ -214,7 +213,7 @@ def test_codes_are_limited_per_challenge_across_addresses(limited: Service) -> N
 def test_a_rate_limited_sender_is_audited_once(limited: Service) -> None:
     for n in range(5):
         login(limited, f"person{n}")
-    events = repr(limited.redis.xrange(KEY))
+    events = repr(limited.redis.xrange("fittrack:events"))
     assert events.count("rate_limited") == 1
     assert "192.0.2.1" in events
     assert "person" not in events
@@ -237,6 +236,28 @@ def test_while_every_driver_cools_down_no_password_is_accepted(limited: Service)
     assert problem["unavailable"] == ["garmin"]
     assert 0 < int(reply.headers["Retry-After"]) <= 100
     assert len([key for key in limited.kept() if key.endswith(":input")]) == 1
+
+
+def test_wrong_client_keys_reach_the_database_at_a_bounded_rate(limited: Service) -> None:
+    valid = limited.app_with_link("known")
+    path = "/api/users/known/garmin"
+
+    def reply(key: str, address: str = "192.0.2.1") -> httpx.Response:
+        headers = {"X-Client-Key": key, "X-Forwarded-For": address}
+        return limited.client.get(path, headers=headers)
+
+    assert reply(valid["X-Client-Key"]).status_code == 200
+    statuses = [reply(secrets.token_urlsafe(32)).status_code for _ in range(WRONG_KEYS + 5)]
+    assert statuses == [401] * WRONG_KEYS + [429] * 5
+    assert reply(valid["X-Client-Key"]).status_code == 200  # known: not held back by the others
+    assert reply(secrets.token_urlsafe(32), "192.0.2.2").status_code == 401
+
+
+def test_a_malformed_client_key_is_not_looked_up(limited: Service) -> None:
+    for key in ("x", "x" * 44, "ä" * 43):
+        reply = limited.client.get("/api/users/x/garmin", headers={b"X-Client-Key": key.encode()})
+        assert_problem(reply, 401, "unauthorized")
+    assert not limited.redis.keys("*wrong-key*")
 
 
 def test_an_account_that_garmin_refuses_closes_the_service_to_nobody_else(
@@ -268,25 +289,3 @@ def test_while_one_sign_in_probes_the_others_wait_shortly(limited: Service) -> N
     reply = login(limited, "one")
     assert_problem(reply, 503, "service_unavailable")
     assert 0 < int(reply.headers["Retry-After"]) <= 10
-
-
-def test_wrong_client_keys_reach_the_database_at_a_bounded_rate(limited: Service) -> None:
-    valid = limited.app_with_link("known")
-    path = "/api/users/known/garmin"
-
-    def reply(key: str, address: str = "192.0.2.1") -> httpx.Response:
-        headers = {"X-Client-Key": key, "X-Forwarded-For": address}
-        return limited.client.get(path, headers=headers)
-
-    assert reply(valid["X-Client-Key"]).status_code == 200
-    statuses = [reply(secrets.token_urlsafe(32)).status_code for _ in range(WRONG_KEYS + 5)]
-    assert statuses == [401] * WRONG_KEYS + [429] * 5
-    assert reply(valid["X-Client-Key"]).status_code == 200  # known: not held back by the others
-    assert reply(secrets.token_urlsafe(32), "192.0.2.2").status_code == 401
-
-
-def test_a_malformed_client_key_is_not_looked_up(limited: Service) -> None:
-    for key in ("x", "x" * 44, "ä" * 43):
-        reply = limited.client.get("/api/users/x/garmin", headers={b"X-Client-Key": key.encode()})
-        assert_problem(reply, 401, "unauthorized")
-    assert not limited.redis.keys("*wrong-key*")

@@ -32,8 +32,8 @@ def assert_accepted(reply: httpx.Response) -> Job:
 
 def message(service: Service, queue: str) -> dict[str, Any]:
     """The one message in a queue of the broker."""
-    assert service.redis.llen(queue) == 1
-    [raw] = service.redis.lrange(queue, 0, -1)
+    assert service.redis.llen(f"fittrack:celery:{queue}") == 1
+    [raw] = service.redis.lrange(f"fittrack:celery:{queue}", 0, -1)
     loaded: dict[str, Any] = json.loads(raw)
     return loaded
 

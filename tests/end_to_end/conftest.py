@@ -38,14 +38,20 @@ def running_stack(
 def stack(running_stack: Stack, garmin: Simulator) -> Stack:
     """An API and one worker, running, with nothing in Redis or the database."""
     assert garmin.counters()["total"]["credential_posts"] == 0
-    with Redis.from_url(running_stack.settings["FITTRACK_REDIS_URL"]) as redis:
-        for key in redis.scan_iter("fittrack:*"):
-            redis.delete(key)
+    empty_redis(running_stack)
     engine = create_engine(running_stack.settings["FITTRACK_DATABASE_URL"])
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM users"))
     engine.dispose()
     return running_stack
+
+
+def empty_redis(stack: Stack) -> None:
+    """Delete all but Celery's keys, which its running processes expect to find."""
+    with Redis.from_url(stack.settings["FITTRACK_REDIS_URL"]) as redis:
+        for key in redis.scan_iter("fittrack:*"):
+            if not key.startswith(b"fittrack:celery:"):
+                redis.delete(key)
 
 
 @pytest.fixture

@@ -36,7 +36,6 @@ _FAILURES = {
 }
 _CODE_FAILURES = {
     "codelocked": "account_locked",
-    "codelimit": "mfa_attempts_exhausted",
     "codedown": "garmin_unavailable",
     "codegarbage": "garmin_unavailable",
     "codecut-after": "garmin_unavailable",
@@ -73,6 +72,7 @@ class Flows:
             self._wrong_password,
             self._wrong_code_then_right,
             self._too_many_wrong_codes,
+            self._no_new_code,
             self._expired_challenge,
             self._expired_at_garmin,
             self._busy_challenge,
@@ -209,6 +209,12 @@ class Flows:
         asked, _ = self._asked("sms")
         codes = [self.client.send_code(asked, wrong_code())["error"]["code"] for _ in range(3)]
         assert codes[-1] == "mfa_attempts_exhausted", codes
+
+    def _no_new_code(self) -> None:
+        asked, right = self._asked("codelimit-email")
+        refused = self.client.send_code(asked, wrong_code())
+        assert refused["error"]["code"] == "garmin_rate_limited", refused
+        assert self.client.send_code(refused, right)["status"] == "succeeded"
 
     def _expired_challenge(self) -> None:
         asked, right = self._asked("email")

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pydantic import SecretStr
-from redis import Redis
 from sqlalchemy import create_engine, text
 
 from dev.processes import clean_environment
@@ -14,6 +13,7 @@ from shared.garmin.types import Credentials
 from shared.jobs.queue import JobQueue
 from shared.jobs.states import JobKind
 from shared.jobs.store import JobStore
+from shared.redis.connection import Redis
 from tests.end_to_end.dumps import dump_redis
 from tests.end_to_end.flows import Flows
 from tests.end_to_end.recorders import EVENTS, REDIS, wait_until

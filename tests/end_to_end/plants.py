@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-from redis import Redis
 from sqlalchemy import create_engine, text
 
 from dev.processes import Process, clean_environment
@@ -17,6 +16,7 @@ from shared.audit.outbox import EventOutbox
 from shared.jobs.queue import JobQueue, celery_app
 from shared.jobs.states import JobKind
 from shared.origin import UNKNOWN
+from shared.redis.connection import Redis, connect
 from tests.end_to_end import recorders as at
 from tests.end_to_end.detector import Canary
 from tests.end_to_end.flows import Flows
@@ -145,4 +145,4 @@ def plant(flows: Flows, flower: at.Flower) -> dict[str, Canary]:
 
 
 def _redis(flows: Flows) -> Redis:
-    return Redis.from_url(flows.stack.settings["FITTRACK_REDIS_URL"])
+    return connect(flows.stack.settings["FITTRACK_REDIS_URL"], timeout=30)

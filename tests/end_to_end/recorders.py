@@ -132,12 +132,15 @@ class Flower:
 
     _USER = ("operator", "for the test")
 
-    def __init__(self, folder: Path, redis_url: str, recording: Recording) -> None:
+    def __init__(
+        self, folder: Path, redis_url: str, recording: Recording, prefix: str = "fittrack"
+    ) -> None:
         self._recording = recording
         self._port = free_port()
         url = f"http://127.0.0.1:{self._port}"
         environment = {
             "FITTRACK_REDIS_URL": redis_url,
+            "FITTRACK_REDIS_PREFIX": prefix,
             "FITTRACK_DATABASE_URL": "sqlite://",
             "FITTRACK_ENCRYPTION_KEYS": new_key("unused"),
             "FITTRACK_LOG_LEVEL": "DEBUG",

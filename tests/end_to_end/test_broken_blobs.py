@@ -252,11 +252,11 @@ def test_a_job_that_waited_too_long_is_not_run(
     for key in redis.scan_iter(f"{job_key(late)}*"):
         redis.pexpire(key, 0)  # as if FITTRACK_JOB_TTL were over
     assert client.poll(late).status_code == 404
-    assert redis.llen("login") == 1  # its message is still there
+    assert redis.llen("fittrack:celery:login") == 1  # its message is still there
     own_stack.begin_worker().wait_ready()
 
     assert client.login("plain-pam@example.com")["status"] == "succeeded"
     assert client.poll(late).status_code == 404
-    assert redis.llen("login") == 0
+    assert redis.llen("fittrack:celery:login") == 0
     assert garmin.count("credential_posts") == 1
     assert garmin.count("credential_posts", "plain-oz@example.com") == 0

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from redis import Redis
 from sqlalchemy import create_engine, text
 
 from dev.servers import RedisServer
@@ -21,7 +20,7 @@ from dev.simulator import Simulator
 from dev.stack import Stack
 from tests.databases import PostgresDatabases
 from tests.end_to_end.client import Client, Json
-from tests.end_to_end.conftest import stack_settings
+from tests.end_to_end.conftest import empty_redis, stack_settings
 from tests.end_to_end.database import rows
 from tests.programs import PROGRAMS
 
@@ -87,9 +86,7 @@ def services(running_services: list[Service], garmin: Simulator) -> list[Service
     """One for each library, running, with nothing stored and no driver resting."""
     assert garmin.counters()["total"]["credential_posts"] == 0
     for service in running_services:
-        with Redis.from_url(service.stack.settings["FITTRACK_REDIS_URL"]) as redis:
-            for key in redis.scan_iter("fittrack:*"):
-                redis.delete(key)
+        empty_redis(service.stack)
         engine = create_engine(service.stack.settings["FITTRACK_DATABASE_URL"])
         with engine.begin() as connection:
             connection.execute(text("DELETE FROM users"))

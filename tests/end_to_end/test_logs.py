@@ -8,7 +8,6 @@ from uuid import UUID
 
 import pytest
 from pydantic import SecretStr
-from redis import Redis
 
 from dev.processes import Process, answers_on, clean_environment, free_port
 from dev.simulator import Simulator
@@ -18,6 +17,7 @@ from shared.accounts.tokens import TokenRepository
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.jobs.challenges import ChallengeStore
+from shared.redis.connection import Redis
 from tests.end_to_end.client import Client, Json
 from tests.logs import parsed
 

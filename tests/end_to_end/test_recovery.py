@@ -145,7 +145,7 @@ def test_a_message_that_a_dead_worker_took_along_is_sent_again_though_nobody_pol
     own_stack.begin_api().wait_ready()
     job = own_client.submit_login("plain-wim@example.com")
     with Redis.from_url(own_stack.settings["FITTRACK_REDIS_URL"]) as redis:
-        assert redis.delete("login") == 1
+        assert redis.delete("fittrack:celery:login") == 1
         redis.zincrby("fittrack:jobs:open", -60_000, job["job_id"])
         own_stack.begin_worker().wait_ready()
         own_stack.begin_worker().wait_ready()  # two look for it
@@ -166,7 +166,9 @@ def test_a_job_that_waits_for_the_database_outlives_its_message(
             job = own_client.submit_login("plain-xena@example.com")
             own_client.wait_for_stage(job, "storing")
             own_stack.workers[0].kill()
-            redis.delete("login", "unacked", "unacked_index")
+            redis.delete(
+                *(f"fittrack:celery:{name}" for name in ("login", "unacked", "unacked_index"))
+            )
         lease = f"fittrack:job:{job['job_id']}:lease"
         redis.delete(lease)  # as if it had run out
         redis.zincrby("fittrack:jobs:open", -60_000, job["job_id"])

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from redis import Redis
 
 import shared
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.jobs.challenges import ChallengeStore
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
 from tests.shared.jobs.both_sides import Jobs
 from tests.shared.samples import ATTEMPTS, CHALLENGE_TTL, JOB_TTL
 

@@ -9,7 +9,6 @@ from threading import Barrier
 from typing import Any
 
 from pydantic import SecretStr
-from redis import Redis
 
 from dev.processes import free_port
 from shared.errors import FitTrackError
@@ -21,6 +20,7 @@ from shared.garmin.types import (
     GarminTokens,
     PendingSignIn,
 )
+from shared.redis.connection import Redis
 
 JOB_TTL = 900
 CHALLENGE_TTL = 600

@@ -40,6 +40,7 @@ def test_unset_settings_have_their_defaults() -> None:
     settings = Settings.from_environment()
     assert settings.redis_url.get_secret_value() == "redis://127.0.0.1/0"
     assert settings.queue_url == "redis://127.0.0.1/0"
+    assert settings.keyspace.key("job", "1") == "fittrack:job:1"
     assert settings.garmin_drivers == ("garth", "garminconnect")
     assert (settings.job_ttl, settings.challenge_ttl, settings.session_ttl) == (900, 600, 2_592_000)
     assert settings.mfa_attempts == 3
@@ -48,6 +49,7 @@ def test_unset_settings_have_their_defaults() -> None:
 
 def test_every_setting_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     values = {
+        "REDIS_PREFIX": "shop-2",
         "BROKER_URL": "rediss://broker/1",
         "GARMIN_DRIVERS": " garminconnect , garth ",
         "JOB_TTL": "600",
@@ -61,6 +63,7 @@ def test_every_setting_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"FITTRACK_{name}", value)
     settings = Settings.from_environment()
     assert settings.queue_url == "rediss://broker/1?ssl_cert_reqs=required"
+    assert settings.keyspace.key("job", "1") == "shop-2:job:1"
     assert settings.garmin_drivers == ("garminconnect", "garth")
     assert (settings.job_ttl, settings.challenge_ttl, settings.session_ttl) == (600, 300, 3600)
     assert settings.mfa_attempts == 5
@@ -187,6 +190,10 @@ def test_variables_of_the_client_compose_and_the_tests_are_accepted(
         ("FITTRACK_REDIS_URL", "redis://:hidden@127.0.0.1:port/0"),
         ("FITTRACK_REDIS_URL", "redis://:hid#hidden@127.0.0.1:6379/0"),
         ("FITTRACK_REDIS_URL", "redis://:hidden@127.0.0.1/0?socket_timeout=soon"),
+        ("FITTRACK_REDIS_PREFIX", ""),
+        ("FITTRACK_REDIS_PREFIX", "fittrack:job"),
+        ("FITTRACK_REDIS_PREFIX", "x" * 33),
+        ("FITTRACK_REDIS_PREFIX", "hidden*"),
         ("FITTRACK_BROKER_URL", "amqp://guest:hidden@127.0.0.1"),
         ("FITTRACK_DATABASE_URL", "mysql://fit:hidden@127.0.0.1/fit"),
         ("FITTRACK_DATABASE_URL", "postgresql://fit:hidden@127.0.0.1/fit"),

@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from redis import Redis
 
 import shared
 from dev.short import SHORT
 from dev.simulator import Simulator
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
+from shared.redis.driver_cooldowns import DriverCooldowns
+from tests.worker.scripted import Chain, ScriptedDriver
 from tests.worker.ways import WAYS, OtherProcess, Way
 from worker.drivers.http import GarminAdapter
 
@@ -22,6 +23,26 @@ def redis(redis_url: str) -> Iterator[Redis]:
         for script in Path(shared.__path__[0]).glob("*/lua/*.lua"):
             client.script_load(script.read_text(encoding="utf-8"))
         yield client
+
+
+@pytest.fixture
+def cooldowns(redis: Redis) -> DriverCooldowns:
+    return DriverCooldowns(redis)
+
+
+@pytest.fixture
+def first() -> ScriptedDriver:
+    return ScriptedDriver("garth")
+
+
+@pytest.fixture
+def second() -> ScriptedDriver:
+    return ScriptedDriver("garminconnect")
+
+
+@pytest.fixture
+def chain(first: ScriptedDriver, second: ScriptedDriver, redis: Redis) -> Chain:
+    return Chain(redis, [first, second])
 
 
 @pytest.fixture

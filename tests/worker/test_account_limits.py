@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import pytest
 from pydantic import SecretStr
-from redis import Redis
 
 from dev.short import SHORT
 from shared import errors
@@ -21,10 +20,11 @@ from shared.jobs.account_limit import (
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.states import CodeRequested, Failure, JobKind, Outcome
 from shared.origin import Origin
+from shared.redis.connection import Redis
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.password_posts import PasswordPosts
 from tests.shared.jobs.both_sides import Jobs
-from tests.worker.test_chain import ScriptedDriver, pending
+from tests.worker.scripted import ScriptedDriver, pending
 from worker.chain import DriverChain
 from worker.handlers.completion import Completion
 from worker.handlers.login import LoginHandler

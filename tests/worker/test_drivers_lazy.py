@@ -7,14 +7,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from redis import Redis
 
 from dev.processes import ROOT
 from shared.errors import DriverFailedError, GarminUnavailableError
 from shared.garmin.types import SignedIn
+from shared.redis.connection import Redis
 from shared.redis.driver_cooldowns import DriverCooldowns
 from tests.logs import captured_logs
-from tests.worker.test_chain import CREDENTIALS, Chain, ScriptedDriver, pending, tokens
+from tests.worker.scripted import CREDENTIALS, Chain, ScriptedDriver, pending, tokens
 from tests.worker.ways import ALWAYS
 from worker.drivers.driver import GarminDriver
 from worker.drivers.lazy import LazyDriver

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import pytest
 from pydantic import SecretStr
-from redis import Redis
 
 from dev.short import SHORT
 from dev.simulator import PASSWORD, Simulator
@@ -20,6 +19,7 @@ from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.states import CodeRequested, Failure, JobKind, Outcome, Success
 from shared.origin import Origin
+from shared.redis.connection import Redis
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.password_posts import PasswordPosts
 from tests.shared.jobs.both_sides import Jobs

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from redis import Redis
 
 from dev.servers import RedisServer
 from shared.crypto.keyring import Keyring
@@ -20,7 +19,7 @@ from shared.jobs.claims import Claim
 from shared.jobs.repeats import NewJob
 from shared.jobs.states import Failure, JobKind, JobStatus
 from shared.logs.context import job_context
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
 from shared.timings import PRODUCTION
 from tests.logs import captured_logs, parsed
 from tests.shared.jobs.both_sides import Jobs

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 from pydantic import SecretStr
-from redis import Redis
 
 from dev.simulator import PASSWORD, Simulator
 from shared.crypto.tokens import new_token
@@ -16,6 +15,7 @@ from shared.errors import (
     SignInError,
 )
 from shared.garmin.types import Credentials, SignedIn
+from shared.redis.connection import Redis
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.password_posts import PasswordPosts
 from tests.cooldowns import end_account_rests
@@ -30,11 +30,6 @@ DRIVERS = ("garth", "garminconnect")
 CLIENTS = ("GCM_ANDROID_DARK", "GCM_IOS_DARK", "widget")
 
 SignIn = Callable[[str], SignedIn]
-
-
-@pytest.fixture
-def cooldowns(redis: Redis) -> DriverCooldowns:
-    return DriverCooldowns(redis)
 
 
 @pytest.fixture(params=[DRIVERS, DRIVERS[::-1]], ids="-".join)
@@ -146,3 +141,18 @@ def test_a_throttled_account_is_left_alone_until_its_rests_are_over(
 def by_client(garmin: Simulator) -> dict[str, dict[str, int]]:
     counters: dict[str, dict[str, int]] = garmin.counters()["by_client"]
     return counters
+
+
+def test_a_library_that_breaks_before_the_password_makes_way_for_the_other(
+    sign_in: SignIn, garmin: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise AttributeError("a library of another version")
+
+    username = "plain-fay@example.com"
+    with monkeypatch.context() as patch:
+        patch.setattr("worker.drivers.garth.sso.login", broken)
+        assert sign_in(username).tokens.driver == "garminconnect"
+    monkeypatch.setattr("garminconnect.client.Client.login", broken)
+    assert sign_in(username).tokens.driver == "garth"
+    assert garmin.count("credential_posts", username) == 2

@@ -162,7 +162,7 @@ def test_a_worker_with_everything_right_gets_ready(
     ) as worker:
         said = worker.output()
         with connect(real_redis_url, timeout=30) as redis:
-            assert redis.exists("_kombu.binding.login")
+            assert redis.exists("fittrack:celery:_kombu.binding.login")
     assert "garmin.login" in said
     assert "garmin.complete_mfa" in said
     assert "concurrency: 32 (thread)" in said

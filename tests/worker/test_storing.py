@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pytest
 from pydantic import SecretStr
-from redis import Redis
 
 from dev.short import SHORT
 from shared.accounts.accounts import Accounts
@@ -18,11 +17,11 @@ from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.repeats import NewJob
 from shared.jobs.states import JobKind, JobStage, JobStatus, Success
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.password_posts import PasswordPosts
 from tests.shared.jobs.both_sides import Jobs
-from tests.worker.test_chain import ScriptedDriver
+from tests.worker.scripted import ScriptedDriver
 from worker.chain import DriverChain
 from worker.drivers.driver import SignInPermit
 from worker.handlers.completion import Completion

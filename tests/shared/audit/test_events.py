@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from alembic import command
 from pydantic import SecretStr
-from redis import Redis
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,13 +17,14 @@ from shared.accounts.tokens import TokenRepository
 from shared.audit.delivery import deliver
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventFilter, EventLog
-from shared.audit.outbox import KEY, EventOutbox
+from shared.audit.outbox import EventOutbox
 from shared.crypto.keyring import Keyring
 from shared.crypto.tokens import new_token
 from shared.database.engine import Database
 from shared.errors import AccountLockedError, MfaCodeInvalidError, ServiceUnavailableError
 from shared.jobs.states import CodeRequested, Failure, JobKind, Outcome, Success
 from shared.origin import Origin
+from shared.redis.connection import Redis
 from tests.databases import alembic
 from tests.shared.jobs.both_sides import Jobs
 from tests.shared.samples import (
@@ -230,7 +230,7 @@ def test_events_stay_in_redis_while_the_database_is_down(
 def test_an_unreadable_event_is_dropped_and_blocks_no_other(
     outbox: EventOutbox, sqlite_log: Log, redis: Redis
 ) -> None:
-    redis.xadd(KEY, {"event": '{"kind": "of another version"}'})
+    redis.xadd("fittrack:events", {"event": '{"kind": "of another version"}'})
     outbox.add(event())
     assert deliver(outbox, sqlite_log.database) == 2
     assert len(sqlite_log.read()) == 1
@@ -245,11 +245,11 @@ def test_an_event_that_the_database_rejects_blocks_no_other(
     monkey = pytest.MonkeyPatch()
     monkey.setattr("shared.audit.outbox._parse", lambda text: events[int(text)])
     for number in range(len(events)):
-        redis.xadd(KEY, {"event": str(number)})
+        redis.xadd("fittrack:events", {"event": str(number)})
     assert deliver(outbox, sqlite_log.database) == 4
     monkey.undo()
     assert {e.id for e in sqlite_log.read()} == {e.id for e in good}
-    assert redis.xlen(KEY) == 0
+    assert redis.xlen("fittrack:events") == 0
 
 
 def test_a_repeated_refusal_is_recorded_once_per_interval(
@@ -258,7 +258,7 @@ def test_a_repeated_refusal_is_recorded_once_per_interval(
     for _ in range(5):
         outbox.add_once(event(), "login-ip:somebody", 60)
     outbox.add_once(event(), "login-ip:another", 60)
-    assert redis.xlen(KEY) == 2
+    assert redis.xlen("fittrack:events") == 2
     assert keys_that_never_expire(redis) == []
 
 
@@ -312,6 +312,6 @@ def test_no_event_contains_a_secret(jobs: Jobs, redis: Redis) -> None:
     for outcome, _, _ in OUTCOMES:
         job = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS, Origin())
         jobs.end(jobs.claim(job.job_id, "w"), outcome)
-    stream = repr(redis.xrange(KEY))
+    stream = repr(redis.xrange("fittrack:events"))
     assert "signed_in" in stream
     assert [secret for secret in SECRETS if secret in stream] == []

@@ -2,15 +2,12 @@
 
 from typing import cast
 
-from redis import Redis
-
 from shared.crypto.keyring import Keyring
 from shared.jobs.claims import Claim, JobClaims
-from shared.jobs.keys import job_key
 from shared.jobs.states import JobStage, JobStatus
 from shared.jobs.store import JobStore
 from shared.jobs.views import JobView, view_job
-from shared.redis.connection import redis_errors_translated
+from shared.redis.connection import Redis, redis_errors_translated
 from shared.timings import PRODUCTION, Timings
 
 
@@ -18,6 +15,7 @@ class Jobs(JobStore, JobClaims):
     def __init__(
         self, redis: Redis, keyring: Keyring, ttl: int, timings: Timings = PRODUCTION
     ) -> None:
+        self._redis = redis
         JobStore.__init__(self, redis, keyring, ttl, timings)
         JobClaims.__init__(self, redis, keyring, ttl, timings)
 
@@ -28,5 +26,5 @@ class Jobs(JobStore, JobClaims):
     @redis_errors_translated
     def view(self, job_id: str, poll_token: str) -> JobView:
         """The API reads the same on its event loop."""
-        fields = cast("dict[bytes, bytes]", self._redis.hgetall(job_key(job_id)))
+        fields = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.job(job_id)))
         return view_job(self._keyring, job_id, poll_token, fields)

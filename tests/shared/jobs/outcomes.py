@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 import pytest
 from pydantic import SecretStr
-from redis import Redis
 
 from shared.errors import (
     GarminRateLimitedError,
@@ -21,6 +20,7 @@ from shared.jobs.states import (
     Outcome,
     Success,
 )
+from shared.redis.connection import Redis
 from tests.shared.jobs.both_sides import Jobs
 from tests.shared.samples import (
     ACCESS_TOKEN,

@@ -2,7 +2,6 @@
 
 import pytest
 from pydantic import SecretStr
-from redis import Redis
 
 from shared import errors
 from shared.jobs.account_limit import (
@@ -12,6 +11,7 @@ from shared.jobs.account_limit import (
     TooManyFailedSignInsError,
 )
 from shared.jobs.states import Failure
+from shared.redis.connection import Redis
 from tests.shared.jobs.outcomes import CODE_REQUIRED, SUCCESS
 from tests.shared.samples import at_once, keys_that_never_expire
 

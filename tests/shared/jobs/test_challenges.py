@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
-from redis import Redis
 
 from dev.stack import new_key
 from shared.crypto.keyring import Keyring, Purpose
@@ -19,7 +18,7 @@ from shared.errors import (
 )
 from shared.jobs.challenges import ChallengeStore, OpenChallenge
 from shared.origin import Origin
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
 from shared.timings import PRODUCTION
 from tests.shared.samples import (
     ATTEMPTS,

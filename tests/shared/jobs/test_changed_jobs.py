@@ -4,13 +4,13 @@ import json
 import uuid
 
 import pytest
-from redis import Redis
 
 from shared.crypto.keyring import Keyring, Purpose
 from shared.errors import InternalJobError, JobNotFoundError, SealBrokenError
 from shared.garmin.types import Credentials, GarminTokens
 from shared.jobs.states import Failure, JobKind, JobStage, Success
 from shared.origin import Origin
+from shared.redis.connection import Redis
 from tests.shared.jobs.both_sides import Jobs
 from tests.shared.jobs.outcomes import REFUSED, SUCCESS, lose_lease, new_login
 from tests.shared.samples import CREDENTIALS, garmin_tokens

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from redis import Redis
 from redis.client import PubSub
 
 from shared.errors import (
@@ -13,13 +12,14 @@ from shared.errors import (
 )
 from shared.jobs.claims import JobBusyError
 from shared.jobs.counters import JobCounters
-from shared.jobs.keys import CHANNEL
+from shared.jobs.keys import JobKeys
 from shared.jobs.states import (
     JobKind,
     JobStage,
     Outcome,
     Success,
 )
+from shared.redis.connection import Redis
 from shared.timings import PRODUCTION
 from tests.shared.jobs.both_sides import Jobs
 from tests.shared.jobs.outcomes import (
@@ -128,7 +128,7 @@ def test_of_many_endings_one_counts(jobs: Jobs, redis: Redis) -> None:
 @pytest.fixture
 def listener(redis: Redis) -> Iterator[PubSub]:
     with redis.pubsub() as pubsub:  # type: ignore[no-untyped-call]
-        pubsub.subscribe(CHANNEL)
+        pubsub.subscribe(JobKeys(redis.keyspace).channel)
         assert next_message(pubsub) == "subscribe"
         yield pubsub
 
@@ -153,7 +153,7 @@ def test_every_step_is_published(jobs: Jobs, redis: Redis, listener: PubSub) -> 
     assert next_message(listener) == job_id
     jobs.end(claim, SUCCESS)
     assert next_message(listener) == job_id
-    redis.publish(CHANNEL, "the end")
+    redis.publish(JobKeys(redis.keyspace).channel, "the end")
     assert next_message(listener) == "the end"
 
 
@@ -162,7 +162,7 @@ def test_a_refused_step_is_not_published(jobs: Jobs, redis: Redis, listener: Pub
     assert next_message(listener) == claim.job_id
     with pytest.raises(JobBusyError):
         jobs.claim(claim.job_id, "second")
-    redis.publish(CHANNEL, "the end")
+    redis.publish(JobKeys(redis.keyspace).channel, "the end")
     assert next_message(listener) == "the end"
 
 

@@ -1,7 +1,6 @@
 """Leases of jobs, over real Redis and over fakeredis."""
 
 import pytest
-from redis import Redis
 
 from shared.errors import (
     JobLostError,
@@ -12,6 +11,7 @@ from shared.jobs.states import (
     JobStage,
     JobStatus,
 )
+from shared.redis.connection import Redis
 from shared.timings import PRODUCTION
 from tests.shared.jobs.both_sides import Jobs
 from tests.shared.jobs.outcomes import SUCCESS, claimed, lose_lease, moves, new_login, seconds_left

@@ -4,7 +4,6 @@ Time is moved: what is looked at is the time to live that Redis keeps.
 """
 
 import pytest
-from redis import Redis
 
 from shared.crypto.keyring import Keyring
 from shared.errors import JobNotFoundError, TimedOutError
@@ -12,6 +11,7 @@ from shared.garmin.types import GarminTokens
 from shared.jobs.claims import Claim
 from shared.jobs.repeats import NewJob
 from shared.jobs.states import Failure, JobKind, JobStage, JobStatus
+from shared.redis.connection import Redis
 from shared.timings import PRODUCTION
 from tests.shared.jobs.both_sides import Jobs
 from tests.shared.samples import CREDENTIALS, JOB_TTL, garmin_tokens

@@ -12,13 +12,13 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from redis import Redis
 
 from shared.crypto.keyring import Keyring
 from shared.errors import JobLostError, JobNotFoundError
 from shared.garmin.types import GarminTokens
 from shared.jobs.claims import Claim, JobBusyError
 from shared.jobs.states import TRANSITIONS, JobKind, JobStage, JobStatus, Outcome
+from shared.redis.connection import Redis
 from tests.shared.jobs.both_sides import Jobs
 from tests.shared.jobs.outcomes import OUTCOMES
 from tests.shared.samples import (

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import pytest
-from redis import Redis
 
 from dev.stack import new_key
 from shared.crypto.keyring import Keyring
@@ -25,7 +24,7 @@ from shared.jobs.states import (
     JobStatus,
     Outcome,
 )
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
 from tests.shared.jobs.both_sides import Jobs
 from tests.shared.jobs.outcomes import (
     OUTCOMES,

@@ -5,17 +5,17 @@ from collections.abc import Callable, Iterator
 from typing import cast
 
 import pytest
-from redis import Redis
 
 from shared.crypto.keyring import Keyring
 from shared.errors import GarminUnavailableError, ServiceUnavailableError
 from shared.jobs.counters import JobCounters
-from shared.jobs.keys import OPEN, queued_key
+from shared.jobs.keys import JobKeys
 from shared.jobs.kinds import QUEUES
 from shared.jobs.lost_messages import LostMessages
 from shared.jobs.queue import JobQueue, QueuedMessages, celery_app
 from shared.jobs.states import Failure, JobKind, JobStage
-from shared.redis.connection import connect
+from shared.keyspace import KeySpace
+from shared.redis.connection import Redis, connect
 from shared.timings import PRODUCTION
 from tests.shared.jobs.both_sides import Jobs
 from tests.shared.samples import (
@@ -27,6 +27,8 @@ from tests.shared.samples import (
     keys_that_never_expire,
     nothing_listens,
 )
+
+_KEYS = JobKeys(KeySpace())
 
 
 @pytest.fixture
@@ -66,17 +68,17 @@ def submit(jobs: Jobs, queue: JobQueue) -> Submit:
 
 
 def lose_messages(redis: Redis) -> None:
-    redis.delete(*QUEUES, "unacked")
+    redis.delete(*(f"fittrack:celery:{name}" for name in (*QUEUES, "unacked")))
 
 
 def let_time_pass(redis: Redis) -> None:
     """As if every job had last been looked at long ago."""
-    for job_id in cast("list[bytes]", redis.zrange(OPEN, 0, -1)):
-        redis.zincrby(OPEN, -PRODUCTION.lost_message * 1000 - 1, job_id)
+    for job_id in cast("list[bytes]", redis.zrange(_KEYS.open, 0, -1)):
+        redis.zincrby(_KEYS.open, -PRODUCTION.lost_message * 1000 - 1, job_id)
 
 
 def messages(redis: Redis, queue: str) -> list[str]:
-    raw = cast("list[bytes]", redis.lrange(queue, 0, -1))
+    raw = cast("list[bytes]", redis.lrange(f"fittrack:celery:{queue}", 0, -1))
     return [json.loads(message)["headers"]["id"] for message in raw]
 
 
@@ -199,7 +201,7 @@ def test_jobs_that_have_ended_expired_or_were_taken_back_are_no_longer_looked_af
     lose_messages(redis)
     let_time_pass(redis)
     assert lost.resend() == []
-    assert redis.zcard(OPEN) == 0
+    assert redis.zcard(_KEYS.open) == 0
 
 
 def test_what_could_not_be_sent_is_sent_later(
@@ -219,7 +221,7 @@ def test_the_indexes_expire(redis: Redis, jobs: Jobs, submit: Submit) -> None:
     jobs.claim(submit(), "a worker")
     submit()
     names = keys_that_never_expire(redis)
-    assert not [name for name in names if "fittrack" in str(name)]
+    assert not [name for name in names if not name.startswith(b"fittrack:celery:")]
 
 
 def test_without_workers_the_indexes_hold_no_expired_jobs(
@@ -229,11 +231,11 @@ def test_without_workers_the_indexes_hold_no_expired_jobs(
     expired = submit()
     redis.delete(f"fittrack:job:{expired}")
     lifetime = (JOB_TTL + PRODUCTION.progress_ttl) * 1000
-    redis.zincrby(OPEN, -lifetime - PRODUCTION.lost_message * 1000, expired)
-    redis.zincrby(queued_key("login"), -JOB_TTL * 1000, expired)
+    redis.zincrby(_KEYS.open, -lifetime - PRODUCTION.lost_message * 1000, expired)
+    redis.zincrby(_KEYS.queued("login"), -JOB_TTL * 1000, expired)
     waiting = submit()
-    assert redis.zrange(OPEN, 0, -1) == [waiting.encode()]
-    assert redis.zrange(queued_key("login"), 0, -1) == [waiting.encode()]
+    assert redis.zrange(_KEYS.open, 0, -1) == [waiting.encode()]
+    assert redis.zrange(_KEYS.queued("login"), 0, -1) == [waiting.encode()]
 
 
 def test_a_job_counts_as_waiting_until_a_worker_has_it_however_many_messages_it_has(
@@ -256,11 +258,11 @@ def test_an_entry_that_names_no_job_keeps_no_other_from_being_found(
 ) -> None:
     held, job_id = submit(), submit()
     jobs.claim(held, "a worker")
-    redis.zadd(OPEN, {stranger.replace(b"{job}", held.encode()): 1})
+    redis.zadd(_KEYS.open, {stranger.replace(b"{job}", held.encode()): 1})
     lose_messages(redis)
     let_time_pass(redis)
     assert lost.resend() == [job_id]
-    assert redis.zcard(OPEN) == 2
+    assert redis.zcard(_KEYS.open) == 2
 
 
 def test_a_job_that_was_taken_back_does_not_count_as_waiting(redis: Redis, jobs: Jobs) -> None:

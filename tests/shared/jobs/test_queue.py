@@ -5,20 +5,22 @@ import json
 from typing import Any, cast
 
 import pytest
-from redis import Redis
 
 from shared.errors import ServiceUnavailableError
 from shared.jobs.kinds import KINDS
 from shared.jobs.queue import JobQueue, QueuedMessages, celery_app
 from shared.jobs.states import JobKind
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
 from tests.shared.samples import at_once, nobody_answers, nothing_listens
 
 JOB_ID = "6e2b7c1e-0000-4000-8000-0123456789ab"
 
 
 def messages(redis: Redis, queue: str) -> list[dict[str, Any]]:
-    return [json.loads(raw) for raw in cast("list[bytes]", redis.lrange(queue, 0, -1))]
+    return [
+        json.loads(raw)
+        for raw in cast("list[bytes]", redis.lrange(f"fittrack:celery:{queue}", 0, -1))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -63,15 +65,17 @@ def test_each_job_with_a_message_is_known_whether_it_waits_or_a_worker_has_it(
     sent = {f"job-{number}" for number in range(2500)}
     with connect(real_redis_url, timeout=30) as redis:
         queue.put(JobKind.LOGIN, "job-0")
-        (message,) = cast("list[bytes]", redis.lrange("login", 0, -1))
-        redis.rpush("login", *(message.replace(b"job-0", name.encode()) for name in sent))
+        (message,) = cast("list[bytes]", redis.lrange("fittrack:celery:login", 0, -1))
+        redis.rpush(
+            "fittrack:celery:login", *(message.replace(b"job-0", name.encode()) for name in sent)
+        )
         queue.put(JobKind.MFA_COMPLETION, "a-code")
         app = celery_app(real_redis_url)
         with app.connection_for_read() as connection:
-            assert redis.llen("login") == len(sent) + 1
+            assert redis.llen("fittrack:celery:login") == len(sent) + 1
             connection.SimpleQueue(app.conf.task_queues[1]).get()
-            assert redis.llen("login") == len(sent)
-            redis.lpush("login", "not a message", "[]", '{"headers": 5}')
+            assert redis.llen("fittrack:celery:login") == len(sent)
+            redis.lpush("fittrack:celery:login", "not a message", "[]", '{"headers": 5}')
             assert QueuedMessages(redis).job_ids() == sent | {"a-code"}
 
 

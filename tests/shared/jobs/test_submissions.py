@@ -1,7 +1,6 @@
 """Jobs that repeat another, and jobs of one account."""
 
 import pytest
-from redis import Redis
 
 from shared.errors import (
     IdempotencyKeyReusedError,
@@ -12,6 +11,7 @@ from shared.errors import (
 from shared.jobs.repeats import NewJob, Repeatable
 from shared.jobs.states import Failure, JobKind, JobStage
 from shared.origin import Origin
+from shared.redis.connection import Redis
 from tests.shared.jobs.both_sides import Jobs
 from tests.shared.samples import (
     CREDENTIALS,

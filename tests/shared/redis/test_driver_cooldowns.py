@@ -3,10 +3,9 @@
 from collections.abc import Callable
 
 import pytest
-from redis import Redis
 
 from shared.errors import ClientRefusedError, RefusalScope, ServiceUnavailableError
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
 from shared.redis.driver_cooldowns import DriverCooldowns, DriverRestsError, RestCause, Turn
 from shared.redis.driver_keys import DriverKeys
 from shared.redis.driver_states import DriverStates
@@ -173,7 +172,7 @@ def test_somebody_let_in_between_keeps_the_driver_open(cooldowns: DriverCooldown
 def test_accounts_refused_longer_than_ten_minutes_ago_do_not_count(
     cooldowns: DriverCooldowns, redis: Redis
 ) -> None:
-    refused = DriverKeys("garth").refused
+    refused = DriverKeys(redis.keyspace, "garth").refused
     for account in ("anna", "bob"):
         refuse(cooldowns, account=account, scope=ACCOUNT)
         redis.zincrby(refused, -(10 * MINUTE + 1) * 1000, account)
@@ -286,7 +285,7 @@ def test_a_probe_whose_worker_died_ends_by_itself(cooldowns: DriverCooldowns, re
     refuse(cooldowns)
     end_rest(redis)
     probe(cooldowns, "bob")
-    key = DriverKeys("garth").probe
+    key = DriverKeys(redis.keyspace, "garth").probe
     assert 120 < redis.ttl(key) <= 180  # longer than a sign-in may take
     redis.delete(key)
     probe(cooldowns, "carl")

@@ -1,12 +1,11 @@
 """garth's OAuth consumer, kept for the next process, over real Redis and over fakeredis."""
 
 import pytest
-from redis import Redis
 
 from dev.stack import new_key
 from shared.crypto.keyring import Keyring
 from shared.errors import ServiceUnavailableError
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
 from shared.redis.oauth_consumer import KeptConsumer
 from tests.shared.samples import keys_that_never_expire, nothing_listens
 

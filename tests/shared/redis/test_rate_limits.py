@@ -4,10 +4,9 @@ from collections.abc import Callable
 from typing import cast
 
 import pytest
-from redis import Redis
 
 from shared.errors import ServiceUnavailableError
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
 from shared.redis.rate_limits import RateLimit, RateLimitedError
 from tests.shared.samples import at_once, keys_that_never_expire, nothing_listens
 
