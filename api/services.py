@@ -12,7 +12,9 @@ from api.notifications import JobNotifications
 from api.polls import JobPolls
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
+from shared.clocks import Clocks
 from shared.crypto.keyring import Keyring
+from shared.deployment import Deployment
 from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.store import JobStore
@@ -38,10 +40,12 @@ class Services:
     accounts: Accounts
     client_keys: ClientKeys
     database: AsyncDatabase
+    deployment: Deployment
     redis: RedisHealth
     notifications: JobNotifications
     polls: JobPolls
     metrics: Metrics
+    clocks: Clocks
     session_idle: int
     require_client_key: bool
 

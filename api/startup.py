@@ -15,8 +15,10 @@ from api.polls import JobPolls
 from api.services import Services
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
+from shared.clocks import Clocks
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
+from shared.deployment import Deployment
 from shared.errors import ConfigurationError
 from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.challenges import ChallengeStore
@@ -26,6 +28,7 @@ from shared.jobs.store import JobStore
 from shared.jobs.submission import Submitter
 from shared.logs.configuration import configure_logging
 from shared.memory import limit_arenas
+from shared.redis.clock import ClockReports
 from shared.redis.connection import Redis, RedisHealth, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.driver_states import DriverStates
@@ -36,6 +39,7 @@ from shared.redis.rate_limits import (
     WRONG_KEY_PER_IP,
     RateLimit,
 )
+from shared.redis.unknown_answers import UnknownAnswers
 from shared.settings import Settings
 from shared.timings import Timings
 
@@ -44,7 +48,7 @@ _WRONG_KEYS = "30/minute"
 
 
 def build(timings: Timings) -> Starlette:
-    """Raise ConfigurationError. Connects to nothing yet: `/readyz` tells what is missing."""
+    """Raise ConfigurationError. No server has to answer yet: `/readyz` tells what is missing."""
     settings = Settings.from_environment()
     configure_logging(settings.log_level, settings.log_format)
     keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
@@ -56,8 +60,12 @@ def build(timings: Timings) -> Starlette:
         settings.database_url.get_secret_value(), timings, pool_size=_DATABASE_CONNECTIONS // 2
     )
     endpoints_database = AsyncDatabase(database, timings, _DATABASE_CONNECTIONS)
+    deployment = Deployment.of(settings, database, timings.redis_answer_api, timings)
+    deployment.start()
+    database.close()  # the first request opens it again: nothing is shared with a forked process
     jobs = JobStore(redis, keyring, settings.job_ttl, timings)
     queue = JobQueue(settings.queue_url, timings.redis_answer_api, THREADS, timings, keyspace)
+    clock_reports = ClockReports(redis)
     services = Services(
         keyring=keyring,
         jobs=jobs,
@@ -71,15 +79,23 @@ def build(timings: Timings) -> Starlette:
         cooldowns=DriverCooldowns(redis, timings),
         drivers=settings.garmin_drivers,
         events=EventOutbox(redis),
-        accounts=Accounts(database, keyring, settings.session_ttl),
+        accounts=Accounts(database, keyring, settings.session_ttl, settings.session_idle_ttl),
         client_keys=ClientKeys(
             endpoints_database, RateLimit(redis, WRONG_KEY_PER_IP, _WRONG_KEYS), keyring
         ),
         database=endpoints_database,
+        deployment=deployment,
         redis=RedisHealth(redis),
         notifications=JobNotifications(url, keyspace, timings),
         polls=JobPolls(url, keyspace, keyring, timings),
-        metrics=Metrics(JobCounters(redis), DriverStates(redis), settings.garmin_drivers),
+        metrics=Metrics(
+            JobCounters(redis),
+            DriverStates(redis),
+            UnknownAnswers(redis),
+            settings.garmin_drivers,
+            clock_reports,
+        ),
+        clocks=Clocks(clock_reports, database, "api"),
         session_idle=settings.session_idle_ttl,
         require_client_key=settings.require_client_key,
     )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from limits import parse_many
 from pydantic import (
@@ -166,6 +167,9 @@ class Settings(DatabaseSettings):
     garmin_drivers: Annotated[tuple[str, ...], NoDecode] = KNOWN_DRIVERS
     """Garmin libraries to sign in with, in the order in which they are tried, comma-separated."""
 
+    garmin_proxy: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Proxies for all that goes to Garmin, comma-separated: the next where Garmin refuses one."""
+
     job_ttl: int = Field(900, ge=120, le=86_400)
     """Seconds for which a job can be polled."""
 
@@ -234,7 +238,7 @@ class Settings(DatabaseSettings):
             raise ValueError("must list origins without a path: https://app.example.com")
         return value
 
-    @field_validator("garmin_drivers", "cors_origins", mode="before")
+    @field_validator("garmin_drivers", "cors_origins", "garmin_proxy", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -249,6 +253,16 @@ class Settings(DatabaseSettings):
             raise ValueError(f"must list one or both of {', '.join(KNOWN_DRIVERS)}, each once")
         return value
 
+    @field_validator("garmin_proxy")
+    @classmethod
+    def _check_proxies(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not all(_is_proxy(url.get_secret_value()) for url in value):
+            raise ValueError(
+                "must list URLs like http://name:password@proxy.example.com:3128: "
+                "percent-encode special characters in the password"
+            )
+        return value
+
     @property
     def keyspace(self) -> KeySpace:
         return KeySpace(self.redis_prefix)
@@ -260,6 +274,14 @@ class Settings(DatabaseSettings):
         if url.startswith("rediss://") and "ssl_cert_reqs=" not in url:
             url += ("&" if "?" in url else "?") + "ssl_cert_reqs=required"
         return url
+
+
+def _is_proxy(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "http" and bool(parts.hostname and parts.port) and not parts.path
+    except ValueError:  # no valid port
+        return False
 
 
 def _unknown_names(environment: Iterable[str]) -> list[str]:

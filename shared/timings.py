@@ -75,8 +75,13 @@ class Timings:
 
     notification_answer: float = 10.0
     notification_silence: float = 5.0
+    notification_pong: float = 2.0
     notification_reconnect: float = 0.5
-    """For the subscription that long polls wait on: an answer, silence before a ping, a pause."""
+    """For the subscription that long polls wait on: an answer, silence before a ping, the answer to
+    that, a pause before the next connection."""
+
+    notification_reading: float = 2.0
+    """How often waiting polls read their jobs while there is no subscription."""
 
     database_connect: int = 2
     database_statement: int = 10
@@ -95,9 +100,13 @@ class Timings:
     longest_pause: float = 5.0
     """The longest pause between two tries of the same step."""
 
-    garmin_connect: float = 5.0
-    garmin_answer: float = 20.0
-    """For a connection to Garmin, and for one whole answer."""
+    garmin_connect: float = 4.0
+    garmin_answer: float = 10.0
+    """For a connection to Garmin, and for one whole answer, connecting included.
+
+    Garmin answers within a second or two. An account for which it never answers keeps a thread
+    of a worker for as long as this.
+    """
 
     consumer_answer: float = 4.0
     """How long a sign-in waits for garth's OAuth consumer, from Redis or from its file."""
@@ -117,6 +126,11 @@ class Timings:
 
     sweep_interval: float = 5.0
     """How often each worker looks for jobs whose message is lost."""
+
+    deployment_mark: float = 60.0
+    deployment_renewal: float = 10.0
+    """How long the names in Redis stay a deployment's after its last process, and how often each
+    renews that."""
 
     heartbeat_interval: float = 5.0
     """How often a worker touches its heartbeat file; its health check waits for 30 seconds."""

@@ -237,7 +237,7 @@ class GarminUnreachableError(JobFailedError):
 
 
 class InterruptedSignInError(JobFailedError):
-    """A worker was lost and it can't be known what Garmin saw: sign in again."""
+    """A worker was lost, or the person unlinked meanwhile: sign in again."""
 
     default_code = "interrupted"
 

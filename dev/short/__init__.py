@@ -19,6 +19,8 @@ SHORT = Timings(
     redis_patience_worker=20.0,
     redis_memory_pause=0.2,
     notification_silence=1.0,
+    notification_pong=1.0,
+    notification_reading=0.5,
     notification_reconnect=0.2,
     database_statement=5,
     database_answer=7.0,
@@ -34,6 +36,8 @@ SHORT = Timings(
     garminconnect_delays=0.0,
     delivery_interval=0.2,
     sweep_interval=0.5,
+    deployment_mark=4.0,
+    deployment_renewal=0.5,
     heartbeat_interval=0.5,
     delivery_retry=0.5,
 )

@@ -1,5 +1,6 @@
 """Jobs as workers see them: claimed under a lease, moved, ended."""
 
+import time
 from dataclasses import dataclass, field
 
 from shared.audit import outbox
@@ -8,7 +9,7 @@ from shared.crypto.keyring import Keyring, Purpose
 from shared.crypto.secret import Sealable
 from shared.errors import JobLostError, JobNotFoundError
 from shared.jobs import counters, events
-from shared.jobs.keys import JobKeys, ms, now_ms, subject
+from shared.jobs.keys import JobKeys, ms, subject
 from shared.jobs.kinds import KINDS
 from shared.jobs.states import (
     OUTCOME_TYPES,
@@ -35,7 +36,8 @@ class Claim:
     """A job as the worker that holds it sees it.
 
     `runs` counts the workers that have held it, this one included. `progress` is what an earlier
-    one had already got from Garmin.
+    one had already got from Garmin. `began_at` is when the sign-in was submitted, in ms by Redis'
+    clock; `began` is the same on this process's monotonic clock.
     """
 
     job_id: str
@@ -47,6 +49,9 @@ class Claim:
     origin: Origin = UNKNOWN
     subject: str = field(default="", repr=False)
     """What all that is sealed in the job is bound to."""
+
+    began_at: int = 0
+    began: float = 0.0
 
 
 class JobClaims:
@@ -80,7 +85,7 @@ class JobClaims:
             job_id=job_id,
             owner=owner,
             lease=ms(self._timings.lease),
-            due=self._due(),
+            look_after=ms(self._timings.lost_message),
             open_ttl=ms(self._ttl + self._timings.progress_ttl),
             channel=self._keys.channel,
             stages=_FIRST_STAGES,
@@ -89,7 +94,10 @@ class JobClaims:
             raise JobBusyError
         if answer[0] != b"claimed":
             raise JobNotFoundError
-        _, kind, runs, sealed, progress, origin, poll_hash = answer
+        _, kind, runs, sealed, progress, origin_json, poll_hash, sent_at, now = answer
+        origin_text = origin_json.decode(errors="replace")
+        origin = Origin.read(origin_text)
+        began_at = origin.began_at or int(sent_at)
         return Claim(
             job_id,
             owner,
@@ -97,8 +105,10 @@ class JobClaims:
             int(runs),
             sealed or None,
             progress or None,
-            Origin.read(origin),
-            subject(job_id, poll_hash.decode(), origin.decode(errors="replace")),
+            origin,
+            subject(job_id, poll_hash.decode(errors="replace"), origin_text),
+            began_at,
+            time.monotonic() - (int(now) - began_at) / 1000,
         )
 
     def open_input[T: Sealable](self, claim: Claim, model: type[T]) -> T | None:
@@ -118,8 +128,11 @@ class JobClaims:
     @redis_errors_translated
     def release(self, claim: Claim) -> None:
         """Give the job back unfinished, for a later run."""
-        lease, owner = self._keys.lease(claim.job_id), claim.owner
-        self._release(lease, self._keys.open, job_id=claim.job_id, owner=owner, due=self._due())
+        lease, look_after = self._keys.lease(claim.job_id), ms(self._timings.lost_message)
+        owner = claim.owner
+        self._release(
+            lease, self._keys.open, job_id=claim.job_id, owner=owner, look_after=look_after
+        )
 
     def keep_progress(self, claim: Claim, stage: JobStage, progress: Sealable) -> None:
         """Seal what has been reached into the job. Raises JobLostError.
@@ -185,6 +198,3 @@ class JobClaims:
         if sealed is None:
             return None
         return model.from_revealed(self._keyring.open(sealed, purpose, claim.subject))
-
-    def _due(self) -> int:
-        return now_ms() + ms(self._timings.lost_message)

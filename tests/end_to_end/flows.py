@@ -72,7 +72,7 @@ class Flows:
             self._wrong_password,
             self._wrong_code_then_right,
             self._too_many_wrong_codes,
-            self._no_new_code,
+            self._no_new_code_for_a_day,
             self._expired_challenge,
             self._expired_at_garmin,
             self._busy_challenge,
@@ -210,8 +210,9 @@ class Flows:
         codes = [self.client.send_code(asked, wrong_code())["error"]["code"] for _ in range(3)]
         assert codes[-1] == "mfa_attempts_exhausted", codes
 
-    def _no_new_code(self) -> None:
-        asked, right = self._asked("codelimit-email")
+    def _no_new_code_for_a_day(self) -> None:
+        """Garmin's limit on codes: the last one that it sent still counts."""
+        asked, right = self._asked("codelimit")
         refused = self.client.send_code(asked, wrong_code())
         assert refused["error"]["code"] == "garmin_rate_limited", refused
         assert self.client.send_code(refused, right)["status"] == "succeeded"

@@ -146,11 +146,11 @@ class Completion:
         first_run = job.claim.progress is None
         patience = job.timings.store_patience if first_run else 0.0
         job.drop_deadline()
-        session_id, access_token = progress.session_id, progress.access_token
+        session_id, access_token, claim = progress.session_id, progress.access_token, job.claim
         try:
             stored = job.retry(
                 lambda: self.accounts.store(
-                    identity, progress.tokens, session_id, access_token, job.claim.origin
+                    identity, progress.tokens, session_id, access_token, claim.origin, claim.began
                 ),
                 ServiceUnavailableError,
                 patience,

@@ -43,8 +43,9 @@ class LoginHandler:
     def _request_code(self, job: Run, pending: PendingSignIn) -> CodeRequested:
         self.completion.count_code_sent(job)
         # Garmin does not send the same code twice: with Redis away, the job waits.
+        origin = job.claim.origin.model_copy(update={"began_at": job.claim.began_at})
         challenge = job.retry(
-            lambda: self.challenges.create(pending, job.claim.origin), ServiceUnavailableError
+            lambda: self.challenges.create(pending, origin), ServiceUnavailableError
         )
         return CodeRequested(
             challenge_id=challenge.challenge_id,

@@ -1,5 +1,6 @@
 """Limits in Redis, shared by all processes. Time is moved, not slept."""
 
+import time
 from collections.abc import Callable
 from typing import cast
 
@@ -124,6 +125,19 @@ def test_what_is_counted_expires(limit: RateLimit, redis: Redis) -> None:
     limit.hit("anna")
     assert redis.dbsize() == 2
     assert keys_that_never_expire(redis) == []
+
+
+@pytest.mark.parametrize("minutes", [-20, 20, 144_000])
+def test_a_process_whose_clock_is_wrong_counts_as_the_others_do(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    limit = RateLimit(redis, "sign-in", "3/15minute")
+    real = time.time
+    with monkeypatch.context() as moved:
+        moved.setattr("time.time", lambda: real() + minutes * 60)
+        for _ in range(3):
+            limit.count("anna")
+    assert 0 < refused(limit).retry_after <= 900
 
 
 def test_without_redis_nothing_is_allowed() -> None:
