@@ -241,7 +241,7 @@ class Flows:
         job = self.client.submit_login(username)
         assert self._refused(LOGIN, username=username.upper(), password=PASSWORD) == 409
         outcome = self.client.wait(job)
-        assert outcome["error"]["code"] == "garmin_unavailable", outcome
+        assert outcome["error"]["code"] == "garmin_unreachable", outcome
 
     def _too_many_failures(self) -> None:
         username = person("plain")
