@@ -15,7 +15,7 @@ from shared.audit.outbox import EventOutbox
 from shared.clocks import Clocks
 from shared.crypto.keyring import Keyring
 from shared.deployment import Deployment
-from shared.jobs.account_limit import AccountLimit
+from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.store import JobStore
 from shared.jobs.submission import Submitter
@@ -33,6 +33,7 @@ class Services:
     submitter: Submitter
     limits: SubmissionLimits
     account_limit: AccountLimit
+    code_limit: CodeLimit
     cooldowns: DriverCooldowns
     drivers: tuple[str, ...]
     events: EventOutbox

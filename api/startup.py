@@ -20,7 +20,7 @@ from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.deployment import Deployment
 from shared.errors import ConfigurationError
-from shared.jobs.account_limit import AccountLimit
+from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.counters import JobCounters
 from shared.jobs.queue import JobQueue
@@ -74,7 +74,8 @@ def build(timings: Timings) -> Starlette:
         ),
         submitter=Submitter(jobs, queue),
         limits=_limits(redis, settings),
-        account_limit=AccountLimit(redis, settings.limit_login_per_account, settings.mfa_attempts),
+        account_limit=AccountLimit(redis, settings.limit_login_per_account),
+        code_limit=CodeLimit(redis, settings.limit_codes_per_account),
         cooldowns=DriverCooldowns(redis, timings),
         drivers=settings.garmin_drivers,
         events=EventOutbox(redis),

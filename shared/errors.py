@@ -26,6 +26,7 @@ class JobErrorCode(StrEnum):
     GARMIN_RATE_LIMITED = "garmin_rate_limited"
     GARMIN_UNAVAILABLE = "garmin_unavailable"
     GARMIN_UNREACHABLE = "garmin_unreachable"
+    RATE_LIMITED = "rate_limited"
     INTERRUPTED = "interrupted"
     TIMED_OUT = "timed_out"
     INTERNAL_ERROR = "internal_error"
@@ -341,6 +342,13 @@ class InterruptedSignInError(SignInError):
 
     code = JobErrorCode.INTERRUPTED
     message = "The sign-in was interrupted: sign in again."
+
+
+class SignInRateLimitedError(SignInError):
+    """A limit of this service was reached while the job waited for a worker."""
+
+    code = JobErrorCode.RATE_LIMITED
+    message = "Too many sign-ins or codes for this account: try again later."
 
 
 class SignInRevokedError(InterruptedSignInError):

@@ -1,8 +1,9 @@
 """Where a request came from, as far as it may be stored: ids, an address, no name."""
 
 import uuid
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Origin(BaseModel):
@@ -21,6 +22,17 @@ class Origin(BaseModel):
     address: str | None = None
     request_id: str | None = None
     began_at: int | None = None
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Read what was passed on; unknown if somebody has made it unreadable.
+
+        What is sealed with it does not open then.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError:
+            return cls()
 
 
 UNKNOWN = Origin()

@@ -189,13 +189,16 @@ class Settings(DatabaseSettings):
     """Sign-ins that one address may submit."""
 
     limit_login_per_account: RateLimitNotation = "5/15minute;20/day"
-    """Sign-ins that Garmin may reject for one account; a successful one resets the count."""
+    """Sign-ins and codes that Garmin may reject for one account; a success resets the count."""
 
     limit_code_per_ip: RateLimitNotation = "30/minute"
     """Codes that one address may submit."""
 
     limit_code_per_challenge: RateLimitNotation = "20/hour"
     """Codes that may be submitted for one challenge, including those that Garmin never judged."""
+
+    limit_codes_per_account: RateLimitNotation = "3/15minute;10/day"
+    """Codes that Garmin may be made to send for one account, whoever signs in."""
 
     require_client_key: bool = False
     """Whether to accept sign-ins and codes only with a client key."""

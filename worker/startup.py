@@ -13,7 +13,7 @@ from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.deployment import Deployment
 from shared.errors import ConfigurationError, DriverFailedError
-from shared.jobs.account_limit import AccountLimit
+from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.claims import JobClaims
 from shared.jobs.lost_messages import LostMessages
@@ -87,7 +87,8 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
     completion = Completion(
         chain=chain,
         accounts=Accounts(database, keyring, settings.session_ttl, settings.session_idle_ttl),
-        limit=AccountLimit(patient, settings.limit_login_per_account, settings.mfa_attempts),
+        limit=AccountLimit(patient, settings.limit_login_per_account),
+        codes=CodeLimit(patient, settings.limit_codes_per_account),
     )
     return JobRunner(
         claims=JobClaims(patient, keyring, ttl, timings),

@@ -26,9 +26,10 @@ from shared.errors import (
     UnauthorizedError,
     UnknownClientError,
 )
-from shared.jobs.account_limit import TooManyFailedSignInsError
+from shared.jobs.account_limit import TooManyCodesError, TooManyFailedSignInsError
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
+    CODES_PER_ACCOUNT,
     LOGIN_PER_ACCOUNT,
     LOGIN_PER_IP,
     RateLimitedError,
@@ -77,6 +78,7 @@ OPERATIONS: tuple[Operation, ...] = (
             SignInInProgressError(retry_after=20),
             RateLimitedError(_full(LOGIN_PER_IP)),
             TooManyFailedSignInsError(_full(LOGIN_PER_ACCOUNT)),
+            TooManyCodesError(_full(CODES_PER_ACCOUNT)),
             _REDIS_AWAY,
             GarminRefusesError(retry_after=1800),
         ),
@@ -102,6 +104,7 @@ OPERATIONS: tuple[Operation, ...] = (
             ChallengeNotFoundError(),
             ChallengeBusyError(retry_after=5),
             RateLimitedError(_full(CODE_PER_CHALLENGE)),
+            TooManyFailedSignInsError(_full(LOGIN_PER_ACCOUNT)),
             _REDIS_AWAY,
         ),
         body=CodeRequest,

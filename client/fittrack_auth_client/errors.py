@@ -242,6 +242,12 @@ class InterruptedSignInError(JobFailedError):
     default_code = "interrupted"
 
 
+class SignInRateLimitedError(JobFailedError):
+    """The service's own limit was reached while the job waited for a worker."""
+
+    default_code = "rate_limited"
+
+
 class TimedOutError(JobFailedError):
     """A deadline passed, or the sign-in that waited for a code became too old."""
 

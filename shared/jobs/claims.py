@@ -48,14 +48,12 @@ class Claim:
     input: bytes | None = field(repr=False)
     progress: bytes | None = field(repr=False)
     origin: Origin = UNKNOWN
-    poll_hash: str = field(default="", repr=False)
+    subject: str = field(default="", repr=False)
+    """What all that is sealed in the job is bound to."""
+
     began_at: int = 0
     began: float = 0.0
     sent_at: float = field(default_factory=time.monotonic, compare=False)
-
-    @property
-    def subject(self) -> str:
-        return subject(self.job_id, self.poll_hash)
 
 
 class JobClaims:
@@ -78,7 +76,8 @@ class JobClaims:
     def claim(self, job_id: str, owner: str) -> Claim:
         """Take the job for `owner`, a name no other worker has, and begin its first stage.
 
-        Raises JobNotFoundError when it is gone or has ended, JobBusyError while another holds it.
+        Raises JobNotFoundError when it is gone, has ended, or is of a kind that only a newer
+        version knows, and JobBusyError while another holds it.
         """
         sent_at = time.monotonic()
         answer = self._claim(
@@ -99,7 +98,8 @@ class JobClaims:
         if answer[0] != b"claimed":
             raise JobNotFoundError
         _, kind, runs, sealed, progress, origin_json, poll_hash, sent_at, now = answer
-        origin = Origin.model_validate_json(origin_json)
+        origin_text = origin_json.decode(errors="replace")
+        origin = Origin.read(origin_text)
         began_at = origin.began_at or int(sent_at)
         return Claim(
             job_id,
@@ -109,7 +109,7 @@ class JobClaims:
             sealed or None,
             progress or None,
             origin,
-            poll_hash.decode(),
+            subject(job_id, poll_hash.decode(errors="replace"), origin_text),
             began_at,
             time.monotonic() - (int(now) - began_at) / 1000,
             sent_at,

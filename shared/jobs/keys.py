@@ -61,9 +61,12 @@ class JobKeys:
         return self.keyspace.key("jobs", "queued", queue)
 
 
-def subject(job_id: str, poll_hash: str) -> str:
-    """Bind what a job holds to its submitter: a writer to Redis can't move it to another job."""
-    return f"{job_id}:{poll_hash}"
+def subject(job_id: str, poll_hash: str, origin: str) -> str:
+    """Bind what a job holds to its submitter and its origin, as it is written in Redis.
+
+    A writer to Redis can't move it to another job, nor change for whom it is.
+    """
+    return f"{job_id}:{poll_hash}:{origin}"
 
 
 def ms(seconds: float) -> int:

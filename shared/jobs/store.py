@@ -58,7 +58,9 @@ class JobStore:
         """
         row, poll_token = KINDS[kind], new_token()
         poll_hash = token_hash(poll_token)
-        sealed = self._keyring.seal(work.reveal(), Purpose.JOB_INPUT, subject(job_id, poll_hash))
+        origin_json = origin.model_dump_json(exclude_none=True)
+        bound_to = subject(job_id, poll_hash, origin_json)
+        sealed = self._keyring.seal(work.reveal(), Purpose.JOB_INPUT, bound_to)
         kept_token = None
         if repeatable is not None:
             kept_token = self._keyring.seal(poll_token.encode(), Purpose.POLL_TOKEN, job_id)
@@ -77,7 +79,7 @@ class JobStore:
                 "status": JobStatus.QUEUED,
                 "stage": JobStage.WAITING_FOR_WORKER,
                 "poll_hash": poll_hash,
-                "origin": origin.model_dump_json(exclude_none=True),
+                "origin": origin_json,
                 "runs": 0,
             },
             input=sealed,

@@ -3,7 +3,7 @@
 A window allows N events in *any* period of its length. The notation is that of the `limits`
 library, which needs two calls to Redis for each window; one script does all of it here. The clock
 is Redis', whatever that of the process says. Keys contain a hash of who is counted, and expire with
-the window.
+the window. An event that has a name counts once, however often Redis is asked to count it.
 """
 
 import math
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from limits import RateLimitItem, parse_many
 
+from shared.crypto.tokens import new_token
 from shared.errors import FitTrackError
 from shared.redis.connection import LuaScript, Redis, redis_errors_translated
 
@@ -19,6 +20,8 @@ LOGIN_PER_IP = "login-ip"
 LOGIN_PER_ACCOUNT = "login-account"
 CODE_PER_IP = "code-ip"
 CODE_PER_CHALLENGE = "code-challenge"
+CODES_PER_ACCOUNT = "codes-account"
+CODES_REFUSED_BY_GARMIN = "codes-refused"
 WRONG_KEY_PER_IP = "wrong-key-ip"
 
 
@@ -73,18 +76,24 @@ class RateLimit:
         self._windows: list[RateLimitItem] = parse_many(notation)
         self._script = LuaScript(redis, __package__, "rate_limit")
 
-    def hit(self, who: str) -> Standing:
+    def hit(self, who: str, event: str | None = None) -> Standing:
         """Count one event. Raises RateLimitedError, and counts nothing, if a window is full."""
-        return self._run("hit", who)
+        return self._run("hit", who, event or new_token())
 
     def check(self, who: str) -> None:
         """Raise RateLimitedError if a window is full. Counts nothing."""
         self._run("check", who)
 
-    def count(self, who: str) -> None:
+    def count(self, who: str, event: str | None = None) -> None:
         """Count one event in each window that is not full."""
         with suppress(RateLimitedError):
-            self._run("count", who)
+            self._run("count", who, event or new_token())
+
+    @redis_errors_translated
+    def forget(self, who: str, event: str) -> None:
+        """Take back the count of one event."""
+        for key in self._keys(who):
+            self._redis.zrem(key, event)
 
     @redis_errors_translated
     def clear(self, who: str) -> None:
@@ -92,9 +101,9 @@ class RateLimit:
         self._redis.delete(*self._keys(who))
 
     @redis_errors_translated
-    def _run(self, mode: str, who: str) -> Standing:
+    def _run(self, mode: str, who: str, event: str | None = None) -> Standing:
         sizes = [{"quota": w.amount, "seconds": w.get_expiry()} for w in self._windows]
-        allowed, *state = self._script(*self._keys(who), mode=mode, windows=sizes)
+        allowed, *state = self._script(*self._keys(who), mode=mode, event=event, windows=sizes)
         windows = [
             Window(w.amount, w.get_expiry(), remaining, max(0, math.ceil(float(reset))))
             for w, remaining, reset in zip(self._windows, state[::2], state[1::2], strict=True)
@@ -105,5 +114,5 @@ class RateLimit:
         return standing
 
     def _keys(self, who: str) -> list[str]:
-        names = [window.key_for(self._name, who) for window in self._windows]
-        return [self._redis.keyspace.key("limit", name) for name in names]
+        sizes = [f"{window.amount}-{window.get_expiry()}s" for window in self._windows]
+        return [self._redis.keyspace.key("limit", self._name, who, size) for size in sizes]

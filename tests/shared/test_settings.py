@@ -96,6 +96,7 @@ def test_the_broker_url_must_be_tcp(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("LIMIT_LOGIN_PER_IP", "often"),
         ("LIMIT_CODE_PER_CHALLENGE", ""),
+        ("LIMIT_CODES_PER_ACCOUNT", "three"),
         ("CORS_ORIGINS", "https://app.example.com/path"),
         ("CORS_ORIGINS", "*"),
         ("EVENT_DAYS", "0"),

@@ -15,7 +15,7 @@ from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.database.models import GarminToken, User
 from shared.garmin.types import CodeSubmission, Credentials
-from shared.jobs.account_limit import AccountLimit
+from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.states import CodeRequested, Failure, JobKind, Outcome, Success
 from shared.origin import Origin
@@ -109,7 +109,8 @@ def worker(
         completion = Completion(
             chain=chain,
             accounts=Accounts(database, keyring, 3600),
-            limit=AccountLimit(redis, "5/hour", mfa_attempts=3),
+            limit=AccountLimit(redis, "5/hour"),
+            codes=CodeLimit(redis, "5/hour"),
         )
         handlers: dict[JobKind, Handler] = {
             JobKind.LOGIN: LoginHandler(chain, challenges, completion),

@@ -13,7 +13,7 @@ from shared.accounts.accounts import Accounts
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.garmin.types import CodeRequired, Credentials, SignedIn
-from shared.jobs.account_limit import AccountLimit
+from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.repeats import NewJob
 from shared.jobs.states import JobKind, JobStage, JobStatus, Success
@@ -94,7 +94,8 @@ def runner(
     completion = Completion(
         chain=chain,
         accounts=Accounts(Database(url), keyring, 3600),
-        limit=AccountLimit(redis, "5/hour", mfa_attempts=3),
+        limit=AccountLimit(redis, "5/hour"),
+        codes=CodeLimit(redis, "3/hour"),
     )
     return JobRunner(
         claims=jobs,

@@ -13,14 +13,17 @@ from shared.accounts.accounts import Accounts, StoredSignIn
 from shared.crypto.secret import Sealable, Secret
 from shared.crypto.tokens import new_token
 from shared.errors import (
+    CodeLimitReachedError,
     GarminUnavailableError,
     ServiceUnavailableError,
     SignInError,
+    SignInRateLimitedError,
     TokensRejectedError,
 )
 from shared.garmin.types import GarminIdentity, GarminTokens, SignedIn
-from shared.jobs.account_limit import AccountLimit
+from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.states import Failure, JobStage, Outcome, Success
+from shared.redis.rate_limits import RateLimitedError
 from worker.chain import DriverChain
 from worker.drivers.driver import Until
 from worker.marks import run_of
@@ -48,6 +51,30 @@ class Completion:
     chain: DriverChain
     accounts: Accounts
     limit: AccountLimit
+    codes: CodeLimit
+
+    def admit_sign_in(self, job: Run) -> None:
+        """Check the account's limits again before the password is sent.
+
+        Raises SignInRateLimitedError.
+        """
+        account = job.claim.origin.account
+        if account is not None:
+            with _limits_translated():
+                self.limit.check(account)
+                self.codes.check(account)
+
+    def admit_code(self, job: Run) -> None:
+        """Count a code before it is sent to Garmin. Raises SignInRateLimitedError."""
+        account = job.claim.origin.account
+        if account is not None:
+            with _limits_translated():
+                self.limit.begin_code(account, job.claim.job_id)
+
+    def count_code_sent(self, job: Run) -> None:
+        account, event = job.claim.origin.account, f"{job.claim.job_id}:{job.claim.runs}"
+        if account is not None:
+            job.persist(lambda: self.codes.count(account, event))
 
     @contextmanager
     def failures_counted(self, job: Run) -> Iterator[None]:
@@ -55,6 +82,9 @@ class Completion:
         try:
             yield
         except SignInError as error:
+            account = job.claim.origin.account
+            if account is not None and isinstance(error, CodeLimitReachedError):
+                job.persist(lambda: self.codes.refuse(account))
             self._count(job, Failure.of(error))
             raise
 
@@ -144,4 +174,12 @@ class Completion:
     def _count(self, job: Run, outcome: Outcome) -> None:
         account = job.claim.origin.account
         if account is not None:
-            job.persist(lambda: self.limit.record(account, outcome))
+            job.persist(lambda: self.limit.record(account, job.claim.job_id, outcome))
+
+
+@contextmanager
+def _limits_translated() -> Iterator[None]:
+    try:
+        yield
+    except RateLimitedError as error:
+        raise SignInRateLimitedError(error.retry_after) from None

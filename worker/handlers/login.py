@@ -34,12 +34,14 @@ class LoginHandler:
 
     def _sign_in(self, job: Run) -> Outcome:
         claim = job.claim
+        self.completion.admit_sign_in(job)
         result = self.chain.sign_in(job.input(Credentials), job, claim.job_id, claim.origin.account)
         if isinstance(result, CodeRequired):
             return self._request_code(job, result.pending)
         return self.completion.finish(job, self.completion.keep(job, result))
 
     def _request_code(self, job: Run, pending: PendingSignIn) -> CodeRequested:
+        self.completion.count_code_sent(job)
         # Garmin does not send the same code twice: with Redis away, the job waits.
         origin = job.claim.origin.model_copy(update={"began_at": job.claim.began_at})
         challenge = job.persist(lambda: self.challenges.create(pending, origin))

@@ -41,6 +41,7 @@ class MfaCompletionHandler:
     def _check_code(self, job: Run) -> Progress:
         submission = job.input(CodeSubmission)
         with self._reserved(job, submission) as challenge:
+            self.completion.admit_code(job)
             code = submission.code.get_secret_value()
             try:
                 signed_in = self.chain.finish(

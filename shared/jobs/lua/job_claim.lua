@@ -2,8 +2,9 @@
 -- KEYS: job, lease, input, open jobs.
 -- ARGV: JSON with job_id, owner, channel; lease, look_after (when to look for its message) and
 --   open_ttl (ms); stages (of kinds: the first).
--- Returns {'gone'} | {'ended'} | {'busy'} | {'claimed', kind, runs, input or '', progress or '',
---   origin, hash of the poll token, when it was created, now (ms)}.
+-- Returns {'gone'} | {'ended'} | {'unknown'} (a newer version's kind) | {'busy'}
+--   | {'claimed', kind, runs, input or '', progress or '', origin, hash of the poll token, when it
+--   was created, now (ms)}.
 local args = cjson.decode(ARGV[1])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -12,6 +13,9 @@ local status = redis.call('HGET', job, 'status')
 if status ~= 'queued' and status ~= 'running' then
     redis.call('ZREM', open, args.job_id)
     return {status and 'ended' or 'gone'}
+end
+if not args.stages[redis.call('HGET', job, 'kind')] then
+    return {'unknown'}
 end
 local holder = redis.call('GET', lease)
 if holder and holder ~= args.owner then
@@ -30,9 +34,8 @@ if queued then
 end
 local state = redis.call(
     'HMGET', job, 'kind', 'runs', 'progress', 'origin', 'poll_hash', 'sent_at')
-local stage = args.stages[state[1]]
-if stage and not state[3] then
-    redis.call('HSET', job, 'stage', stage)
+if not state[3] then
+    redis.call('HSET', job, 'stage', args.stages[state[1]])
 end
 redis.call('PUBLISH', args.channel, args.job_id)
 local sealed = redis.call('GET', input) or ''

@@ -14,7 +14,7 @@ from shared.jobs.queue import JobQueue
 from shared.jobs.states import JobKind
 from shared.jobs.store import JobStore
 from shared.jobs.submission import Submission, Submitter
-from shared.origin import UNKNOWN
+from shared.origin import UNKNOWN, Origin
 from shared.redis.connection import connect
 from tests.shared.samples import ATTEMPTS, JOB_TTL, PENDING, nothing_listens
 
@@ -110,6 +110,24 @@ def test_the_last_wrong_code_ends_the_challenge(
     assert not is_open(challenges, challenge_id)
 
 
+def test_a_wrong_code_for_a_challenge_that_a_newer_sign_in_ended_stays_a_wrong_code(
+    challenges: ChallengeStore,
+) -> None:
+    anna = Origin(account="keyed-hash-of-anna")
+    older = challenges.create(PENDING, anna).challenge_id
+    newer = []
+
+    def check_while_a_newer_one_begins() -> None:
+        with challenges.reserved_for_check(older, "job", None):
+            newer.append(challenges.create(PENDING, anna).challenge_id)
+            raise errors.MfaCodeInvalidError
+
+    with pytest.raises(errors.MfaCodeInvalidError) as caught:
+        check_while_a_newer_one_begins()
+    assert caught.value.challenge_id is None
+    assert challenges.reserve(newer[0], "another job").attempts_left == ATTEMPTS
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -137,6 +155,7 @@ def test_what_ends_the_sign_in_at_garmin_ends_the_challenge(
         errors.GarminRateLimitedError(60),
         errors.CaptchaRequiredError(),
         errors.CodeLimitReachedError(),
+        errors.SignInRateLimitedError(60),
         errors.TimedOutError(),
     ],
     ids=lambda error: type(error).__name__,

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
@@ -22,9 +23,8 @@ def wait(redis: Redis) -> Callable[[float], None]:
 
     def moved(seconds: float) -> None:
         for key in redis.scan_iter():
-            times = redis.lrange(key, 0, -1)
-            for place, counted_at in enumerate(times):
-                redis.lset(key, place, str(float(counted_at) - seconds))
+            for event in cast("list[bytes]", redis.zrange(key, 0, -1)):
+                redis.zincrby(key, -seconds, event)
 
     return moved
 
@@ -96,6 +96,24 @@ def test_what_is_cleared_begins_anew(limit: RateLimit) -> None:
         limit.hit("anna")
     limit.clear("anna")
     assert limit.hit("anna").windows[0].remaining == 2
+
+
+def test_an_event_with_a_name_counts_once(limit: RateLimit) -> None:
+    """Whoever got no answer may ask again, and a worker may run a job again."""
+    for _ in range(5):
+        limit.hit("anna", "job 1")
+        limit.count("anna", "job 2")
+    assert limit.hit("anna", "job 3").windows[0].remaining == 0
+    assert limit.hit("anna", "job 3").windows[0].remaining == 0
+    refused(limit)
+
+
+def test_an_event_can_be_taken_back(limit: RateLimit) -> None:
+    for event in ("job 1", "job 2", "job 3"):
+        limit.hit("anna", event)
+    limit.forget("anna", "job 2")
+    limit.forget("anna", "never counted")
+    assert limit.hit("anna").windows[0].remaining == 0
 
 
 def test_of_many_at_once_only_so_many_are_let_through(limit: RateLimit) -> None:
