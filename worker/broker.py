@@ -8,6 +8,9 @@ that has ended or is held.
 
 A Redis without memory left refuses what kombu has to write, and the worker would die of that too,
 with the messages that it had just taken out of their queues. Here it waits for memory.
+
+A worker takes as many messages as it has threads. Some are kept for urgent ones: with these alone
+left, the others stay in their queue.
 """
 
 import time
@@ -15,13 +18,17 @@ from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import Channel, Transport
+from kombu.utils.scheduling import priority_cycle
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
 from redis.retry import Retry
 
+from shared.jobs.kinds import URGENT_QUEUES
 from shared.timings import PRODUCTION, Timings
+
+_ROOM_INTERVAL = 0.1
 
 
 class _WaitsForMemory(Retry):
@@ -46,6 +53,8 @@ class _WaitsForMemory(Retry):
 
 class ReconnectingChannel(Channel):  # type: ignore[misc]  # untyped
     memory_pause = 1.0
+    kept_room = 0
+    _queue_cycle: priority_cycle
     _sync_client: Redis | None = None
 
     def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: ANN401 - the library's
@@ -63,6 +72,22 @@ class ReconnectingChannel(Channel):  # type: ignore[misc]  # untyped
             "retry": _WaitsForMemory(self.memory_pause)
         }
 
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        """Take no message but urgent ones once only the room that is kept for them is left.
+
+        How many messages are in hand is known here exactly. Room is looked for often: what waits
+        has waited already.
+        """
+        room = self.qos.can_consume_max_estimate()
+        everything = self._queue_cycle
+        if room is not None and room <= self.kept_room:
+            urgent = [queue for queue in everything.items if queue in URGENT_QUEUES]
+            self._queue_cycle, timeout = priority_cycle(urgent), _ROOM_INTERVAL
+        try:
+            super()._brpop_start(timeout)
+        finally:
+            self._queue_cycle = everything
+
 
 class ReconnectingTransport(Transport):  # type: ignore[misc]  # untyped
     Channel = ReconnectingChannel
@@ -73,3 +98,8 @@ def install(timings: Timings = PRODUCTION) -> None:
     ReconnectingChannel.memory_pause = timings.redis_memory_pause
     for scheme in ("redis", "rediss"):
         TRANSPORT_ALIASES[scheme] = f"{__name__}:{ReconnectingTransport.__name__}"
+
+
+def keep_room(messages: int) -> None:
+    """Take that many of the messages that may be in hand from urgent queues alone."""
+    ReconnectingChannel.kept_room = messages

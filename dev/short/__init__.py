@@ -13,6 +13,7 @@ SHORT = Timings(
     redelivery_lock=3,
     lost_message=4.0,
     retry_delay=1.0,
+    share_delay=0.2,
     unsent_job=4.0,
     challenge_reservation=30,
     redis_answer_worker=2.0,
