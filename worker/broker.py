@@ -28,7 +28,7 @@ from redis.retry import Retry
 from shared.jobs.kinds import URGENT_QUEUES
 from shared.timings import PRODUCTION, Timings
 
-_ROOM_INTERVAL = 0.1
+_ROOM_INTERVAL = 0.02
 
 
 class _WaitsForMemory(Retry):

@@ -7,6 +7,7 @@ there is room for who comes next, and for a code at any time. Each worker has it
 
 import ipaddress
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +16,22 @@ from dataclasses import dataclass, field
 from shared.errors import FitTrackError
 from shared.jobs.kinds import Kind
 from shared.origin import Origin
+from shared.timings import PRODUCTION, Timings
 
 
 class ShareUsedUpError(FitTrackError):
     """Other jobs of the same app or address hold all the threads that they may."""
 
+    def __init__(self, retry_after: float) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+
 
 class NoThreadFreeError(FitTrackError):
     """All threads but those that are kept for urgent jobs are in use."""
+
+
+_Holder = tuple[bool, str]
 
 
 def kept_for_urgent(threads: int) -> int:
@@ -41,7 +50,9 @@ class ThreadShares:
     threads: int
     per_address: int
     per_app: int
-    _held: Counter[tuple[bool, str]] = field(default_factory=Counter)
+    timings: Timings = PRODUCTION
+    _held: Counter[_Holder] = field(default_factory=Counter)
+    _turns: dict[_Holder, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
@@ -60,14 +71,27 @@ class ThreadShares:
                 if not self._held[holder]:
                     del self._held[holder]
 
-    def _check(self, holder: tuple[bool, str], percent: int) -> None:
+    def _check(self, holder: _Holder, percent: int) -> None:
         urgent, _ = holder
         usable = self.threads if urgent else self.threads - kept_for_urgent(self.threads)
         free, held = usable - self._held.total(), self._held[holder]
         if free <= 0:
             raise NoThreadFreeError
         if held * 100 >= percent * (held + free):
-            raise ShareUsedUpError
+            raise ShareUsedUpError(self._next_turn(holder))
+
+    def _next_turn(self, holder: _Holder) -> float:
+        """Return in how many seconds the job may try again: its holder's come one by one.
+
+        However many wait, they don't keep the worker busy.
+        """
+        now, timings = time.monotonic(), self.timings
+        for other in [other for other, turn in self._turns.items() if turn < now]:
+            del self._turns[other]
+        after = self._turns.get(holder, now) - now + timings.share_delay
+        delay = min(after, timings.share_longest_delay)
+        self._turns[holder] = now + delay
+        return delay
 
 
 def _party(origin: Origin) -> str:

@@ -101,7 +101,7 @@ def build_runner(
             JobKind.LOGIN: LoginHandler(chain, challenges, completion),
             JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
         },
-        shares=ThreadShares(threads, settings.share_per_ip, settings.share_per_client),
+        shares=ThreadShares(threads, settings.share_per_ip, settings.share_per_client, timings),
         timings=timings,
     )
 

@@ -39,10 +39,8 @@ class JobTask(Task):  # type: ignore[misc]  # untyped
             return self._come_back(self._timings.retry_delay)
         except NoThreadFreeError:
             return self._come_back(0)  # at the end of its queue
-        except ShareUsedUpError:
-            # The longer it has waited, the more of its kind wait with it.
-            delay = self._timings.share_delay * (1 + self.request.retries)
-            return self._come_back(min(delay, self._timings.retry_delay))
+        except ShareUsedUpError as error:
+            return self._come_back(error.retry_after)
 
     def _come_back(self, delay: float) -> NoReturn:
         try:
