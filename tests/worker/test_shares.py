@@ -129,6 +129,25 @@ def test_the_code_of_somebody_whose_address_holds_its_share_finds_a_thread() -> 
     busy.begin(address(1), CODE)
 
 
+def test_jobs_over_a_share_come_back_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("worker.shares.time.monotonic", lambda: now)
+    busy = Threads()
+    for number in (1, 2):
+        busy.fill(address(number))  # each has put one off already
+
+    def next_turn(origin: Origin) -> float:
+        with pytest.raises(ShareUsedUpError) as raised:
+            busy.begin(origin)
+        return round(raised.value.retry_after, 3)
+
+    assert [next_turn(address(1)) for _ in range(3)] == [0.4, 0.6, 0.8]
+    assert next_turn(address(2)) == 0.4
+    assert [next_turn(address(1)) for _ in range(100)][-1] == PRODUCTION.share_longest_delay
+    now += 60
+    assert next_turn(address(1)) == 0.2
+
+
 def test_a_thread_is_given_back_whatever_happens() -> None:
     busy = Threads(threads=1)
     for _ in range(3):
