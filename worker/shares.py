@@ -35,8 +35,8 @@ _Holder = tuple[bool, str]
 
 
 def kept_for_urgent(threads: int) -> int:
-    """Return how many threads only urgent jobs get: an eighth; of two or more, at least one."""
-    return max(threads // 8, min(threads - 1, 1))
+    """Return how many threads only urgent jobs get: an eighth, one to eight; of one, none."""
+    return min(max(threads // 8, 1), 8, threads - 1)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def app(number: int, address: int = 1) -> Origin:
     return Origin(address=f"192.0.2.{address}", client_id=uuid.UUID(int=number))
 
 
-@pytest.mark.parametrize(("threads", "kept"), [(1, 0), (2, 1), (8, 1), (16, 2), (32, 4), (320, 40)])
+@pytest.mark.parametrize(("threads", "kept"), [(1, 0), (2, 1), (8, 1), (16, 2), (32, 4), (320, 8)])
 def test_some_threads_are_kept_for_codes(threads: int, kept: int) -> None:
     assert kept_for_urgent(threads) == kept
     busy = Threads(threads, 100, 100)
