@@ -179,8 +179,9 @@ def test_a_job_over_its_share_is_left_as_it_was(
 
 def test_only_jobs_that_are_known_are_looked_at(redis: Redis, keyring: Keyring) -> None:
     jobs = Jobs(redis, keyring, 900, PRODUCTION)
-    job = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS, address(1))
-    assert jobs.look_at(job.job_id) == (LOGIN, address(1))
+    origin = Origin(address="192.0.2.1", began_at=1)
+    job = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS, origin)
+    assert jobs.look_at(job.job_id) == (LOGIN, origin)
     redis.hset(f"fittrack:job:{job.job_id}", "origin", "\xff")
     assert jobs.look_at(job.job_id) == (LOGIN, UNKNOWN)
     redis.hset(f"fittrack:job:{job.job_id}", "kind", "a newer version's")
