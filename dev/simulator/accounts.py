@@ -76,6 +76,23 @@ LOGIN_WORDS = {"wrongpassword": Outcome.WRONG, "nocodes": Outcome.NO_MORE_CODES}
     if outcome not in (*_ONLY_AFTER_A_CODE, Outcome.NO_MORE_CODES)
 }
 CODE_WORDS = {"wrongcode": Outcome.WRONG} | {f"code{word}": o for word, o in _BOTH.items()}
+_OF_THE_SERVER = (
+    Outcome.LIMITED,
+    Outcome.LIMITED_AFTER,
+    Outcome.CLOUDFLARE,
+    Outcome.CLOUDFLARE_ATTENTION,
+    Outcome.CLOUDFLARE_DENIED,
+    Outcome.CLOUDFLARE_1015,
+    Outcome.CLOUDFLARE_1020,
+    Outcome.DOWN,
+    Outcome.HANG,
+    Outcome.CUT_BEFORE,
+    Outcome.GARBAGE,
+)
+REFRESH_WORDS = {
+    "refreshdead": Outcome.WRONG,
+    "refresh401": Outcome.WRONG_WITHOUT_VERDICT,
+} | {f"refresh{outcome}": outcome for outcome in _OF_THE_SERVER}
 METHOD_WORDS = {"email": Method.EMAIL, "sms": Method.SMS, "app": Method.APP}
 FLAG_WORDS = {
     "nomfainfo": "without_mfa_info",
@@ -83,8 +100,19 @@ FLAG_WORDS = {
     "ticket401": "ticket_refused",
     "direfused": "di_refused",
     "inactive": "di_inactive",
+    "exchange403": "exchange_refused",
 }
-PROFILE_WORD = re.compile(r"profile500(?:x(\d+))?")
+# Each may be followed by how often: `profile500x5`.
+COUNT_WORDS = {"profile500": ("profile_failures", 2), "refreshlost": ("lost_refreshes", 1)}
+_COUNTED = re.compile(rf"({'|'.join(COUNT_WORDS)})(?:x(\d+))?")
+WORDS = (
+    *METHOD_WORDS,
+    *LOGIN_WORDS,
+    *CODE_WORDS,
+    *REFRESH_WORDS,
+    *FLAG_WORDS,
+    *COUNT_WORDS,
+)
 
 
 @dataclass(frozen=True)
@@ -95,6 +123,8 @@ class Account:
     without_mfa_info: the JSON flows do not say how the code is sent.
     chooses_method: the widget asks how to send the code, instead of sending one.
     profile_failures: how many profile requests fail with 500 before one succeeds.
+    refresh: how a refresh of DI or OAuth2 tokens goes.
+    lost_refreshes: how many refreshes are cut after the tokens are issued.
     """
 
     username: str
@@ -107,7 +137,10 @@ class Account:
     ticket_refused: bool = False
     di_refused: bool = False
     di_inactive: bool = False
+    exchange_refused: bool = False
     profile_failures: int = 0
+    refresh: Outcome = Outcome.ACCEPTED
+    lost_refreshes: int = 0
 
     @property
     def garmin_guid(self) -> str:
@@ -181,8 +214,11 @@ def _setting(word: str) -> dict[str, Any] | None:
         return {"code": CODE_WORDS[word]}
     if word in FLAG_WORDS:
         return {FLAG_WORDS[word]: True}
-    if match := PROFILE_WORD.fullmatch(word):
-        return {"profile_failures": int(match[1] or 2)}
+    if word in REFRESH_WORDS:
+        return {"refresh": REFRESH_WORDS[word]}
+    if match := _COUNTED.fullmatch(word):
+        field, default = COUNT_WORDS[match[1]]
+        return {field: int(match[2] or default)}
     return None
 
 

@@ -51,6 +51,15 @@ class Control:
         account = self.state.account(username, domain)
         return {**asdict(account), "password": PASSWORD, "profile": profile_of(account)}
 
+    def now(self) -> float:
+        """Return the simulated time, in seconds since the epoch."""
+        return self.state.now()
+
+    def advance_clock(self, seconds: float) -> float:
+        """Move the clock, back if negative; return the new time. Raises ValidationError."""
+        self.configure(clock_offset_s=self.state.settings.clock_offset_s + seconds)
+        return self.now()
+
     def expire_codes(self, username: str | None = None) -> int:
         return self.state.sessions.expire_codes(_normalized(username))
 
@@ -99,6 +108,10 @@ def _dispatch(control: Control, request: Request) -> Response:
         case "GET", "/accounts" if username:
             domain = argument.get("domain", "garmin.com")
             return json_response(200, control.account(username, domain))
+        case "GET", "/clock":
+            return json_response(200, {"now": control.now()})
+        case "POST", "/clock":
+            return json_response(200, {"now": control.advance_clock(**request.json)})
         case "POST", "/codes/expire":
             return json_response(200, {"expired": control.expire_codes(username)})
         case "POST", "/sessions/expire":

@@ -17,6 +17,8 @@ Count = Literal[
     "oauth2_exchanges",
     "di_exchanges",
     "di_refreshes",
+    "di_refreshes_repeated",
+    "di_refreshes_reused",
     "profiles",
     "refused",
     "faults",

@@ -31,6 +31,11 @@ UNAVAILABLE_PAGE = """<html>
 <body><center><h1>503 Service Temporarily Unavailable</h1></center></body>
 </html>
 """
+UNAUTHORIZED_PAGE = """<html>
+<head><title>401 Authorization Required</title></head>
+<body><center><h1>401 Authorization Required</h1></center></body>
+</html>
+"""
 GARBAGE = b'{"responseStatus": {"type": "SUCC\xff\xfe\x00'
 LIMITED_RETRY_AFTER_S = 120
 _ERROR_MESSAGES = {427: "Unsupported client", 429: "Too Many Requests"}

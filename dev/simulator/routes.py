@@ -128,8 +128,13 @@ def _route(request: Request) -> Route | None:
 
 
 def _stage(route: Route, request: Request) -> Stage:
-    is_refresh = route.flow == "di" and request.form.get("grant_type") == "refresh_token"
-    return Stage.REFRESH if is_refresh else route.stage
+    match route.flow:
+        case "di" if di.is_refresh(request):
+            return Stage.REFRESH
+        case "oauth2" if oauth1.is_refresh(request):
+            return Stage.REFRESH
+        case _:
+            return route.stage
 
 
 def _refusal_keys(route: Route, request: Request) -> list[str]:
@@ -149,6 +154,7 @@ def _count_refused(state: State, route: Route, request: Request, stage: Stage) -
 
 def _apply(fault: Fault, response: Response) -> Response:
     """Spoil a good response."""
+    response = replace(response, on_delivered=None)
     if fault.kind is FaultKind.WITHOUT_FIELD:
         return _without_field(response, fault.field)
     if fault.kind in _REPLACEMENTS:

@@ -93,6 +93,7 @@ class Settings(Frozen):
 
     latency_by_path: path patterns to latencies that replace `latency_ms`.
     access_ttl_s: lifetime of new access tokens; None draws from the recorded range.
+    refresh_grace_s: how long a DI refresh token that was used is answered again.
     refuse: by clientId (SSO or DI) or flow: mobile, portal, widget, oauth1, oauth2, di, profile.
     """
 
@@ -104,6 +105,9 @@ class Settings(Frozen):
     code_length: int = Field(default=6, ge=1)
     ticket_ttl_s: float = 300
     access_ttl_s: int | None = None
+    refresh_ttl_s: int = Field(default=2591999, ge=1)
+    refresh_grace_s: float = Field(default=0, ge=0)
+    oauth1_ttl_s: int = Field(default=365 * 24 * 3600, ge=1)
     resend_interval_s: float = 30
     max_wrong_codes: int = 10
     clock_offset_s: float = 0

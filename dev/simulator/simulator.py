@@ -124,6 +124,14 @@ class Simulator:
         """Append a fault; return all settings. Raises ValidationError."""
         return self._call(lambda control: control.add_fault(**fault))
 
+    def now(self) -> float:
+        """Return the simulated time, in seconds since the epoch."""
+        return self._call(lambda control: control.now())
+
+    def advance_clock(self, seconds: float) -> float:
+        """Move the simulated clock, back if negative; return the new time."""
+        return self._call(lambda control: control.advance_clock(seconds))
+
     def expire_codes(self, username: str | None = None) -> int:
         return self._call(lambda control: control.expire_codes(username))
 
