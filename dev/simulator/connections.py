@@ -89,9 +89,8 @@ class HttpConnection:
             response = await respond(request)
             if request.method == "HEAD":
                 response = replace(response, body=b"")
-            has_gone = self._reader.at_eof()
             await self.send(response)
-            if response.on_delivered is not None and not has_gone:
+            if response.on_delivered is not None:
                 response.on_delivered()
             if self._http.states != {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}:
                 break

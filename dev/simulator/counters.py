@@ -20,6 +20,7 @@ Count = Literal[
     "di_refreshes_repeated",
     "di_refreshes_reused",
     "profiles",
+    "data_reads",
     "refused",
     "faults",
 ]

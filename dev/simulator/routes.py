@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from dev.simulator import di, mobile, oauth1, profile, widget
+from dev.simulator import activities, di, mobile, oauth1, preferences, profile, steps, widget
 from dev.simulator.cookies import visitor_cookie
 from dev.simulator.messages import (
     Delivery,
@@ -41,6 +41,15 @@ class Route:
     stage: Stage
 
 
+def _data(subdomain: str, flow: str) -> tuple[Route, ...]:
+    return (
+        Route("GET", subdomain, SETTINGS, preferences.profile_settings, flow, Stage.DATA),
+        Route("GET", subdomain, ACTIVITIES, activities.search, flow, Stage.DATA),
+        Route("GET", subdomain, FIT_FILE, activities.download, flow, Stage.DATA),
+        Route("GET", subdomain, STEPS, steps.daily_steps, flow, Stage.DATA),
+    )
+
+
 def _json_flow(flow: str) -> tuple[Route, ...]:
     verify = f"/{flow}/api/mfa/verifyCode"
     return (
@@ -55,6 +64,11 @@ PREAUTHORIZED = "/oauth-service/oauth/preauthorized"
 EXCHANGE = "/oauth-service/oauth/exchange/user/2.0"
 DI_TOKEN = "/di-oauth2-service/oauth/token"
 PROFILE = "/userprofile-service/socialProfile"
+SETTINGS = "/userprofile-service/userprofile/settings"
+USER_SETTINGS = "/userprofile-service/userprofile/user-settings"
+ACTIVITIES = "/activitylist-service/activities/search/activities"
+FIT_FILE = "/download-service/files/activity/*"
+STEPS = "/usersummary-service/stats/steps/daily/*/*"
 ROUTES = (
     *_json_flow("mobile"),
     *_json_flow("portal"),
@@ -70,6 +84,8 @@ ROUTES = (
     Route("POST", "connectapi", EXCHANGE, oauth1.exchange, "oauth2", Stage.EXCHANGE),
     Route("POST", "diauth", DI_TOKEN, di.token, "di", Stage.TICKET),
     Route("GET", "connectapi", PROFILE, profile.social_profile, "profile", Stage.PROFILE),
+    Route("GET", "connectapi", USER_SETTINGS, preferences.user_settings, "data", Stage.DATA),
+    *_data("connectapi", "data"),
     Route("GET", "connect", "/app", profile.service_page, "portal", Stage.OTHER),
     Route("GET", "mobile.integration", "/gcm/*", profile.service_page, "mobile", Stage.OTHER),
 )

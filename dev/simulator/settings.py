@@ -9,7 +9,7 @@ from dev.simulator.messages import Delivery
 
 
 class Stage(StrEnum):
-    """The step of a sign-in that a request belongs to."""
+    """The step that a request belongs to, of a sign-in or after it."""
 
     PAGE = "page"
     LOGIN = "login"
@@ -18,6 +18,7 @@ class Stage(StrEnum):
     EXCHANGE = "exchange"
     REFRESH = "refresh"
     PROFILE = "profile"
+    DATA = "data"
     OTHER = "other"
 
 
@@ -94,7 +95,8 @@ class Settings(Frozen):
     latency_by_path: path patterns to latencies that replace `latency_ms`.
     access_ttl_s: lifetime of new access tokens; None draws from the recorded range.
     refresh_grace_s: how long a DI refresh token that was used is answered again.
-    refuse: by clientId (SSO or DI) or flow: mobile, portal, widget, oauth1, oauth2, di, profile.
+    refuse: by clientId (SSO or DI) or flow: mobile, portal, widget, oauth1, oauth2, di, profile,
+        data.
     """
 
     latency_ms: float = Field(default=0, ge=0)
