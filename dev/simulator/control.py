@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from dev.simulator.accounts import PASSWORD
+from dev.simulator.keys import DAY_S, LIFETIME_DAYS, PersonalKey
 from dev.simulator.messages import Request, Response, json_response
 from dev.simulator.profile import profile_of
 from dev.simulator.sessions import SentCode
@@ -74,6 +75,18 @@ class Control:
         """Revoke access, OAuth1 and refresh tokens; return how many."""
         return self.state.tokens.revoke(_normalized(username))
 
+    def make_key(self, username: str, days: float = LIFETIME_DAYS) -> PersonalKey:
+        """Make a Personal API key that ends after so many days."""
+        account = self.state.account(username, "garmin.com")
+        key = self.state.keys.make(account, self.state.now() + days * DAY_S)
+        self.state.issued.record("personal_api_key", key.value)
+        return key
+
+    def revoke_keys(self, username: str | None = None) -> int:
+        """Revoke Personal API keys, and the access tokens made of them; return how many keys."""
+        self.state.tokens.expire_access(_normalized(username), "personal")
+        return self.state.keys.revoke(_normalized(username))
+
     def reset(self) -> None:
         """Restore the initial settings; drop counters, sessions, codes and tokens."""
         self.state.reset()
@@ -120,6 +133,11 @@ def _dispatch(control: Control, request: Request) -> Response:
             return json_response(200, {"expired": control.expire_tokens(username)})
         case "POST", "/tokens/revoke":
             return json_response(200, {"revoked": control.revoke_tokens(username)})
+        case "POST", "/keys" if username:
+            key = control.make_key(**argument)
+            return json_response(200, {"key": key.value, "expires_at": key.expires_at})
+        case "POST", "/keys/revoke":
+            return json_response(200, {"revoked": control.revoke_keys(username)})
         case "POST", "/reset":
             control.reset()
             return json_response(200, {"status": "reset"})

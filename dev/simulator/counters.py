@@ -19,6 +19,7 @@ Count = Literal[
     "di_refreshes",
     "di_refreshes_repeated",
     "di_refreshes_reused",
+    "key_exchanges",
     "profiles",
     "data_reads",
     "refused",

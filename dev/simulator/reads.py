@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from dev.simulator.accounts import Account
 from dev.simulator.bearer import authorized
 from dev.simulator.messages import Request, Response, json_response
+from dev.simulator.rates import limited
 from dev.simulator.state import State
 
 
@@ -14,6 +15,9 @@ def read(state: State, request: Request, answer: Callable[[Account], Response]) 
     token = authorized(state, request)
     if isinstance(token, Response):
         return token
+    refusal = limited(state, token.account) if token.kind == "personal" else None
+    if refusal is not None:
+        return refusal
     response = answer(token.account)
     if response.status == 200:
         state.count("data_reads", token.account, token.client)

@@ -1,9 +1,10 @@
 """How the refresh of an account's tokens goes, with either library."""
 
-from dev.simulator.accounts import Account, Outcome
+from dev.simulator.accounts import Account
 from dev.simulator.messages import Delivery, Response, html_response, undelivered
 from dev.simulator.replies import INFRASTRUCTURE, UNAUTHORIZED_PAGE
 from dev.simulator.state import State
+from dev.simulator.words import Outcome
 
 
 def refused_refresh(account: Account, dead: Response) -> Response | None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from dev.simulator.accounts import Outcome
 from dev.simulator.messages import (
     Delivery,
     Response,
@@ -12,6 +11,7 @@ from dev.simulator.messages import (
     undelivered,
 )
 from dev.simulator.settings import Refusal
+from dev.simulator.words import Outcome
 
 CLOUDFLARE_PAGE = """<!DOCTYPE html>
 <html lang="en-US"><head><title>Just a moment...</title>

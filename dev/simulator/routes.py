@@ -5,7 +5,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from dev.simulator import activities, di, mobile, oauth1, preferences, profile, steps, widget
+from dev.simulator import (
+    activities,
+    di,
+    mobile,
+    oauth1,
+    personal,
+    preferences,
+    profile,
+    steps,
+    widget,
+)
+from dev.simulator.bearer import PERSONAL_SUBDOMAIN
 from dev.simulator.cookies import visitor_cookie
 from dev.simulator.messages import (
     Delivery,
@@ -22,9 +33,10 @@ from dev.simulator.state import State
 
 SUBDOMAINS = ("sso", "connectapi", "connect", "diauth", "mobile.integration")
 CONSUMER_HOST = "thegarth.s3.amazonaws.com"
+PERSONAL_HOST = f"{PERSONAL_SUBDOMAIN}.garmin.com"
 HOSTS = frozenset(
     f"{subdomain}.{domain}" for subdomain in SUBDOMAINS for domain in ("garmin.com", "garmin.cn")
-) | {CONSUMER_HOST}
+) | {CONSUMER_HOST, PERSONAL_HOST}
 
 Handler = Callable[[State, Request], Response]
 
@@ -63,6 +75,7 @@ WIDGET_CODE = "/sso/verifyMFA/loginEnterMfaCode"
 PREAUTHORIZED = "/oauth-service/oauth/preauthorized"
 EXCHANGE = "/oauth-service/oauth/exchange/user/2.0"
 DI_TOKEN = "/di-oauth2-service/oauth/token"
+KEY_TOKEN = "/personalapitoken-service/personal-api/personal-api-key/token"
 PROFILE = "/userprofile-service/socialProfile"
 SETTINGS = "/userprofile-service/userprofile/settings"
 USER_SETTINGS = "/userprofile-service/userprofile/user-settings"
@@ -86,6 +99,8 @@ ROUTES = (
     Route("GET", "connectapi", PROFILE, profile.social_profile, "profile", Stage.PROFILE),
     Route("GET", "connectapi", USER_SETTINGS, preferences.user_settings, "data", Stage.DATA),
     *_data("connectapi", "data"),
+    Route("POST", PERSONAL_SUBDOMAIN, KEY_TOKEN, personal.exchange, "personal", Stage.EXCHANGE),
+    *_data(PERSONAL_SUBDOMAIN, "personal"),
     Route("GET", "connect", "/app", profile.service_page, "portal", Stage.OTHER),
     Route("GET", "mobile.integration", "/gcm/*", profile.service_page, "mobile", Stage.OTHER),
 )

@@ -96,7 +96,7 @@ class Settings(Frozen):
     access_ttl_s: lifetime of new access tokens; None draws from the recorded range.
     refresh_grace_s: how long a DI refresh token that was used is answered again.
     refuse: by clientId (SSO or DI) or flow: mobile, portal, widget, oauth1, oauth2, di, profile,
-        data.
+        data, personal.
     """
 
     latency_ms: float = Field(default=0, ge=0)
@@ -114,6 +114,9 @@ class Settings(Frozen):
     max_wrong_codes: int = 10
     clock_offset_s: float = 0
     wrong_code: WrongCode = WrongCode()
+    dead_key_status: int = 401
+    personal_limit: int = Field(default=11, ge=0)
+    personal_window_s: float = 10
     locked_status: int = 401
     captcha_status: int = 200
     widget_sends_code: bool = True

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from dev.simulator.control import Control
+from dev.simulator.keys import LIFETIME_DAYS
 from dev.simulator.server import Addresses, Server
 from dev.simulator.sessions import SentCode
 from dev.simulator.settings import Settings
@@ -145,6 +146,14 @@ class Simulator:
     def revoke_tokens(self, username: str | None = None) -> int:
         """Revoke access, OAuth1 and refresh tokens; return how many."""
         return self._call(lambda control: control.revoke_tokens(username))
+
+    def make_key(self, username: str, days: float = LIFETIME_DAYS) -> str:
+        """Make a Personal API key that ends after so many days."""
+        return self._call(lambda control: control.make_key(username, days)).value
+
+    def revoke_keys(self, username: str | None = None) -> int:
+        """Revoke Personal API keys, and the access tokens made of them; return how many keys."""
+        return self._call(lambda control: control.revoke_keys(username))
 
     def reset(self) -> None:
         """Restore the initial settings; drop counters, sessions, codes and tokens."""

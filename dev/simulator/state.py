@@ -3,17 +3,19 @@
 import random
 import secrets
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection
 
-from dev.simulator.accounts import Account, Outcome, account_for
+from dev.simulator.accounts import Account, account_for
 from dev.simulator.counters import Count, Counters
 from dev.simulator.faults import Faults, Refusals
 from dev.simulator.issued import IssuedSecrets
+from dev.simulator.keys import PersonalKeys
 from dev.simulator.messages import Request
 from dev.simulator.sessions import Challenge, SentCode, SsoSession, SsoSessions
 from dev.simulator.settings import Fault, Settings
 from dev.simulator.tokens import Ticket, Tokens
+from dev.simulator.words import Outcome
 
 
 class State:
@@ -29,6 +31,8 @@ class State:
         self.sessions = SsoSessions()
         self.tokens = Tokens()
         self.issued = IssuedSecrets()
+        self.keys = PersonalKeys()
+        self.personal_requests: dict[Account, deque[float]] = {}
         self._codes: dict[str, list[SentCode]] = {}
         self._profile_failures: Counter[Account] = Counter()
         self._lost_refreshes: Counter[Account] = Counter()

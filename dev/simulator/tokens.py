@@ -37,7 +37,10 @@ class OAuth1Token:
 
 @dataclass(frozen=True)
 class AccessToken:
-    """A bearer token, or the value of a JWT_WEB cookie. kind: `oauth2`, `di` or `jwt_web`."""
+    """A bearer token, or the value of a JWT_WEB cookie.
+
+    kind: `oauth2`, `di`, `personal` or `jwt_web`.
+    """
 
     value: str
     kind: str
@@ -110,16 +113,19 @@ class Tokens:
         client: str,
         issued_at: float,
         expires_at: float,
+        *,
+        with_guid: bool = True,
         **claims: object,
     ) -> AccessToken:
         """Issue an access token as a JWT, its claims in the recorded order."""
-        payload = {
+        payload: dict[str, object] = {
             **claims,
             "iat": int(issued_at),
             "exp": int(expires_at),
             "jti": str(uuid.uuid4()),
-            "garmin_guid": account.garmin_guid,
         }
+        if with_guid:
+            payload["garmin_guid"] = account.garmin_guid
         token = AccessToken(self._sign(payload), kind, account, client, expires_at)
         self.access[token.value] = token
         return token
@@ -132,9 +138,13 @@ class Tokens:
         self.refresh[token.value] = token
         return token
 
-    def expire_access(self, username: str | None = None) -> int:
-        """Expire all access tokens, or one person's; return how many."""
-        gone = [t for t in self.access.values() if username in (None, t.account.username)]
+    def expire_access(self, username: str | None = None, kind: str | None = None) -> int:
+        """Expire all access tokens, or those of one person or kind; return how many."""
+        gone = [
+            token
+            for token in self.access.values()
+            if username in (None, token.account.username) and kind in (None, token.kind)
+        ]
         for token in gone:
             del self.access[token.value]
         return len(gone)
