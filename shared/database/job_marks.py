@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_
 from sqlalchemy.orm import Session
 
-from shared.database.clock import utc_now
+from shared.database.clock import database_now, utc_now
 from shared.database.deletes import delete_some
 from shared.database.inserts import insert
 from shared.database.models import JobMark
@@ -63,13 +63,15 @@ class JobMarks:
 
     def end_all(self, job_ids: Iterable[str]) -> None:
         """Mark jobs that have ended, whichever run ended them."""
-        changing: dict[str, Any] = {"state": MarkState.ENDED, "at": utc_now()}
-        rows = [{"job_id": job_id, "run": 0} for job_id in sorted(set(job_ids))]
-        if rows:
-            ended = insert(self._session, JobMark).values(**changing)
-            self._session.execute(
-                ended.on_conflict_do_update(index_elements=["job_id"], set_=changing), rows
+        ids = sorted(set(job_ids))
+        if ids:
+            now = database_now(self._session)
+            changing: dict[str, Any] = {"state": MarkState.ENDED, "at": now}
+            rows = [{"job_id": job_id, "run": 0, **changing} for job_id in ids]
+            ended = insert(self._session, JobMark).on_conflict_do_update(
+                index_elements=["job_id"], set_=changing
             )
+            self._session.execute(ended, rows)
 
     def delete_older_than(self, moment: datetime, limit: int) -> int:
         """Delete up to `limit` marks; return how many."""
