@@ -213,7 +213,7 @@ def _storable(text: str) -> str:
 def _json_object(text: str) -> Mapping[str, Any] | None:
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return body if isinstance(body, dict) else None
 
