@@ -94,7 +94,7 @@ class Timings:
     """For a connection to PostgreSQL, one statement at the server, and the server's answer."""
 
     mark_answer: int = 2
-    """For writing down in the database how far a job has come; no job waits for longer."""
+    """For the database's answer where it is written down how far a job has come."""
 
     store_patience: float = 10.0
     """How long a worker tries to store tokens before it gives the job back."""
