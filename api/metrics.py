@@ -10,6 +10,8 @@ from prometheus_client.registry import Collector
 from shared.errors import RefusalScope, ServiceUnavailableError
 from shared.jobs.counters import JobCounters
 from shared.jobs.kinds import QUEUES
+from shared.jobs.messages import MessageFault
+from shared.jobs.set_aside import SetAside
 from shared.redis.driver_states import DriverStates
 
 
@@ -19,6 +21,7 @@ class Metrics:
     def __init__(
         self,
         counters: JobCounters,
+        set_aside: SetAside,
         driver_states: DriverStates,
         drivers: tuple[str, ...],
     ) -> None:
@@ -35,7 +38,7 @@ class Metrics:
             ["route"],
             registry=self._registry,
         )
-        self._registry.register(_ServiceCollector(counters, driver_states, drivers))
+        self._registry.register(_ServiceCollector(counters, set_aside, driver_states, drivers))
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()
@@ -50,16 +53,24 @@ class _ServiceCollector(Collector):
     def __init__(
         self,
         counters: JobCounters,
+        set_aside: SetAside,
         driver_states: DriverStates,
         drivers: tuple[str, ...],
     ) -> None:
         self._counters = counters
+        self._set_aside = set_aside
         self._driver_states = driver_states
         self._drivers = drivers
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("fittrack_redis_up", "1 if Redis answered just now.")
-        from_redis = _answered(self._jobs, self._queue_lengths, self._drivers_now, self._refusals)
+        from_redis = _answered(
+            self._jobs,
+            self._queue_lengths,
+            self._messages_set_aside,
+            self._drivers_now,
+            self._refusals,
+        )
         up.add_metric([], float(bool(from_redis)))
         yield up
         yield from from_redis
@@ -82,6 +93,17 @@ class _ServiceCollector(Collector):
         )
         for queue, length in self._counters.queued(QUEUES).items():
             family.add_metric([queue], length)
+        return (family,)
+
+    def _messages_set_aside(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(
+            "fittrack_messages_set_aside",
+            "What was in a queue and was no job's message.",
+            labels=["fault"],
+        )
+        counts = self._set_aside.counts()
+        for fault in MessageFault:
+            family.add_metric([fault], counts.get(fault, 0))
         return (family,)
 
     def _drivers_now(self) -> Iterable[Metric]:

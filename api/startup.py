@@ -22,6 +22,7 @@ from shared.jobs.account_limit import AccountLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.counters import JobCounters
 from shared.jobs.queue import JobQueue
+from shared.jobs.set_aside import SetAside
 from shared.jobs.store import JobStore
 from shared.jobs.submission import Submitter
 from shared.logs.configuration import configure_logging
@@ -78,7 +79,9 @@ def build(timings: Timings) -> Starlette:
         redis=RedisHealth(redis),
         notifications=JobNotifications(url, keyspace, timings),
         polls=JobPolls(url, keyspace, keyring, timings),
-        metrics=Metrics(JobCounters(redis), DriverStates(redis), settings.garmin_drivers),
+        metrics=Metrics(
+            JobCounters(redis), SetAside(redis), DriverStates(redis), settings.garmin_drivers
+        ),
         session_idle=settings.session_idle_ttl,
         require_client_key=settings.require_client_key,
     )
