@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -37,10 +38,13 @@ def create_app(services: Services, cors_origins: Sequence[str] = ()) -> Starlett
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         current_default_thread_limiter().total_tokens = THREADS
         listening = asyncio.create_task(services.notifications.run())
+        # Logged as well, and nobody waits for it.
+        checking = asyncio.create_task(run_in_threadpool(services.degradation.names))
         release_unused()
         try:
             yield
         finally:
+            checking.cancel()
             listening.cancel()
             with suppress(asyncio.CancelledError):
                 await listening

@@ -7,6 +7,7 @@ from starlette.applications import Starlette
 from api.app import THREADS, create_app
 from api.client_keys import ClientKeys
 from api.database import AsyncDatabase
+from api.degradation import Degradation
 from api.http.limits import SubmissionLimits
 from api.http.middleware import WithoutServerHeader
 from api.metrics import Metrics
@@ -28,8 +29,10 @@ from shared.jobs.submission import Submitter
 from shared.logs.configuration import configure_logging
 from shared.memory import limit_arenas
 from shared.redis.connection import Redis, RedisHealth, connect
+from shared.redis.database_disk import DatabaseDisk
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.driver_states import DriverStates
+from shared.redis.faults import RedisFaults
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
     CODE_PER_IP,
@@ -54,7 +57,10 @@ def build(timings: Timings) -> Starlette:
     redis = connect(url, timeout=timings.redis_answer_api, keyspace=keyspace)
     # Half of the connections are kept open, the others come and go.
     database = Database(
-        settings.database_url.get_secret_value(), timings, pool_size=_DATABASE_CONNECTIONS // 2
+        settings.database_url.get_secret_value(),
+        timings,
+        pool_size=_DATABASE_CONNECTIONS // 2,
+        on_full=DatabaseDisk(redis).report_full,
     )
     endpoints_database = AsyncDatabase(database, timings, _DATABASE_CONNECTIONS)
     jobs = JobStore(redis, keyring, settings.job_ttl, timings)
@@ -77,6 +83,7 @@ def build(timings: Timings) -> Starlette:
         ),
         database=endpoints_database,
         redis=RedisHealth(redis),
+        degradation=_degradation(redis, settings, timings),
         notifications=JobNotifications(url, keyspace, timings),
         polls=JobPolls(url, keyspace, keyring, timings),
         metrics=Metrics(
@@ -86,6 +93,14 @@ def build(timings: Timings) -> Starlette:
         require_client_key=settings.require_client_key,
     )
     return create_app(services, settings.cors_origins)
+
+
+def _degradation(redis: Redis, settings: Settings, timings: Timings) -> Degradation:
+    faults = [RedisFaults("redis", redis)]
+    if settings.has_own_broker:
+        broker = connect(settings.queue_url, timeout=timings.redis_answer_api)
+        faults.append(RedisFaults("broker", broker))
+    return Degradation(faults, DatabaseDisk(redis))
 
 
 def _limits(redis: Redis, settings: Settings) -> SubmissionLimits:

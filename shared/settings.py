@@ -251,6 +251,11 @@ class Settings(DatabaseSettings):
         return KeySpace(self.redis_prefix)
 
     @property
+    def has_own_broker(self) -> bool:
+        """Whether Celery's queues are in another Redis than the rest."""
+        return self.broker_url not in (None, self.redis_url)
+
+    @property
     def queue_url(self) -> str:
         """Celery's broker URL. With TLS it requires a valid certificate, which Celery does not."""
         url = (self.broker_url or self.redis_url).get_secret_value()

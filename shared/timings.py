@@ -118,6 +118,9 @@ class Timings:
     sweep_interval: float = 5.0
     """How often each worker looks for jobs whose message is lost."""
 
+    faults_interval: float = 60.0
+    """How often each worker looks at how Redis is set up, and at its disk."""
+
     heartbeat_interval: float = 5.0
     """How often a worker touches its heartbeat file; its health check waits for 30 seconds."""
 
