@@ -8,8 +8,9 @@ from api.app import THREADS, create_app
 from api.client_keys import ClientKeys
 from api.database import AsyncDatabase
 from api.degradation import Degradation
-from api.http.limits import SubmissionLimits
+from api.http.limits import SenderLimit, SubmissionLimits
 from api.http.middleware import WithoutServerHeader
+from api.http.networks import NetworkLimit
 from api.metrics import Metrics
 from api.notifications import JobNotifications
 from api.polls import JobPolls
@@ -35,7 +36,9 @@ from shared.redis.driver_states import DriverStates
 from shared.redis.faults import RedisFaults
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
+    CODE_PER_CLIENT,
     CODE_PER_IP,
+    LOGIN_PER_CLIENT,
     LOGIN_PER_IP,
     WRONG_KEY_PER_IP,
     RateLimit,
@@ -72,14 +75,14 @@ def build(timings: Timings) -> Starlette:
             redis, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
         ),
         submitter=Submitter(jobs, queue),
-        limits=_limits(redis, settings),
+        limits=_limits(redis, settings, keyring),
         account_limit=AccountLimit(redis, settings.limit_login_per_account, settings.mfa_attempts),
         cooldowns=DriverCooldowns(redis, timings),
         drivers=settings.garmin_drivers,
         events=EventOutbox(redis),
         accounts=Accounts(database, keyring, settings.session_ttl),
         client_keys=ClientKeys(
-            endpoints_database, RateLimit(redis, WRONG_KEY_PER_IP, _WRONG_KEYS), keyring
+            endpoints_database, NetworkLimit(redis, WRONG_KEY_PER_IP, _WRONG_KEYS, keyring)
         ),
         database=endpoints_database,
         redis=RedisHealth(redis),
@@ -103,10 +106,16 @@ def _degradation(redis: Redis, settings: Settings, timings: Timings) -> Degradat
     return Degradation(faults, DatabaseDisk(redis))
 
 
-def _limits(redis: Redis, settings: Settings) -> SubmissionLimits:
+def _limits(redis: Redis, settings: Settings, keyring: Keyring) -> SubmissionLimits:
     return SubmissionLimits(
-        login_per_ip=RateLimit(redis, LOGIN_PER_IP, settings.limit_login_per_ip),
-        code_per_ip=RateLimit(redis, CODE_PER_IP, settings.limit_code_per_ip),
+        login=SenderLimit(
+            RateLimit(redis, LOGIN_PER_CLIENT, settings.limit_login_per_client),
+            NetworkLimit(redis, LOGIN_PER_IP, settings.limit_login_per_ip, keyring),
+        ),
+        code=SenderLimit(
+            RateLimit(redis, CODE_PER_CLIENT, settings.limit_code_per_client),
+            NetworkLimit(redis, CODE_PER_IP, settings.limit_code_per_ip, keyring),
+        ),
         code_per_challenge=RateLimit(redis, CODE_PER_CHALLENGE, settings.limit_code_per_challenge),
     )
 

@@ -23,7 +23,14 @@ BIN = Path(sys.executable).parent
 
 LIMITS_OFF = {
     f"FITTRACK_LIMIT_{name}": "1000000/second"
-    for name in ("LOGIN_PER_IP", "LOGIN_PER_ACCOUNT", "CODE_PER_IP", "CODE_PER_CHALLENGE")
+    for name in (
+        "LOGIN_PER_IP",
+        "LOGIN_PER_CLIENT",
+        "LOGIN_PER_ACCOUNT",
+        "CODE_PER_IP",
+        "CODE_PER_CLIENT",
+        "CODE_PER_CHALLENGE",
+    )
 }
 """For who plays many people from one address."""
 

@@ -184,11 +184,17 @@ class Settings(DatabaseSettings):
     limit_login_per_ip: RateLimitNotation = "20/minute;100/hour"
     """Sign-ins that one address may submit."""
 
+    limit_login_per_client: RateLimitNotation = "600/minute;20000/day"
+    """Sign-ins that one app may submit with its key, whatever its servers' addresses."""
+
     limit_login_per_account: RateLimitNotation = "5/15minute;20/day"
     """Sign-ins that Garmin may reject for one account; a successful one resets the count."""
 
     limit_code_per_ip: RateLimitNotation = "30/minute"
     """Codes that one address may submit."""
+
+    limit_code_per_client: RateLimitNotation = "1200/minute"
+    """Codes that one app may submit with its key."""
 
     limit_code_per_challenge: RateLimitNotation = "20/hour"
     """Codes that may be submitted for one challenge, including those that Garmin never judged."""
