@@ -133,7 +133,7 @@ class DatabaseSettings(BaseSettings):
     @classmethod
     def from_environment(cls) -> Self:
         """Read and validate all settings. Raises ConfigurationError with all errors in one line."""
-        errors = _unknown_names(os.environ)
+        errors = unknown_names(os.environ)
         try:
             settings = cls()
         except ConfigurationError as error:
@@ -270,7 +270,7 @@ class Settings(DatabaseSettings):
         return url
 
 
-def _unknown_names(environment: Iterable[str]) -> list[str]:
+def unknown_names(environment: Iterable[str]) -> list[str]:
     """Return an error for each variable with our prefix that is not a setting."""
     settings = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
     known = {*settings, *(f"{name}_FILE" for name in settings), *NAMES_OF_OTHERS}

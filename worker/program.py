@@ -1,11 +1,9 @@
 """The Celery application of a worker, and of Flower, from the environment's settings."""
 
-import errno
 import logging
 import os
 import sys
 import warnings
-from types import TracebackType
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
@@ -20,7 +18,7 @@ from shared.memory import limit_arenas, release_unused
 from shared.redis.connection import connect
 from shared.settings import Settings
 from shared.timings import Timings
-from worker import broker, task
+from worker import broker, flower, task
 from worker.pool import allow_threads_alone
 from worker.runner import JobRunner
 
@@ -97,28 +95,8 @@ def start(timings: Timings) -> Celery:
         app = _Program(timings).app()
     except ConfigurationError as error:
         sys.exit(f"fittrack-auth worker: {error}")
-    # In Flower's list of tasks, a sign-in that Garmin refused is a finished task too.
-    os.environ.setdefault("FLOWER_TASKS_COLUMNS", "name,uuid,state,result,received,runtime,worker")
     # Celery's about root, whose text the log would suppress: `_warn_of_root` says it.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     allow_threads_alone()
-    _explain_port_in_use()
+    flower.prepare()
     return app
-
-
-def _explain_port_in_use() -> None:
-    """Let Flower end with one line if its port is taken; it raises an OSError without the port."""
-    log = sys.excepthook
-
-    def explain(
-        kind: type[BaseException], error: BaseException, traceback: TracebackType | None
-    ) -> None:
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            from tornado.options import options
-
-            text = f"port {options.port} is in use: choose another one with --port"
-            print(f"fittrack-auth flower: {text}", file=sys.stderr)
-        else:
-            log(kind, error, traceback)
-
-    sys.excepthook = explain
