@@ -43,12 +43,15 @@ def renew(name: Name) -> None:
 
 @app.command()
 def remove(name: Name) -> None:
-    """Remove an app, its key and its connections.
+    """Remove an app, its key and its connections; end the sessions that it opened.
 
-    Garmin tokens that no other app has connected are deleted.
+    Garmin tokens are deleted, unless another app or a session opened without this one uses them.
     """
     with open_service() as service:
-        accounts = Accounts(service.database, service.keyring, service.settings.session_ttl)
+        settings = service.settings
+        accounts = Accounts(
+            service.database, service.keyring, settings.session_ttl, settings.session_idle_ttl
+        )
 
         def work(session: Session) -> int:
             clients = ClientRepository(session)

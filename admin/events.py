@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from admin.service import Service, open_service
+from admin.service import REDIS_TIMEOUT, Service, open_service
 from shared.audit.delivery import deliver
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventFilter, EventLog
 from shared.audit.outbox import EventOutbox
+from shared.deployment import Deployment
 from shared.errors import ServiceUnavailableError
 from shared.garmin.types import Credentials, GarminDomain
 
@@ -29,7 +30,12 @@ def events(
         uuid.UUID | None, typer.Option(metavar="ID", help="Only the user with this id.")
     ] = None,
     username: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only the Garmin account with this username.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Only the Garmin account with this username; - reads it from standard input, "
+            "which no list of processes and no shell's history shows.",
+        ),
     ] = None,
     domain: Annotated[
         GarminDomain,
@@ -46,6 +52,8 @@ def events(
     ] = False,
 ) -> None:
     """Show the audit log, newest last."""
+    if username == "-":
+        username = _username_from_stdin()
     with open_service() as service:
         _deliver_pending(service)
         filters = EventFilter(
@@ -65,11 +73,22 @@ def _deliver_pending(service: Service) -> None:
     with service.redis() as redis:
         outbox = EventOutbox(redis)
         try:
+            Deployment.of(service.settings, service.database, REDIS_TIMEOUT).claim()
             while deliver(outbox, service.database):
                 pass
         except ServiceUnavailableError as error:
             warning = f"{error.what} does not answer: the newest events may be missing"
             print(f"fittrack-auth-admin: {warning}", file=sys.stderr)
+
+
+def _username_from_stdin() -> str:
+    """Read one line. Raises typer.BadParameter if it is empty."""
+    if sys.stdin.isatty():
+        print("Garmin username: ", end="", file=sys.stderr, flush=True)
+    username = sys.stdin.readline().strip()
+    if not username:
+        raise typer.BadParameter("there is no username on standard input")
+    return username
 
 
 def _account(service: Service, username: str, domain: GarminDomain) -> str:

@@ -48,6 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(arguments)
     except tuple(_EXITS) as error:
-        code, message = _EXITS[type(error)]
+        code, message = next(_EXITS[kind] for kind in type(error).mro() if kind in _EXITS)
         print(f"fittrack-auth-admin: {message.format(error=error)}", file=sys.stderr)
         sys.exit(code)

@@ -9,7 +9,7 @@ from shared.database.engine import Database
 from shared.redis.connection import Redis, connect
 from shared.settings import Settings
 
-_REDIS_TIMEOUT = 5.0
+REDIS_TIMEOUT = 5.0
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Service:
 def redis_client(settings: Settings) -> Redis:
     """Return a client that does not wait long."""
     url, keyspace = settings.redis_url.get_secret_value(), settings.keyspace
-    return connect(url, timeout=_REDIS_TIMEOUT, keyspace=keyspace)
+    return connect(url, timeout=REDIS_TIMEOUT, keyspace=keyspace)
 
 
 @contextmanager

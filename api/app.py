@@ -1,6 +1,7 @@
 """The Starlette application: routes, errors and middleware."""
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -21,8 +22,13 @@ from api.http.problems import answer_error, answer_http_error
 from api.pages import docs, index
 from api.routes.table import OPERATIONS
 from api.services import Services
-from shared.errors import FitTrackError
+from shared.clocks import CHECK_INTERVAL, CHECK_RETRY, Clocks
+from shared.deployment import Deployment
+from shared.errors import FitTrackError, ServiceUnavailableError
+from shared.logs.locations import where
 from shared.memory import release_unused
+
+_log = logging.getLogger(__name__)
 
 THREADS = 100
 """How many calls to Redis and the broker may wait at once."""
@@ -37,17 +43,20 @@ def create_app(services: Services, cors_origins: Sequence[str] = ()) -> Starlett
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         current_default_thread_limiter().total_tokens = THREADS
-        listening = asyncio.create_task(services.notifications.run())
-        # Logged as well, and nobody waits for it.
-        checking = asyncio.create_task(run_in_threadpool(services.degradation.names))
+        tasks = [
+            asyncio.create_task(services.notifications.run()),
+            asyncio.create_task(_check_clocks(services.clocks)),
+            asyncio.create_task(_renew(services.deployment)),
+            asyncio.create_task(run_in_threadpool(services.degradation.names)),  # it logs them
+        ]
         release_unused()
         try:
             yield
         finally:
-            checking.cancel()
-            listening.cancel()
-            with suppress(asyncio.CancelledError):
-                await listening
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
             await services.polls.close()
             services.database.close()
 
@@ -68,6 +77,25 @@ def create_app(services: Services, cors_origins: Sequence[str] = ()) -> Starlett
     app.router.redirect_slashes = False
     app.state.services = services
     return app
+
+
+async def _check_clocks(clocks: Clocks) -> None:
+    while True:
+        try:
+            await run_in_threadpool(clocks.check)
+            await asyncio.sleep(CHECK_INTERVAL)
+        except ServiceUnavailableError:
+            await asyncio.sleep(CHECK_RETRY)
+        except Exception as error:  # the next check may succeed
+            _log.error("clocks: bug: %s", where(error))  # noqa: TRY400, RUF100
+            await asyncio.sleep(CHECK_INTERVAL)
+
+
+async def _renew(deployment: Deployment) -> None:
+    while True:
+        await asyncio.sleep(deployment.renewal)
+        with suppress(ServiceUnavailableError):
+            await run_in_threadpool(deployment.renew)
 
 
 def _routes(operations: Sequence[Operation]) -> list[Route]:

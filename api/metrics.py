@@ -12,7 +12,9 @@ from shared.jobs.counters import JobCounters
 from shared.jobs.kinds import QUEUES
 from shared.jobs.messages import MessageFault
 from shared.jobs.set_aside import SetAside
+from shared.redis.clock import ClockReports
 from shared.redis.driver_states import DriverStates
+from shared.redis.unknown_answers import UnknownAnswers
 
 
 class Metrics:
@@ -23,7 +25,9 @@ class Metrics:
         counters: JobCounters,
         set_aside: SetAside,
         driver_states: DriverStates,
+        unknown_answers: UnknownAnswers,
         drivers: tuple[str, ...],
+        clocks: ClockReports,
     ) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
@@ -38,7 +42,9 @@ class Metrics:
             ["route"],
             registry=self._registry,
         )
-        self._registry.register(_ServiceCollector(counters, set_aside, driver_states, drivers))
+        self._registry.register(
+            _ServiceCollector(counters, set_aside, driver_states, unknown_answers, drivers, clocks)
+        )
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()
@@ -55,22 +61,29 @@ class _ServiceCollector(Collector):
         counters: JobCounters,
         set_aside: SetAside,
         driver_states: DriverStates,
+        unknown_answers: UnknownAnswers,
         drivers: tuple[str, ...],
+        clocks: ClockReports,
     ) -> None:
         self._counters = counters
         self._set_aside = set_aside
         self._driver_states = driver_states
+        self._unknown_answers = unknown_answers
         self._drivers = drivers
-
-    def collect(self) -> Iterator[Metric]:
-        up = GaugeMetricFamily("fittrack_redis_up", "1 if Redis answered just now.")
-        from_redis = _answered(
+        self._clocks = clocks
+        self._reads = (
             self._jobs,
             self._queue_lengths,
             self._messages_set_aside,
             self._drivers_now,
             self._refusals,
+            self._unknown,
+            self._clock_offsets,
         )
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("fittrack_redis_up", "1 if Redis answered just now.")
+        from_redis = _answered(*self._reads)
         up.add_metric([], float(bool(from_redis)))
         yield up
         yield from from_redis
@@ -133,6 +146,26 @@ class _ServiceCollector(Collector):
         for driver in self._drivers:
             for scope in RefusalScope:
                 family.add_metric([driver, scope], counts.get((driver, scope), 0))
+        return (family,)
+
+    def _clock_offsets(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(
+            "fittrack_clock_offset_seconds",
+            "How far a process's clock is ahead of that of Redis or of the database.",
+            labels=["process", "server"],
+        )
+        for labels, ahead in self._clocks.newest().items():
+            family.add_metric(labels, ahead)
+        return (family,)
+
+    def _unknown(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(
+            "fittrack_garmin_answers_unknown",
+            "Garmin's answers that nobody knows, by library and step.",
+            labels=["driver", "step"],
+        )
+        for (driver, step), count in self._unknown_answers.counts().items():
+            family.add_metric([driver, step], count)
         return (family,)
 
 

@@ -1,11 +1,20 @@
-"""Long polls wait here: one Redis subscription a process, an event for each waiting request."""
+"""Long polls wait here: one Redis subscription a process, an event for each waiting request.
+
+While the subscription is not known to work, every waiting request is woken again and again, to
+read its job itself.
+"""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from shared.jobs.keys import JobKeys
@@ -18,6 +27,8 @@ class JobNotifications:
         self._channel = JobKeys(keyspace).channel
         self._url = redis_url
         self._timings = timings
+        self.live = False
+        """Whether the subscription works, as far as is known."""
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
     @contextmanager
@@ -38,26 +49,58 @@ class JobNotifications:
 
     async def run(self) -> None:
         """Listens until it is cancelled, through whatever happens to Redis."""
-        while True:
-            try:
-                await self._listen()
-            except (RedisError, OSError):
+        waking = asyncio.create_task(self._wake_while_not_live())
+        try:
+            while True:
+                with suppress(RedisError, OSError):
+                    await self._listen()
                 await asyncio.sleep(self._timings.notification_reconnect)
+        finally:
+            waking.cancel()
 
     async def _listen(self) -> None:
         timeout = self._timings.notification_answer
-        redis = Redis.from_url(self._url, socket_timeout=timeout, socket_connect_timeout=timeout)
+        redis = Redis.from_url(
+            self._url,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            # The library's own, unseen reconnection would lose what is published meanwhile.
+            retry=Retry(NoBackoff(), 0),
+        )
         async with redis, redis.pubsub() as subscription:
             await subscription.subscribe(self._channel)
-            self._wake_all()  # nothing that was published before this was received
-            while True:
-                message = await subscription.get_message(
-                    ignore_subscribe_messages=True, timeout=self._timings.notification_silence
-                )
-                if message is None:
-                    await subscription.ping()  # a dead connection shows itself here
-                elif message["type"] == "message":
-                    self._wake(message["data"].decode())
+            try:
+                async for message in self._messages(subscription):
+                    if message["type"] == "subscribe":
+                        self.live = True
+                        self._wake_all()  # nothing that was published before this was received
+                    elif message["type"] == "message":
+                        self._wake(message["data"].decode())
+            finally:
+                self.live = False
+
+    async def _messages(self, subscription: PubSub) -> AsyncIterator[dict[str, Any]]:
+        """Raise RedisError if the subscription or, after a silence, a ping is not answered."""
+        pinged = False
+        while True:
+            timings = self._timings
+            message = await subscription.get_message(
+                timeout=timings.notification_pong if pinged else timings.notification_silence
+            )
+            if message is not None:
+                pinged = False
+                yield message
+            elif pinged or not self.live:
+                raise RedisConnectionError("no answer to a ping, or to the subscription")
+            else:
+                await subscription.ping()
+                pinged = True
+
+    async def _wake_while_not_live(self) -> None:
+        while True:
+            await asyncio.sleep(self._timings.notification_reading)
+            if not self.live:
+                self._wake_all()
 
     def _wake(self, job_id: str) -> None:
         for event in self._waiting.get(job_id, ()):

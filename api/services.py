@@ -13,8 +13,10 @@ from api.notifications import JobNotifications
 from api.polls import JobPolls
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
+from shared.clocks import Clocks
 from shared.crypto.keyring import Keyring
-from shared.jobs.account_limit import AccountLimit
+from shared.deployment import Deployment
+from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.store import JobStore
 from shared.jobs.submission import Submitter
@@ -32,17 +34,20 @@ class Services:
     submitter: Submitter
     limits: SubmissionLimits
     account_limit: AccountLimit
+    code_limit: CodeLimit
     cooldowns: DriverCooldowns
     drivers: tuple[str, ...]
     events: EventOutbox
     accounts: Accounts
     client_keys: ClientKeys
     database: AsyncDatabase
+    deployment: Deployment
     redis: RedisHealth
     degradation: Degradation
     notifications: JobNotifications
     polls: JobPolls
     metrics: Metrics
+    clocks: Clocks
     session_idle: int
     require_client_key: bool
 

@@ -10,6 +10,7 @@ from shared.audit.events import Event, EventKind
 from shared.crypto.tokens import token_hash
 from shared.errors import ChallengeBusyError, GarminRefusesError
 from shared.garmin.types import CodeSubmission, Credentials
+from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.repeats import NewJob
 from shared.jobs.store import JobStore
 from shared.jobs.submission import Submission
@@ -37,7 +38,8 @@ def submit_login(services: Services, submission: Submission[Credentials]) -> Acc
     standing = _count_sender(services, services.limits.login, origin)
     job = services.submitter.repeat(submission)
     if job is None:
-        _check_account(services, origin)
+        _check_account(services.account_limit, services, origin)
+        _check_account(services.code_limit, services, origin)
         cooldown = services.cooldowns.shortest_remaining(services.drivers, origin.account)
         if cooldown:
             raise GarminRefusesError(cooldown)
@@ -75,6 +77,7 @@ def _submit_new_code(services: Services, submission: Submission[CodeSubmission])
         # Whose sign-in it is comes from the challenge, where the code came from does not.
         sender = {"address": origin.address, "request_id": origin.request_id}
         of_challenge = replace(submission, origin=challenge.origin.model_copy(update=sender))
+        _check_account(services.account_limit, services, of_challenge.origin)
         job = services.submitter.submit(of_challenge, job_id)
         if job.job_id != job_id:
             services.challenges.release(challenge_id, job_id)
@@ -91,10 +94,10 @@ def _count(services: Services, limit: RateLimit, who: str, origin: Origin) -> St
         return limit.hit(who)
 
 
-def _check_account(services: Services, origin: Origin) -> None:
+def _check_account(limit: AccountLimit | CodeLimit, services: Services, origin: Origin) -> None:
     if origin.account is not None:
         with _refusals_recorded(services, origin.account, origin):
-            services.account_limit.check(origin.account)
+            limit.check(origin.account)
 
 
 @contextmanager

@@ -17,10 +17,12 @@ from api.polls import JobPolls
 from api.services import Services
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
+from shared.clocks import Clocks
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
+from shared.deployment import Deployment
 from shared.errors import ConfigurationError
-from shared.jobs.account_limit import AccountLimit
+from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.counters import JobCounters
 from shared.jobs.queue import JobQueue
@@ -29,6 +31,7 @@ from shared.jobs.store import JobStore
 from shared.jobs.submission import Submitter
 from shared.logs.configuration import configure_logging
 from shared.memory import limit_arenas
+from shared.redis.clock import ClockReports
 from shared.redis.connection import Redis, RedisHealth, connect
 from shared.redis.database_disk import DatabaseDisk
 from shared.redis.driver_cooldowns import DriverCooldowns
@@ -43,6 +46,7 @@ from shared.redis.rate_limits import (
     WRONG_KEY_PER_IP,
     RateLimit,
 )
+from shared.redis.unknown_answers import UnknownAnswers
 from shared.settings import Settings
 from shared.timings import Timings
 
@@ -51,7 +55,7 @@ _WRONG_KEYS = "30/minute"
 
 
 def build(timings: Timings) -> Starlette:
-    """Raise ConfigurationError. Connects to nothing yet: `/readyz` tells what is missing."""
+    """Raise ConfigurationError. No server has to answer yet: `/readyz` tells what is missing."""
     settings = Settings.from_environment()
     configure_logging(settings.log_level, settings.log_format)
     keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
@@ -66,8 +70,12 @@ def build(timings: Timings) -> Starlette:
         on_full=DatabaseDisk(redis).report_full,
     )
     endpoints_database = AsyncDatabase(database, timings, _DATABASE_CONNECTIONS)
+    deployment = Deployment.of(settings, database, timings.redis_answer_api, timings)
+    deployment.start()
+    database.close()  # the first request opens it again: nothing is shared with a forked process
     jobs = JobStore(redis, keyring, settings.job_ttl, timings)
     queue = JobQueue(settings.queue_url, timings.redis_answer_api, THREADS, timings, keyspace)
+    clock_reports = ClockReports(redis)
     services = Services(
         keyring=keyring,
         jobs=jobs,
@@ -76,22 +84,30 @@ def build(timings: Timings) -> Starlette:
         ),
         submitter=Submitter(jobs, queue),
         limits=_limits(redis, settings, keyring),
-        account_limit=AccountLimit(redis, settings.limit_login_per_account, settings.mfa_attempts),
+        account_limit=AccountLimit(redis, settings.limit_login_per_account),
+        code_limit=CodeLimit(redis, settings.limit_codes_per_account),
         cooldowns=DriverCooldowns(redis, timings),
         drivers=settings.garmin_drivers,
         events=EventOutbox(redis),
-        accounts=Accounts(database, keyring, settings.session_ttl),
+        accounts=Accounts(database, keyring, settings.session_ttl, settings.session_idle_ttl),
         client_keys=ClientKeys(
             endpoints_database, NetworkLimit(redis, WRONG_KEY_PER_IP, _WRONG_KEYS, keyring)
         ),
         database=endpoints_database,
+        deployment=deployment,
         redis=RedisHealth(redis),
         degradation=_degradation(redis, settings, timings),
         notifications=JobNotifications(url, keyspace, timings),
         polls=JobPolls(url, keyspace, keyring, timings),
         metrics=Metrics(
-            JobCounters(redis), SetAside(redis), DriverStates(redis), settings.garmin_drivers
+            JobCounters(redis),
+            SetAside(redis),
+            DriverStates(redis),
+            UnknownAnswers(redis),
+            settings.garmin_drivers,
+            clock_reports,
         ),
+        clocks=Clocks(clock_reports, database, "api"),
         session_idle=settings.session_idle_ttl,
         require_client_key=settings.require_client_key,
     )

@@ -30,6 +30,7 @@ LIMITS_OFF = {
         "CODE_PER_IP",
         "CODE_PER_CLIENT",
         "CODE_PER_CHALLENGE",
+        "CODES_PER_ACCOUNT",
     )
 }
 """For who plays many people from one address."""

@@ -5,6 +5,7 @@ failed job. Instances carry data, never formatted text of a library: a library's
 a ticket.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Self
 
@@ -25,6 +26,7 @@ class JobErrorCode(StrEnum):
     GARMIN_RATE_LIMITED = "garmin_rate_limited"
     GARMIN_UNAVAILABLE = "garmin_unavailable"
     GARMIN_UNREACHABLE = "garmin_unreachable"
+    RATE_LIMITED = "rate_limited"
     INTERRUPTED = "interrupted"
     TIMED_OUT = "timed_out"
     INTERNAL_ERROR = "internal_error"
@@ -55,6 +57,10 @@ class ServiceUnavailableError(FitTrackError):
         super().__init__(what)
         self.what = what
         self.retry_after = retry_after
+
+
+class SubmissionUncertainError(ServiceUnavailableError):
+    """A job may have been submitted: neither the broker nor Redis says whether it was."""
 
 
 class GarminRefusesError(ServiceUnavailableError):
@@ -264,6 +270,10 @@ class ClientRefusedError(GarminRateLimitedError):
         self.final = final
 
 
+class ProxyRefusedError(ClientRefusedError):
+    """Garmin refuses the address of a proxy, and there is another: nobody has to wait."""
+
+
 class TicketRefusedError(ClientRefusedError):
     """Garmin accepted the password, and the code, but gives this driver no tokens for it."""
 
@@ -275,18 +285,49 @@ class DriverFailedError(SignInError):
     message = "Garmin did not give a usable answer: try again later."
 
 
+@dataclass(frozen=True)
+class AnswerShape:
+    """What may be logged of an answer that has no known meaning: nothing of its content."""
+
+    step: str
+    status: int
+    content_type: str
+    length: int
+    keys: tuple[str, ...]
+    """Names in a JSON object, `outer` and `outer.inner`."""
+
+    title: str
+    """The page's, if it is one of a known list; `other`; empty without one."""
+
+
 class GarminUnavailableError(SignInError):
-    """Garmin answered with a 5xx, something unreadable, or not at all."""
+    """Garmin answered with a 5xx, something unreadable, or not at all.
+
+    `unknown`: the shape of an answer that nobody knows.
+    """
 
     code = JobErrorCode.GARMIN_UNAVAILABLE
     message = "Garmin did not give a usable answer: try again later."
 
+    def __init__(
+        self, retry_after: int | None = None, *, unknown: AnswerShape | None = None
+    ) -> None:
+        super().__init__(retry_after)
+        self.unknown = unknown
+
 
 class GarminUnreachableError(GarminUnavailableError):
-    """Garmin could not be reached: DNS, TLS, a proxy, or no answer in time."""
+    """Garmin could not be reached: DNS, TLS, a proxy, or no answer in time.
+
+    `unsent`: no connection came about, and no secret had been sent before.
+    """
 
     code = JobErrorCode.GARMIN_UNREACHABLE
     message = "This service could not reach Garmin: try again later."
+
+    def __init__(self, retry_after: int | None = None, *, unsent: bool = False) -> None:
+        super().__init__(retry_after)
+        self.unsent = unsent
 
 
 class TokensRejectedError(SignInError):
@@ -301,6 +342,17 @@ class InterruptedSignInError(SignInError):
 
     code = JobErrorCode.INTERRUPTED
     message = "The sign-in was interrupted: sign in again."
+
+
+class SignInRateLimitedError(SignInError):
+    """A limit of this service was reached while the job waited for a worker."""
+
+    code = JobErrorCode.RATE_LIMITED
+    message = "Too many sign-ins or codes for this account: try again later."
+
+
+class SignInRevokedError(InterruptedSignInError):
+    """The person unlinked, or logged out everywhere, after the sign-in began."""
 
 
 class SignInAgainError(InterruptedSignInError):

@@ -1,8 +1,9 @@
 """Where a request came from, as far as it may be stored: ids, an address, no name."""
 
 import uuid
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Origin(BaseModel):
@@ -10,6 +11,7 @@ class Origin(BaseModel):
 
     `account` is the keyed hash of the Garmin account's name, `client_id` the app, `client_user_id`
     the app's own id of the user, and `address` the client's, as reported by trusted proxies.
+    `began_at` is when the sign-in that a code completes was submitted, in ms by Redis' clock.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -19,6 +21,18 @@ class Origin(BaseModel):
     client_user_id: str | None = None
     address: str | None = None
     request_id: str | None = None
+    began_at: int | None = None
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Read what was passed on; unknown if somebody has made it unreadable.
+
+        What is sealed with it does not open then.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError:
+            return cls()
 
 
 UNKNOWN = Origin()

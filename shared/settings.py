@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from limits import parse_many
 from pydantic import (
@@ -166,6 +167,9 @@ class Settings(DatabaseSettings):
     garmin_drivers: Annotated[tuple[str, ...], NoDecode] = KNOWN_DRIVERS
     """Garmin libraries to sign in with, in the order in which they are tried, comma-separated."""
 
+    garmin_proxy: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Proxies for all that goes to Garmin, comma-separated: the next where Garmin refuses one."""
+
     job_ttl: int = Field(900, ge=120, le=86_400)
     """Seconds for which a job can be polled."""
 
@@ -188,7 +192,7 @@ class Settings(DatabaseSettings):
     """Sign-ins that one app may submit with its key, whatever its servers' addresses."""
 
     limit_login_per_account: RateLimitNotation = "5/15minute;20/day"
-    """Sign-ins that Garmin may reject for one account; a successful one resets the count."""
+    """Sign-ins and codes that Garmin may reject for one account; a success resets the count."""
 
     limit_code_per_ip: RateLimitNotation = "30/minute"
     """Codes that one address may submit."""
@@ -198,6 +202,9 @@ class Settings(DatabaseSettings):
 
     limit_code_per_challenge: RateLimitNotation = "20/hour"
     """Codes that may be submitted for one challenge, including those that Garmin never judged."""
+
+    limit_codes_per_account: RateLimitNotation = "3/15minute;10/day"
+    """Codes that Garmin may be made to send for one account, whoever signs in."""
 
     require_client_key: bool = False
     """Whether to accept sign-ins and codes only with a client key."""
@@ -237,7 +244,7 @@ class Settings(DatabaseSettings):
             raise ValueError("must list origins without a path: https://app.example.com")
         return value
 
-    @field_validator("garmin_drivers", "cors_origins", mode="before")
+    @field_validator("garmin_drivers", "cors_origins", "garmin_proxy", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -250,6 +257,16 @@ class Settings(DatabaseSettings):
         unknown = sorted(set(value) - set(KNOWN_DRIVERS))
         if unknown or not value or len(set(value)) != len(value):
             raise ValueError(f"must list one or both of {', '.join(KNOWN_DRIVERS)}, each once")
+        return value
+
+    @field_validator("garmin_proxy")
+    @classmethod
+    def _check_proxies(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not all(_is_proxy(url.get_secret_value()) for url in value):
+            raise ValueError(
+                "must list URLs like http://name:password@proxy.example.com:3128: "
+                "percent-encode special characters in the password"
+            )
         return value
 
     @property
@@ -268,6 +285,14 @@ class Settings(DatabaseSettings):
         if url.startswith("rediss://") and "ssl_cert_reqs=" not in url:
             url += ("&" if "?" in url else "?") + "ssl_cert_reqs=required"
         return url
+
+
+def _is_proxy(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "http" and bool(parts.hostname and parts.port) and not parts.path
+    except ValueError:  # no valid port
+        return False
 
 
 def unknown_names(environment: Iterable[str]) -> list[str]:

@@ -75,13 +75,21 @@ class Timings:
 
     notification_answer: float = 10.0
     notification_silence: float = 5.0
+    notification_pong: float = 2.0
     notification_reconnect: float = 0.5
-    """For the subscription that long polls wait on: an answer, silence before a ping, a pause."""
+    """For the subscription that long polls wait on: an answer, silence before a ping, the answer to
+    that, a pause before the next connection."""
+
+    notification_reading: float = 2.0
+    """How often waiting polls read their jobs while there is no subscription."""
 
     database_connect: int = 2
     database_statement: int = 10
     database_answer: float = 15.0
     """For a connection to PostgreSQL, one statement at the server, and the server's answer."""
+
+    mark_answer: int = 2
+    """For writing down in the database how far a job has come; no job waits for longer."""
 
     store_patience: float = 10.0
     """How long a worker tries to store tokens before it gives the job back."""
@@ -95,9 +103,13 @@ class Timings:
     longest_pause: float = 5.0
     """The longest pause between two tries of the same step."""
 
-    garmin_connect: float = 5.0
-    garmin_answer: float = 20.0
-    """For a connection to Garmin, and for one whole answer."""
+    garmin_connect: float = 4.0
+    garmin_answer: float = 10.0
+    """For a connection to Garmin, and for one whole answer, connecting included.
+
+    Garmin answers within a second or two. An account for which it never answers keeps a thread
+    of a worker for as long as this.
+    """
 
     consumer_answer: float = 4.0
     """How long a sign-in waits for garth's OAuth consumer, from Redis or from its file."""
@@ -120,6 +132,11 @@ class Timings:
 
     faults_interval: float = 60.0
     """How often each worker looks at how Redis is set up, and at its disk."""
+
+    deployment_mark: float = 60.0
+    deployment_renewal: float = 10.0
+    """How long the names in Redis stay a deployment's after its last process, and how often each
+    renews that."""
 
     heartbeat_interval: float = 5.0
     """How often a worker touches its heartbeat file; its health check waits for 30 seconds."""

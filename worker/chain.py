@@ -16,6 +16,7 @@ from shared.errors import (
     GarminUnreachableError,
     InterruptedSignInError,
     InvalidCredentialsError,
+    ProxyRefusedError,
     ServiceUnavailableError,
     SignInAgainError,
     TicketRefusedError,
@@ -153,6 +154,9 @@ class DriverChain:
         """
         try:
             yield
+        except ProxyRefusedError:
+            _report(self._cooldowns.leave, turn)
+            raise
         except ClientRefusedError as refusal:
             wait = refusal.retry_after or _UNREPORTED_WAIT
             with suppress(ServiceUnavailableError):

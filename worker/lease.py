@@ -44,17 +44,22 @@ class Lease:
                 if self.lost:
                     raise JobLostError
                 now = time.monotonic()
-                left = None if self.deadline is None else self.deadline - now
-                if self.timed_out or (left is not None and left <= 0):
+                if self._overdue(now):
                     raise TimedOutError
+                left = None if self.deadline is None else self.deadline - now
                 if now < self.confirmed_until:
                     return left
                 renewal = self.timings.lease_renewal
                 self._changed.wait(min(renewal, left or renewal))
 
     def drop_deadline(self) -> None:
-        """Go on for as long as it takes: what is left waits for our own database."""
+        """Go on for as long as it takes: what is left waits for our own database.
+
+        Raises TimedOutError if the deadline has passed: the job is ended by it, whatever it has.
+        """
         with self._changed:
+            if self._overdue(time.monotonic()):
+                raise TimedOutError
             self.deadline = None
 
     def confirm(self, sent_at: float) -> None:
@@ -70,9 +75,12 @@ class Lease:
     def overdue(self) -> bool:
         """Whether the deadline has passed; nothing more is sent to Garmin from then on."""
         with self._changed:
-            if self.deadline is not None and time.monotonic() >= self.deadline:
-                self.timed_out = True
-            return self.timed_out
+            return self._overdue(time.monotonic())
+
+    def _overdue(self, now: float) -> bool:
+        if self.deadline is not None and now >= self.deadline:
+            self.timed_out = True
+        return self.timed_out
 
 
 class LeaseKeeper:
@@ -90,8 +98,8 @@ class LeaseKeeper:
         self, claim: Claim, seconds: float, on_timeout: Callable[["Lease"], None]
     ) -> Iterator[Lease]:
         """Renew the claim while the block runs; call `on_timeout` after `seconds`, beside it."""
-        now = time.monotonic()
-        lease = Lease(claim, on_timeout, now + seconds, now + self._timings.lease, self._timings)
+        deadline, confirmed_until = time.monotonic() + seconds, claim.sent_at + self._timings.lease
+        lease = Lease(claim, on_timeout, deadline, confirmed_until, self._timings)
         with self._lock:
             self._leases.add(lease)
             self._start()

@@ -10,6 +10,7 @@ from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, worker_init, worker_ready
 
 from shared.crypto.keyring import Keyring
+from shared.deployment import Deployment
 from shared.errors import ConfigurationError
 from shared.jobs.queue import celery_app
 from shared.jobs.set_aside import SetAside
@@ -70,10 +71,13 @@ class _Program:
         _warn_of_root()
         try:
             database = open_database(settings, timings)
+            deployment = Deployment.of(settings, database, timings.redis_answer_worker, timings)
+            deployment.start()
             self._runner = build_runner(settings, database, timings)
             heartbeat = build_heartbeat(settings, timings)
             heartbeat.install(self._app)
-            for periodic in (heartbeat.periodic(), *build_schedule(settings, database, timings)):
+            schedule = build_schedule(settings, database, deployment, timings)
+            for periodic in (heartbeat.periodic(), *schedule):
                 periodic.start()
         except ConfigurationError as error:
             sys.exit(f"fittrack-auth worker: {error}")

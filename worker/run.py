@@ -6,11 +6,17 @@ from dataclasses import dataclass
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
 from shared.crypto.secret import Sealable
-from shared.errors import FitTrackError, GarminUnavailableError, InterruptedSignInError
+from shared.errors import (
+    FitTrackError,
+    GarminUnavailableError,
+    InterruptedSignInError,
+    ServiceUnavailableError,
+)
 from shared.jobs.claims import Claim, JobClaims
 from shared.jobs.states import JobStage
 from shared.timings import Timings
 from worker.lease import Lease
+from worker.marks import RunMarks
 
 _FIRST_PAUSE = 0.25
 
@@ -30,6 +36,7 @@ class Run:
     claim: Claim
     timings: Timings
     _claims: JobClaims
+    _marks: RunMarks
     _lease: Lease
 
     def check(self) -> float | None:
@@ -55,8 +62,23 @@ class Run:
         self._claims.keep_progress(self.claim, stage, progress)
 
     def drop_deadline(self) -> None:
-        """Go on for as long as it takes: what is left waits for our own database."""
+        """Go on for as long as it takes: what is left waits for our own database.
+
+        Raises TimedOutError if the deadline has passed.
+        """
         self._lease.drop_deadline()
+
+    def persist[T](self, action: Callable[[], T]) -> T:
+        """Write down in Redis what Garmin has answered; repeat it until the deadline.
+
+        Once it has failed, a mark in the database keeps other workers from asking Garmin again.
+        Raises TimedOutError and JobLostError.
+        """
+        try:
+            return action()
+        except ServiceUnavailableError:
+            self._marks.answer(self.claim)
+        return self.retry(action, ServiceUnavailableError)
 
     def retry[T](
         self, action: Callable[[], T], on: type[FitTrackError], patience: float | None = None

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from shared.crypto.tokens import new_token
@@ -12,15 +13,17 @@ from shared.errors import (
     SealBrokenError,
     ServiceUnavailableError,
     SignInError,
+    TimedOutError,
 )
-from shared.jobs.claims import JobClaims
+from shared.jobs.claims import Claim, JobClaims
 from shared.jobs.kinds import KINDS
-from shared.jobs.states import Failure, JobKind, Outcome
+from shared.jobs.states import Failure, JobKind, Outcome, Success
 from shared.logs.context import job_context
 from shared.logs.locations import where
 from shared.timings import PRODUCTION, Timings
 from worker.handlers.handler import Handler
 from worker.lease import Lease, LeaseKeeper
+from worker.marks import RunMarks
 from worker.run import PostponedError, Run
 
 _log = logging.getLogger(__name__)
@@ -32,6 +35,7 @@ class JobRunner:
 
     claims: JobClaims
     keeper: LeaseKeeper
+    marks: RunMarks
     handlers: Mapping[JobKind, Handler]
     timings: Timings = PRODUCTION
 
@@ -45,7 +49,7 @@ class JobRunner:
         kind, handler = KINDS[claim.kind], self.handlers[claim.kind]
 
         def run_of(lease: Lease) -> Run:
-            return Run(claim, self.timings, self.claims, lease)
+            return Run(claim, self.timings, self.claims, self.marks, lease)
 
         def time_out(lease: Lease) -> None:
             self.claims.end(claim, handler.time_out(run_of(lease)))
@@ -54,21 +58,37 @@ class JobRunner:
             job_context(job_id, claim.origin.request_id),
             self.keeper.hold(claim, kind.deadline(self.timings), time_out) as lease,
         ):
+            job = run_of(lease)
             try:
-                result = self.claims.end(claim, self._outcome(run_of(lease), handler))
+                result = self._end(job, self._outcome(job, handler))
             except JobLostError:
                 _log.warning("job %s was lost to its deadline or to another worker", job_id)
                 return "lost"
             except (PostponedError, ServiceUnavailableError):
-                self.claims.release(claim)
+                self._release(job)
                 raise
             _log.info("%s ended: %s", claim.kind, result)
             return result
 
-    def _outcome(self, job: Run, handler: Handler) -> Outcome:
-        job_id, kind = job.claim.job_id, KINDS[job.claim.kind]
+    def _end(self, job: Run, outcome: Outcome) -> str:
+        """End the job; return its result code. Raises ServiceUnavailableError at its deadline."""
         try:
-            if job.claim.progress is None and job.claim.runs > kind.max_runs:
+            result = job.persist(lambda: self.claims.end(job.claim, outcome))
+        except TimedOutError:
+            raise ServiceUnavailableError("redis") from None
+        if not isinstance(outcome, Success):  # which is marked where it is stored
+            self.marks.end(job.claim)
+        return result
+
+    def _release(self, job: Run) -> None:
+        """Give the job back. If Redis does not come back in time, its lease runs out."""
+        with suppress(ServiceUnavailableError, TimedOutError, JobLostError):
+            job.retry(lambda: self.claims.release(job.claim), ServiceUnavailableError)
+
+    def _outcome(self, job: Run, handler: Handler) -> Outcome:
+        job_id = job.claim.job_id
+        try:
+            if job.claim.progress is None and not self._may_ask_garmin(job.claim):
                 raise InterruptedSignInError
             return handler.run(job)
         except SignInError as error:
@@ -80,3 +100,7 @@ class JobRunner:
         except Exception as error:
             _log.error("job %s: bug: %s", job_id, where(error))  # noqa: TRY400, RUF100
         return Failure.of(InternalJobError())
+
+    def _may_ask_garmin(self, claim: Claim) -> bool:
+        """Whether another run is allowed, and none is known of that Redis has forgotten."""
+        return claim.runs <= KINDS[claim.kind].max_runs and self.marks.begin(claim)

@@ -5,20 +5,27 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
+from shared.accounts.cutoffs import delete_cutoffs
 from shared.accounts.sessions import SessionRepository
 from shared.audit.delivery import deliver
 from shared.audit.log import EventLog
 from shared.audit.outbox import EventOutbox
+from shared.clocks import Clocks
+from shared.database.clock import database_now
 from shared.database.engine import Database
+from shared.database.job_marks import RETENTION, JobMarks
 from shared.errors import ServiceUnavailableError
 from shared.jobs.lost_messages import LostMessages
 from shared.logs.locations import where
 
 _log = logging.getLogger(__name__)
+
+_BATCH = 1000
+_BATCH_PAUSE = 0.2
 
 
 @dataclass(frozen=True)
@@ -59,11 +66,13 @@ class Housekeeping:
         database: Database,
         event_days: int,
         session_idle: int,
+        clocks: Clocks,
     ) -> None:
         self._outbox = outbox
         self._database = database
         self._retention = timedelta(days=event_days)
         self._session_idle = session_idle
+        self._clocks = clocks
 
     def deliver_events(self) -> None:
         """Move all audit events in the outbox to the database."""
@@ -71,14 +80,26 @@ class Housekeeping:
             pass
 
     def delete_old(self) -> None:
-        """Delete events and ended sessions past their retention."""
-        oldest = datetime.now(UTC) - self._retention
+        """Delete what is past its retention, by the database's clock.
 
-        def work(session: Session) -> None:
-            EventLog(session).delete_older_than(oldest)
-            SessionRepository(session, self._session_idle).delete_ended_before(oldest)
+        Nothing is deleted while this process's clock disagrees: one of the two is wrong.
+        """
+        if not self._clocks.check():
+            _log.warning("nothing is deleted while the clock of this process is wrong")
+            return
+        now = self._database.run(database_now)
+        oldest, idle = now - self._retention, self._session_idle
+        self._delete(lambda session: EventLog(session).delete_older_than(oldest, _BATCH))
+        self._delete(
+            lambda session: SessionRepository(session, idle).delete_ended_before(oldest, _BATCH)
+        )
+        self._delete(lambda session: delete_cutoffs(session, now, _BATCH))
+        self._delete(lambda session: JobMarks(session).delete_older_than(now - RETENTION, _BATCH))
 
-        self._database.run(work)
+    def _delete(self, some: Callable[[Session], int]) -> None:
+        """Delete batch by batch; between two, whoever waits for SQLite's only lock can get it."""
+        while self._database.run(some) == _BATCH:
+            time.sleep(_BATCH_PAUSE)
 
 
 def sweep(lost_messages: LostMessages) -> None:

@@ -4,36 +4,46 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
+from pydantic import SecretStr
+
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
+from shared.clocks import CHECK_INTERVAL, CHECK_RETRY, Clocks
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
+from shared.deployment import Deployment
 from shared.errors import ConfigurationError, DriverFailedError
-from shared.jobs.account_limit import AccountLimit
+from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.claims import JobClaims
 from shared.jobs.lost_messages import LostMessages
 from shared.jobs.queue import JobQueue, QueuedMessages
 from shared.jobs.states import JobKind
-from shared.redis.connection import RedisHealth, connect
+from shared.redis.clock import ClockReports
+from shared.redis.connection import Redis, RedisHealth, connect
 from shared.redis.database_disk import DatabaseDisk
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.faults import RedisFaults
+from shared.redis.left_proxies import LeftProxies
 from shared.redis.oauth_consumer import KeptConsumer
 from shared.redis.password_posts import PasswordPosts
+from shared.redis.unknown_answers import UnknownAnswers
 from shared.settings import Settings
 from shared.timings import Timings
 from worker.chain import DriverChain
 from worker.drivers.consumer import ConsumerStore
 from worker.drivers.driver import GarminDriver
+from worker.drivers.guided import GuidedDriver
 from worker.drivers.http import GarminAdapter
 from worker.drivers.lazy import LazyDriver
+from worker.drivers.proxies import GarminProxies, Proxy
 from worker.handlers.completion import Completion
 from worker.handlers.login import LoginHandler
 from worker.handlers.mfa_completion import MfaCompletionHandler
 from worker.health import heartbeat_file
 from worker.heartbeat import Heartbeat
 from worker.lease import LeaseKeeper
+from worker.marks import RunMarks
 from worker.runner import JobRunner
 from worker.schedule import Housekeeping, Periodic, sweep
 
@@ -72,22 +82,26 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
         keyspace=keyspace,
     )
     prompt = connect(url, timeout=timings.redis_answer_worker, keyspace=keyspace)
+    proxies = _proxies(settings, keyring, prompt)
+    drivers = _drivers(settings.garmin_drivers, timings, KeptConsumer(prompt, keyring), proxies)
     challenges = ChallengeStore(
         patient, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
     )
     chain = DriverChain(
-        _drivers(settings.garmin_drivers, timings, KeptConsumer(prompt, keyring)),
+        [GuidedDriver(driver, proxies, UnknownAnswers(prompt).count) for driver in drivers],
         DriverCooldowns(patient, timings),
         PasswordPosts(patient),
     )
     completion = Completion(
         chain=chain,
-        accounts=Accounts(database, keyring, settings.session_ttl),
-        limit=AccountLimit(patient, settings.limit_login_per_account, settings.mfa_attempts),
+        accounts=Accounts(database, keyring, settings.session_ttl, settings.session_idle_ttl),
+        limit=AccountLimit(patient, settings.limit_login_per_account),
+        codes=CodeLimit(patient, settings.limit_codes_per_account),
     )
     return JobRunner(
         claims=JobClaims(patient, keyring, ttl, timings),
         keeper=LeaseKeeper(JobClaims(prompt, keyring, ttl, timings), timings),
+        marks=RunMarks.at(settings.database_url.get_secret_value(), timings),
         handlers={
             JobKind.LOGIN: LoginHandler(chain, challenges, completion),
             JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
@@ -96,24 +110,29 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
     )
 
 
-def build_schedule(settings: Settings, database: Database, timings: Timings) -> list[Periodic]:
+def build_schedule(
+    settings: Settings, database: Database, deployment: Deployment, timings: Timings
+) -> list[Periodic]:
     """Return what a worker does beside its jobs."""
     url, timeout, keyspace = settings.queue_url, timings.redis_answer_worker, settings.keyspace
     redis = connect(settings.redis_url.get_secret_value(), timeout=timeout, keyspace=keyspace)
     broker = connect(url, timeout=timeout, keyspace=keyspace)
     queue = JobQueue(url, timeout, threads=1, timings=timings, keyspace=keyspace)
     lost_messages = LostMessages(redis, QueuedMessages(broker), queue, timings)
+    clocks = Clocks(ClockReports(redis), database, "worker")
     work = Housekeeping(
-        EventOutbox(redis), database, settings.event_days, settings.session_idle_ttl
+        EventOutbox(redis), database, settings.event_days, settings.session_idle_ttl, clocks
     )
     faults = [RedisFaults("redis", redis)]
     if settings.has_own_broker:
         faults.append(RedisFaults("broker", broker))
     retry = timings.delivery_retry
     return [
+        Periodic("deployment mark", deployment.renew, deployment.renewal, retry),
         Periodic("event delivery", work.deliver_events, timings.delivery_interval, retry),
         Periodic("retention", work.delete_old, timings.retention_interval, retry),
         Periodic("faults of Redis", lambda: _check(faults), timings.faults_interval, retry),
+        Periodic("clocks", clocks.check, CHECK_INTERVAL, CHECK_RETRY),
         Periodic("sweep", lambda: sweep(lost_messages), timings.sweep_interval, retry),
     ]
 
@@ -128,11 +147,20 @@ def build_heartbeat(settings: Settings, timings: Timings) -> Heartbeat:
     return Heartbeat(heartbeat_file(), RedisHealth(broker), timings.heartbeat_interval)
 
 
+def _proxies(settings: Settings, keyring: Keyring, redis: Redis) -> GarminProxies:
+    urls = [url.get_secret_value() for url in settings.garmin_proxy]
+    proxies = [Proxy(keyring.hash_name(url), SecretStr(url)) for url in urls]
+    return GarminProxies(proxies, LeftProxies(redis))
+
+
 def _drivers(
-    names: tuple[str, ...], timings: Timings, consumers: ConsumerStore | None = None
+    names: tuple[str, ...],
+    timings: Timings,
+    consumers: ConsumerStore | None = None,
+    proxies: GarminProxies | None = None,
 ) -> list[LazyDriver]:
     """Build the drivers in their order. The first is loaded now, each other when it is needed."""
-    adapter = GarminAdapter(timings)
+    adapter = GarminAdapter(timings, proxies)
 
     def garth() -> GarminDriver:
         from worker.drivers.garth import GarthDriver

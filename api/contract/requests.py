@@ -1,6 +1,7 @@
 """Request bodies and parameters, and what they may hold."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -26,7 +27,18 @@ MAX_WAIT_SECONDS = 30
 MAX_USER_ID_LENGTH = 128
 
 _CONTROL = r"\x00-\x1f\x7f-\x9f"
-_SPACE = rf"[^\S{_CONTROL}]"
+INVISIBLE = (
+    r"\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    r"\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+"""What Unicode calls ignorable, line separators and the blank Braille pattern.
+
+With one of them in it, a name looks like another. (ECMA-262 has no escape for the last row.)
+"""
+
+_UNSEEN = _CONTROL + INVISIBLE
+_SPACE = rf"[^\S{_UNSEEN}]"
 
 
 @dataclass(frozen=True)
@@ -62,23 +74,29 @@ class Shape:
 JOB_ID = Shape(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "must be a lower-case UUID")
 IDEMPOTENCY_KEY = Shape(r"^[!-~]{1,255}$", "must be 1 to 255 visible ASCII characters")
 USER_ID = Shape(
-    rf"^(?!(?:.*/)?\.{{1,2}}(?:/|$))[^{_CONTROL}]{{1,{MAX_USER_ID_LENGTH}}}$",
-    "must be 1 to 128 characters, without control characters, and without a segment of one or two "
-    "dots between slashes, which no URL can hold",
+    rf"^(?!(?:.*/)?\.{{1,2}}(?:/|$))[^{_UNSEEN}]{{1,{MAX_USER_ID_LENGTH}}}$",
+    "must be 1 to 128 characters, without control or invisible characters, and without a segment "
+    "of one or two dots between slashes, which no URL can hold",
 )
 _PLAIN_TEXT = Shape(rf"^[^{_CONTROL}]*$", "must not contain control characters")
 _USERNAME = Shape(
-    rf"^{_SPACE}*[^\s{_CONTROL}][^{_CONTROL}]+[^\s{_CONTROL}]{_SPACE}*$",
-    "must be at least 3 characters, not counting spaces around it, without control characters",
+    rf"^{_SPACE}*[^\s{_UNSEEN}][^{_UNSEEN}]+[^\s{_UNSEEN}]{_SPACE}*$",
+    "must be at least 3 characters, not counting spaces around it, without control or invisible "
+    "characters",
 )
-_SEPARATORS = rf"(?:{_SPACE}|-)*"
+_SPACES = r"\t-\r \xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_SEPARATORS = rf"[{_SPACES}\-\ufe63\uff0d{INVISIBLE}]*"
+_LETTER_OR_DIGIT = r"[A-Za-z0-9\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]"
 _CODE = Shape(
-    rf"^{_SEPARATORS}(?:[A-Za-z0-9]{_SEPARATORS}){{4,10}}$", "must be 4 to 10 letters or digits"
+    rf"^{_SEPARATORS}(?:{_LETTER_OR_DIGIT}{_SEPARATORS}){{4,10}}$",
+    "must be 4 to 10 letters or digits",
 )
 
 
-def _remove_separators(code: SecretStr) -> SecretStr:
-    return SecretStr(re.sub(r"[\s-]", "", code.get_secret_value()))
+def _plain_code(code: SecretStr) -> SecretStr:
+    """Return the letters and digits alone, full-width ones as plain ones."""
+    text = unicodedata.normalize("NFKC", code.get_secret_value())
+    return SecretStr(re.sub(r"[^A-Za-z0-9]", "", text))
 
 
 class _Request(BaseModel):
@@ -116,5 +134,8 @@ class CodeRequest(_Request):
         description="The job's `mfa_challenge_id`."
     )
     mfa_code: Annotated[
-        SecretStr, Field(min_length=4, max_length=32), _CODE, AfterValidator(_remove_separators)
-    ] = Field(description="4 to 10 letters or digits; spaces and dashes are ignored.")
+        SecretStr, Field(min_length=4, max_length=32), _CODE, AfterValidator(_plain_code)
+    ] = Field(
+        description="4 to 10 letters or digits, full-width ones too; spaces, line breaks, dashes "
+        "and invisible characters are ignored."
+    )

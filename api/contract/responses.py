@@ -30,7 +30,9 @@ class JobAccepted(_Response):
 
 class _Job(_Response):
     job_id: str
-    kind: JobKind
+    kind: JobKind | str = Field(
+        description="What the job does. During an upgrade, kinds of the newer version may appear."
+    )
     success: bool = False
     mfa_required: bool = False
 

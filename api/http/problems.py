@@ -23,7 +23,7 @@ from api.http.errors import (
 )
 from api.http.limits import rate_limit_headers
 from shared import errors
-from shared.jobs.account_limit import TooManyFailedSignInsError
+from shared.jobs.account_limit import TooManyCodesError, TooManyFailedSignInsError
 from shared.logs.locations import where
 from shared.redis.rate_limits import RateLimitedError
 
@@ -76,8 +76,10 @@ ANSWERS: dict[type[errors.FitTrackError], Answer] = {
     errors.IdempotencyKeyReusedError: Answer(422),
     RateLimitedError: Answer(429, _rate_limit),
     TooManyFailedSignInsError: Answer(429, _rate_limit),
+    TooManyCodesError: Answer(429, _rate_limit),
     errors.FitTrackError: Answer(500),
     errors.ServiceUnavailableError: Answer(503, _retry_after),
+    errors.SubmissionUncertainError: Answer(503, _retry_after),
     errors.GarminRefusesError: Answer(503, _retry_after),
     NotReadyError: Answer(503, _retry_after),
 }

@@ -29,7 +29,7 @@ async def get_link(request: Request) -> Response:
 
 
 async def delete_link(request: Request) -> Response:
-    """Remove the link; with the last link to a Garmin account, its tokens and sessions."""
+    """Remove the link, the app's sessions, and tokens that nobody else uses."""
     origin, user_id = await app(request), _user_id(request)
     accounts, database = services(request).accounts, services(request).database
     await database.run(lambda session: accounts.unlink_client_user(session, user_id, origin))

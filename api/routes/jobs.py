@@ -20,7 +20,7 @@ from api.contract.responses import (
 )
 from api.http.bodies import bearer_token, seen_stage, wait_seconds
 from api.services import services
-from shared.errors import JobNotFoundError
+from shared.errors import JobNotFoundError, ServiceUnavailableError
 from shared.jobs.states import CodeRequested, Failure, JobStage, Success
 from shared.jobs.views import JobView
 from shared.logs.context import bind_job
@@ -75,7 +75,12 @@ async def _changed_view(
             if gone.done():
                 raise ClientDisconnect
             changed.clear()
-            view = await polls.view(job_id, token)
+            try:
+                view = await polls.view(job_id, token)
+            except ServiceUnavailableError:
+                if notifications.live:
+                    raise
+                # Else it is read again in a moment: Redis may be back before the wait is over.
         return view
 
 

@@ -36,9 +36,11 @@ async def delete_session(request: Request) -> Response:
 
 
 async def delete_sessions(request: Request) -> Response:
-    """End every session of the person."""
+    """End every session of the person, and every sign-in that goes on."""
+    accounts = services(request).accounts
     await _in_transaction(
-        request, lambda call: call.sessions.end_all(call.view.user_id, call.origin)
+        request,
+        lambda call: accounts.log_out_everywhere(call.session, call.view.user_id, call.origin),
     )
     return Response(status_code=204)
 

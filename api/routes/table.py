@@ -26,9 +26,10 @@ from shared.errors import (
     UnauthorizedError,
     UnknownClientError,
 )
-from shared.jobs.account_limit import TooManyFailedSignInsError
+from shared.jobs.account_limit import TooManyCodesError, TooManyFailedSignInsError
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
+    CODES_PER_ACCOUNT,
     LOGIN_PER_ACCOUNT,
     LOGIN_PER_IP,
     RateLimitedError,
@@ -77,6 +78,7 @@ OPERATIONS: tuple[Operation, ...] = (
             SignInInProgressError(retry_after=20),
             RateLimitedError(_full(LOGIN_PER_IP)),
             TooManyFailedSignInsError(_full(LOGIN_PER_ACCOUNT)),
+            TooManyCodesError(_full(CODES_PER_ACCOUNT)),
             _REDIS_AWAY,
             GarminRefusesError(retry_after=1800),
         ),
@@ -102,6 +104,7 @@ OPERATIONS: tuple[Operation, ...] = (
             ChallengeNotFoundError(),
             ChallengeBusyError(retry_after=5),
             RateLimitedError(_full(CODE_PER_CHALLENGE)),
+            TooManyFailedSignInsError(_full(LOGIN_PER_ACCOUNT)),
             _REDIS_AWAY,
         ),
         body=CodeRequest,
@@ -163,7 +166,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "delete_sessions",
         Tag.SESSIONS,
         "Log out everywhere",
-        "Ends every session of the person, this one included. Garmin stays connected.",
+        "Ends every session of the person, this one included, and sign-ins that are still going "
+        "on. Garmin stays connected.",
         Reply(204, "Every session has ended."),
         _SESSION_PROBLEMS,
         security=Security.ACCESS_TOKEN,
@@ -176,7 +180,7 @@ OPERATIONS: tuple[Operation, ...] = (
         Tag.CONNECTIONS,
         "Disconnect Garmin, as the person",
         "Deletes the person's Garmin tokens, every app's connection to them, and every session, "
-        "this one included.",
+        "this one included. Sign-ins that are still going on end too.",
         Reply(204, "Garmin is disconnected."),
         _SESSION_PROBLEMS,
         security=Security.ACCESS_TOKEN,
@@ -202,8 +206,9 @@ OPERATIONS: tuple[Operation, ...] = (
         "delete_link",
         Tag.CONNECTIONS,
         "Remove a connection, as an app",
-        "Removes the connection and ends the sessions that your app opened. With the last "
-        "connection to a Garmin account, its tokens are deleted and every session ends.",
+        "Removes the connection, and ends the person's sessions and sign-ins that your app began. "
+        "Their tokens are deleted too, unless another connection or a session that was opened "
+        "without your app uses them.",
         Reply(204, "The connection is removed."),
         _LINK_PROBLEMS,
         parameters=(parameters.USER_ID,),

@@ -237,9 +237,15 @@ class GarminUnreachableError(JobFailedError):
 
 
 class InterruptedSignInError(JobFailedError):
-    """A worker was lost and it can't be known what Garmin saw: sign in again."""
+    """A worker was lost, or the person unlinked meanwhile: sign in again."""
 
     default_code = "interrupted"
+
+
+class SignInRateLimitedError(JobFailedError):
+    """The service's own limit was reached while the job waited for a worker."""
+
+    default_code = "rate_limited"
 
 
 class TimedOutError(JobFailedError):

@@ -1,5 +1,6 @@
 """Store a finished sign-in: user, Garmin tokens, connection and session; and disconnect again."""
 
+import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,13 +12,15 @@ from sqlalchemy.orm import Session
 
 from shared.accounts.clients import ClientRepository
 from shared.accounts.connections import ConnectionRepository
-from shared.accounts.sessions import SessionRepository
+from shared.accounts.cutoffs import SignInCutoffs
+from shared.accounts.sessions import IDLE_SECONDS, SessionRepository
 from shared.accounts.tokens import TokenRepository
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.database.inserts import insert
+from shared.database.job_marks import JobMarks, JobRun
 from shared.database.models import User
 from shared.errors import InterruptedSignInError, LinkNotFoundError
 from shared.garmin.types import GarminDomain, GarminIdentity, GarminTokens
@@ -34,10 +37,19 @@ class StoredSignIn:
 
 
 class Accounts:
-    def __init__(self, database: Database, keyring: Keyring, session_ttl: int) -> None:
+    """`session_ttl` and `session_idle` are in seconds."""
+
+    def __init__(
+        self,
+        database: Database,
+        keyring: Keyring,
+        session_ttl: int,
+        session_idle: int = IDLE_SECONDS,
+    ) -> None:
         self._database = database
         self._keyring = keyring
         self._session_lifetime = timedelta(seconds=session_ttl)
+        self._session_idle = session_idle
 
     def store(
         self,
@@ -46,13 +58,18 @@ class Accounts:
         session_id: uuid.UUID,
         access_token: SecretStr,
         origin: Origin = UNKNOWN,
+        began: float | None = None,
+        run: JobRun | None = None,
     ) -> StoredSignIn:
-        """Store user, tokens, connection and session in one transaction.
+        """Store user, tokens, connection and session in one transaction, which ends the job.
 
-        Idempotent: a second call with the same `session_id` changes nothing. Raises
-        ServiceUnavailableError if the database does not answer, InterruptedSignInError if the app
-        that requested the sign-in has been removed.
+        Idempotent: a second call with the same `session_id` changes nothing. `began` is when the
+        sign-in was submitted, on the monotonic clock (None: now). Raises ServiceUnavailableError if
+        the database does not answer, InterruptedSignInError if the app that requested the sign-in
+        has been removed, the job has ended or is a later run's, or the sign-in was ended by
+        unlinking or logging out everywhere.
         """
+        submitted = time.monotonic() if began is None else began
 
         def work(session: Session) -> StoredSignIn:
             client_id = origin.client_id
@@ -60,9 +77,11 @@ class Accounts:
             if client_id is not None and not ClientRepository(session).lock(client_id):
                 raise InterruptedSignInError
             user_id, display_name = _save_user(session, identity, tokens.domain)
-            sessions = SessionRepository(session)
+            sessions = self._sessions(session)
             expires_at = sessions.expiry(session_id)
             if expires_at is None:
+                if run is not None and not JobMarks(session).end(run):
+                    raise InterruptedSignInError
                 self._save(session, user_id, tokens, origin)
                 expires_at = sessions.open(
                     session_id,
@@ -71,6 +90,8 @@ class Accounts:
                     self._session_lifetime,
                     origin,
                 )
+            # Last, when every lock is held for which somebody who unlinks would have to wait.
+            self._cutoffs(session).check(submitted, user_id, origin)
             return StoredSignIn(user_id, display_name, expires_at)
 
         return self._database.run(work)
@@ -88,46 +109,65 @@ class Accounts:
                 self._after_disconnect(session, previous, origin)
 
     def unlink_user(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
-        """Delete the user's tokens and connections; end all of their sessions."""
+        """Delete the user's tokens and connections; end all of their sessions and sign-ins."""
         _lock_user(session, user_id)
-        SessionRepository(session).end_unlinked(user_id, origin)
+        self._cutoffs(session).end_user(user_id)
         self._delete_tokens(session, user_id, origin)
 
-    def unlink_client_user(self, session: Session, client_user_id: str, origin: Origin) -> None:
-        """Delete one connection of the app in `origin`.
+    def log_out_everywhere(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
+        """End all of the user's sessions and sign-ins."""
+        _lock_user(session, user_id)
+        self._cutoffs(session).end_user(user_id)
+        self._sessions(session).end_all(user_id, origin)
 
-        If it was the user's last, delete their tokens and end all of their sessions too. Raises
-        LinkNotFoundError.
+    def unlink_client_user(self, session: Session, client_user_id: str, origin: Origin) -> None:
+        """Delete one connection of the app in `origin`; end its sessions and sign-ins of the user.
+
+        Delete the user's tokens as well, unless another connection or a session that was opened
+        without this app uses them. Raises LinkNotFoundError.
         """
         assert origin.client_id is not None  # noqa: S101 - for the type checker
         connections = ConnectionRepository(session)
         user_id = connections.view(origin.client_id, client_user_id).user_id
         _lock_user(session, user_id)
         connections.delete(origin.client_id, client_user_id, user_id)
+        self._cutoffs(session).end_client(origin.client_id, client_user_id, user_id)
         self._after_disconnect(session, user_id, origin)
 
     def unlink_client(self, session: Session, origin: Origin) -> int:
-        """Delete every connection of the app in `origin`; return how many there were."""
+        """Delete every connection of the app in `origin`, and end its sessions.
+
+        Return how many connections there were.
+        """
         assert origin.client_id is not None  # noqa: S101 - for the type checker
         deleted = 0
         for client_user_id in ConnectionRepository(session).user_ids(origin.client_id):
             with suppress(LinkNotFoundError):  # the user disconnected meanwhile
                 self.unlink_client_user(session, client_user_id, origin)
                 deleted += 1
+        for user_id in self._sessions(session).users_of(origin.client_id):
+            self._after_disconnect(session, user_id, origin)
         return deleted
 
     def _after_disconnect(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
-        """Delete the tokens with their last connection; until then, end the app's sessions only."""
+        """End the app's sessions of a user; delete tokens that nobody else uses."""
         _lock_user(session, user_id)
-        if ConnectionRepository(session).count(user_id):
-            SessionRepository(session).end_unlinked(user_id, origin, origin.client_id)
-        else:
-            self.unlink_user(session, user_id, origin)
+        sessions = self._sessions(session)
+        sessions.end_unlinked(user_id, origin, origin.client_id)
+        if not ConnectionRepository(session).count(user_id) and not sessions.any_valid(user_id):
+            self._delete_tokens(session, user_id, origin)
 
     def _delete_tokens(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
+        self._sessions(session).end_unlinked(user_id, origin)
         if TokenRepository(session, self._keyring).delete(user_id):
             event = Event.of(EventKind.TOKENS_DELETED, origin, user_id=user_id)
             EventLog(session).append(event)
+
+    def _sessions(self, session: Session) -> SessionRepository:
+        return SessionRepository(session, self._session_idle)
+
+    def _cutoffs(self, session: Session) -> SignInCutoffs:
+        return SignInCutoffs(session, self._keyring)
 
 
 def _lock_user(session: Session, user_id: uuid.UUID) -> None:

@@ -1,16 +1,19 @@
 """User sessions, each opened by a sign-in and identified by an access token of this service."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from shared.accounts.tokens import TokenInfo, token_info
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.crypto.tokens import token_hash
+from shared.database.clock import database_now, utc_now
+from shared.database.deletes import delete_some
 from shared.database.models import GarminToken, User, UserSession
 from shared.errors import UnauthorizedError
 from shared.origin import UNKNOWN, Origin
@@ -52,7 +55,7 @@ class SessionRepository:
         origin: Origin = UNKNOWN,
     ) -> datetime:
         """Open a session; return when it expires at the latest."""
-        now = datetime.now(UTC)
+        now = database_now(self._session)
         row = UserSession(
             id=session_id,
             user_id=user_id,
@@ -72,22 +75,19 @@ class SessionRepository:
 
         Raises UnauthorizedError if the token is unknown or its session has ended.
         """
-        now = datetime.now(UTC)
         row = self._session.execute(
-            select(UserSession, User, GarminToken)
+            select(UserSession, User, GarminToken, utc_now())
             .join(User, User.id == UserSession.user_id)
             .outerjoin(GarminToken, GarminToken.user_id == User.id)
             .where(
                 # A lookup by hash: its duration reveals nothing about the token.
                 UserSession.token_hash == token_hash(access_token),
                 UserSession.revoked_at.is_(None),
-                UserSession.expires_at > now,
-                UserSession.last_seen_at > now - self._idle,
             )
         ).one_or_none()
-        if row is None:
+        if row is None or not self._goes_on(row[0], row[3]):
             raise UnauthorizedError
-        session, user, token = row
+        session, user, token, now = row
         self._touch(session, now)
         return SessionView(
             session_id=session.id,
@@ -97,6 +97,21 @@ class SessionRepository:
             expires_at=session.expires_at,
             garmin=token_info(user, token),
         )
+
+    def any_valid(self, user_id: uuid.UUID) -> bool:
+        """Return whether the user has a session that has not ended."""
+        query = select(UserSession, utc_now()).where(
+            UserSession.user_id == user_id, UserSession.revoked_at.is_(None)
+        )
+        return any(self._goes_on(row, now) for row, now in self._session.execute(query))
+
+    def users_of(self, client_id: uuid.UUID) -> Sequence[uuid.UUID]:
+        """Return the users with sessions that a client opened and nobody has ended."""
+        query = select(UserSession.user_id).distinct()
+        of_client = UserSession.client_id == client_id
+        return self._session.scalars(
+            query.where(of_client, UserSession.revoked_at.is_(None)).order_by(UserSession.user_id)
+        ).all()
 
     def end(self, session_id: uuid.UUID, origin: Origin = UNKNOWN) -> None:
         """Log out of one session."""
@@ -115,14 +130,17 @@ class SessionRepository:
             condition &= UserSession.client_id == client_id
         self._revoke(condition, origin, "unlinked")
 
-    def delete_ended_before(self, moment: datetime) -> None:
-        """Delete sessions that expired, idled out or were revoked before `moment`."""
+    def delete_ended_before(self, moment: datetime, limit: int) -> int:
+        """Delete up to `limit` sessions that ended before `moment`; return how many."""
         ended = (
             (UserSession.expires_at < moment)
             | (UserSession.revoked_at < moment)
             | (UserSession.last_seen_at < moment - self._idle)
         )
-        self._session.execute(delete(UserSession).where(ended))
+        return delete_some(self._session, UserSession.id, ended, limit)
+
+    def _goes_on(self, session: UserSession, now: datetime) -> bool:
+        return session.expires_at > now and session.last_seen_at > now - self._idle
 
     def _touch(self, session: UserSession, now: datetime) -> None:
         # At most one write a minute, also where several requests arrive at once.
@@ -139,7 +157,7 @@ class SessionRepository:
         ended = self._session.execute(
             update(UserSession)
             .where(condition, UserSession.revoked_at.is_(None))
-            .values(revoked_at=datetime.now(UTC))
+            .values(revoked_at=utc_now())
             .returning(UserSession.id, UserSession.user_id)
         ).all()
         events = [

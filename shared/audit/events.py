@@ -29,6 +29,15 @@ class EventKind(StrEnum):
     CLIENT_REMOVED = "client_removed"
 
 
+ENDS_OF_JOBS = {
+    EventKind.CODE_REQUESTED,
+    EventKind.CODE_WRONG,
+    EventKind.SIGNED_IN,
+    EventKind.SIGN_IN_FAILED,
+}
+"""One of these is written where a job ends."""
+
+
 def _printable(value: object) -> object:
     # Some texts come from Garmin or a client: keep only what every database accepts.
     if isinstance(value, str):

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shared.audit.events import Event, EventKind
+from shared.database.deletes import delete_some
 from shared.database.inserts import insert
 from shared.database.models import AuthEvent
 
@@ -58,5 +59,6 @@ class EventLog:
             for row in self._session.scalars(query)
         ]
 
-    def delete_older_than(self, moment: datetime) -> None:
-        self._session.execute(delete(AuthEvent).where(AuthEvent.at < moment))
+    def delete_older_than(self, moment: datetime, limit: int) -> int:
+        """Delete up to `limit` events; return how many."""
+        return delete_some(self._session, AuthEvent.id, AuthEvent.at < moment, limit)

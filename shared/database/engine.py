@@ -1,5 +1,6 @@
 """The database: an engine with timeouts, transactions, and a check of the schema revision."""
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,18 @@ from shared.timings import PRODUCTION, Timings
 if TYPE_CHECKING:
     import sqlite3
 
-SCHEMA_REVISION = "0002"
+_log = logging.getLogger(__name__)
+
+SCHEMA_REVISION = "0005"
 """The newest in `shared/database/migrations/versions`; importing alembic would take 10 MB."""
 
 _CONFLICTS = {"40001", "40P01", "23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
 """Serialization failure, deadlock and unique violation, as PostgreSQL and SQLite name them."""
 
 _DISK_FULL = {"53100", "SQLITE_FULL"}
+
+_REFUSING_STATES = {"42501": "a right is missing", "25006": "it is read-only"}
+"""What an operator can put right: until then, it is as if the database were away."""
 
 
 class Database:
@@ -165,6 +171,10 @@ _retrying_conflicts = Retrying(
 
 
 def _translated(error: Exception) -> Exception:
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    if state in _REFUSING_STATES:
+        _log.error("the database refuses: %s", _REFUSING_STATES[state])
+        return ServiceUnavailableError("database")
     if isinstance(error, OperationalError | PoolTimeoutError) or _is_conflict(error):
         return ServiceUnavailableError("database")
     if isinstance(error, DBAPIError) and error.connection_invalidated:

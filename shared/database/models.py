@@ -11,6 +11,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     MetaData,
+    SmallInteger,
     String,
     TypeDecorator,
     UniqueConstraint,
@@ -45,6 +46,16 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map = {datetime: UtcDateTime}  # noqa: RUF012 - SQLAlchemy's declaration
+
+
+class DatabaseIdentity(Base):
+    """The database's id, in the only row: it tells deployments apart."""
+
+    __tablename__ = "database_identity"
+    __table_args__ = (CheckConstraint("number = 1", name="one_row"),)
+
+    number: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    id: Mapped[uuid.UUID]
 
 
 class User(Base):
@@ -159,3 +170,25 @@ class AuthEvent(Base):
     job_id: Mapped[str | None] = mapped_column(String(64))
     address: Mapped[str | None] = mapped_column(String(64))
     request_id: Mapped[str | None] = mapped_column(String(64))
+
+
+class JobMark(Base):
+    """How far a job has come, for when Redis is restored to an earlier state."""
+
+    __tablename__ = "job_marks"
+    __table_args__ = (CheckConstraint("state IN ('begun', 'answered', 'ended')", name="state"),)
+
+    job_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    run: Mapped[int]
+    state: Mapped[str] = mapped_column(String(16))
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
+class SignInCutoff(Base):
+    """When the sign-ins were ended to which `scope`, a keyed hash, applies."""
+
+    __tablename__ = "sign_in_cutoffs"
+    __table_args__ = (CheckConstraint("length(scope) = 64", name="scope"),)
+
+    scope: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)

@@ -26,12 +26,13 @@ class Credentials(Sealable):
 
     @property
     def account(self) -> str:
-        """Return the domain and username, normalized as Garmin does: case and width don't matter.
+        """Return the domain and username, normalized: case, width and composition don't matter.
 
         Personal data: hash it before storing it.
         """
-        name = unicodedata.normalize("NFKC", self.username.get_secret_value())
-        return f"{self.domain}:{name.strip().casefold()}"
+        name = unicodedata.normalize("NFKC", self.username.get_secret_value()).strip()
+        # Folding may take a character apart.
+        return f"{self.domain}:{unicodedata.normalize('NFKC', name.casefold())}"
 
 
 class CodeSubmission(Sealable):

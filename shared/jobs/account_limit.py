@@ -1,12 +1,23 @@
-"""The limit on failed sign-ins of one account: checked and counted here alone."""
+"""The limits of one account: failed sign-ins and wrong codes, and codes that Garmin sends.
+
+Accounts are keyed hashes. Submissions are not counted: they can't be used to lock a person out.
+What a job counts bears the job's id, so that it counts once however often it is repeated.
+"""
 
 from shared.errors import JobErrorCode
 from shared.jobs.states import Failure, Outcome, Success
 from shared.redis.connection import Redis
-from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit, RateLimitedError
+from shared.redis.rate_limits import (
+    CODES_PER_ACCOUNT,
+    CODES_REFUSED_BY_GARMIN,
+    LOGIN_PER_ACCOUNT,
+    RateLimit,
+    RateLimitedError,
+)
 
 _COUNTED = {
     JobErrorCode.INVALID_CREDENTIALS,
+    JobErrorCode.MFA_CODE_INVALID,
     JobErrorCode.MFA_ATTEMPTS_EXHAUSTED,
     JobErrorCode.ACCOUNT_LOCKED,
     JobErrorCode.CAPTCHA_REQUIRED,
@@ -21,16 +32,22 @@ class TooManyFailedSignInsError(RateLimitedError):
     message = "Too many sign-ins of this account have failed: try again later."
 
 
-class AccountLimit:
-    """Counts sign-ins that Garmin refused, until one succeeds. Accounts are keyed hashes.
+class TooManyCodesError(RateLimitedError):
+    """Garmin has sent too many codes for an account."""
 
-    Submissions are not counted: they can't be used to lock a person out. Every
-    method raises ServiceUnavailableError when Redis does not answer.
+    message = (
+        "Garmin has sent too many codes for this account: enter the last one, or try again later."
+    )
+
+
+class AccountLimit:
+    """Counts sign-ins and codes that Garmin refused, across challenges, until a sign-in succeeds.
+
+    Every method raises ServiceUnavailableError when Redis does not answer.
     """
 
-    def __init__(self, redis: Redis, notation: str, mfa_attempts: int) -> None:
+    def __init__(self, redis: Redis, notation: str) -> None:
         self._limit = RateLimit(redis, LOGIN_PER_ACCOUNT, notation)
-        self._mfa_attempts = mfa_attempts
 
     def check(self, account: str) -> None:
         """Raise TooManyFailedSignInsError if the limit is reached."""
@@ -39,15 +56,52 @@ class AccountLimit:
         except RateLimitedError as error:
             raise TooManyFailedSignInsError(error.standing) from None
 
-    def record(self, account: str, outcome: Outcome) -> None:
-        """Count a failed sign-in; start again after one that succeeded."""
-        if isinstance(outcome, Success):
-            self._limit.clear(account)
-        elif isinstance(outcome, Failure) and self._counts(outcome):
-            self._limit.count(account)
+    def begin_code(self, account: str, job_id: str) -> None:
+        """Count a code before Garmin is asked; `record` takes it back if it was not wrong.
 
-    def _counts(self, failure: Failure) -> bool:
-        """Of a challenge's wrong codes the first counts: the last may never be tried."""
-        if failure.code is JobErrorCode.MFA_CODE_INVALID:
-            return failure.attempts_left == self._mfa_attempts - 1
-        return failure.code in _COUNTED
+        So of many codes at once no more are tried than the limit allows, and one counts whose
+        worker died. Raises TooManyFailedSignInsError if the limit is reached.
+        """
+        try:
+            self._limit.hit(account, job_id)
+        except RateLimitedError as error:
+            raise TooManyFailedSignInsError(error.standing) from None
+
+    def record(self, account: str, job_id: str, outcome: Outcome) -> None:
+        """Count a failed job; start again after a sign-in that succeeded."""
+        match outcome:
+            case Success():
+                self._limit.clear(account)
+            case Failure() if outcome.code in _COUNTED:
+                self._limit.count(account, job_id)
+            case Failure(code=JobErrorCode.INTERRUPTED):
+                pass  # Garmin may have judged the code
+            case _:
+                self._limit.forget(account, job_id)
+
+
+class CodeLimit:
+    """Limits how many codes Garmin is made to send for an account, whoever signs in.
+
+    Every method raises ServiceUnavailableError when Redis does not answer.
+    """
+
+    def __init__(self, redis: Redis, notation: str) -> None:
+        self._sent = RateLimit(redis, CODES_PER_ACCOUNT, notation)
+        self._refused = RateLimit(redis, CODES_REFUSED_BY_GARMIN, "1/day")
+
+    def check(self, account: str) -> None:
+        """Raise TooManyCodesError if no new code may be requested."""
+        try:
+            self._refused.check(account)
+            self._sent.check(account)
+        except RateLimitedError as error:
+            raise TooManyCodesError(error.standing) from None
+
+    def count(self, account: str, event: str) -> None:
+        """Count a code that Garmin has sent."""
+        self._sent.count(account, event)
+
+    def refuse(self, account: str) -> None:
+        """Request no new code for a day: Garmin has said that it sends none."""
+        self._refused.count(account)

@@ -1,23 +1,30 @@
 """Sign-ins that wait for a code, sealed in Redis under the hash of their challenge id.
 
-`fittrack:challenge:<sha256>` (hash: pending, attempts_left, client, origin, job, reserved_until,
-rejected), with a time to live. Only the client that opened it can answer it. One job at a time may
-check a code for it: it reserves the challenge, for a bounded time, so that a reservation whose job
-never ran ends by itself.
+- `fittrack:challenge:<sha256>` (hash: pending, client, job, reserved_until)
+- `fittrack:account:<keyed hash>:challenge:<client>` (the account's open challenge in this app)
+
+Both have a time to live. Only the client that opened a challenge can answer it. One job at a time
+may check a code for it: it reserves the challenge, for a bounded time, so that a reservation whose
+job never ran ends by itself.
+
+An account has one open challenge in each app; sign-ins without an app are one app. The older one
+ends when Garmin has sent the newer code, and not before: who does not know the password can't end
+it. A code that is being checked for it at that moment still counts as Garmin judges it.
 """
 
 import math
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Protocol, cast
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from shared.crypto.keyring import Keyring, Purpose
+from shared.crypto.secret import Sealable
 from shared.crypto.tokens import new_token, token_hash
 from shared.errors import (
     AccountLockedError,
@@ -32,13 +39,18 @@ from shared.errors import (
     ServiceUnavailableError,
     SignInError,
     SignInExpiredError,
+    SubmissionUncertainError,
 )
 from shared.garmin.types import PendingSignIn
+from shared.jobs.keys import ms
 from shared.origin import UNKNOWN, Origin
 from shared.redis.connection import LuaScript, Redis, redis_errors_translated
 from shared.timings import PRODUCTION, Timings
 
 _TYPICAL_CHECK_SECONDS = 5
+_TRIES = 2
+"""Another run of the same job may have counted the same code in between."""
+
 _ENDS_SIGN_IN = (
     MfaAttemptsExhaustedError,
     AccountLockedError,
@@ -46,6 +58,16 @@ _ENDS_SIGN_IN = (
     SignInExpiredError,
     InterruptedSignInError,
 )
+
+
+class Persist(Protocol):
+    """Calls what writes down an answer of Garmin's."""
+
+    def __call__[T](self, action: Callable[[], T]) -> T: ...
+
+
+def _once[T](action: Callable[[], T]) -> T:
+    return action()
 
 
 @dataclass(frozen=True)
@@ -62,6 +84,18 @@ class OpenChallenge:
     pending: PendingSignIn
     attempts_left: int
     origin: Origin = UNKNOWN
+
+
+class _Record(Sealable):
+    """What a challenge is. Sealed as one: nothing of it can be changed or moved in Redis.
+
+    `rejected_by` is the job whose wrong code was counted last.
+    """
+
+    pending: PendingSignIn
+    attempts_left: int
+    origin: Origin
+    rejected_by: str | None = None
 
 
 class ChallengeStore:
@@ -83,26 +117,29 @@ class ChallengeStore:
         self._ttl = ttl
         self.attempts = attempts
         self._reservation_ms = timings.challenge_reservation * 1000
+        self._create = LuaScript(redis, __package__, "challenge_create")
         self._reserve = LuaScript(redis, __package__, "challenge_reserve")
         self._release = LuaScript(redis, __package__, "challenge_release")
-        self._reject = LuaScript(redis, __package__, "challenge_reject")
+        self._replace = LuaScript(redis, __package__, "challenge_replace")
         self._finish = LuaScript(redis, __package__, "challenge_finish")
 
     @redis_errors_translated
     def create(self, pending: PendingSignIn, origin: Origin = UNKNOWN) -> NewChallenge:
+        """Keep a pending sign-in; end the older one of the same account and app."""
         challenge_id = new_token()
-        name = token_hash(challenge_id)
-        fields: dict[Any, Any] = {
-            "pending": self._seal(name, pending),
-            "attempts_left": self.attempts,
-            "client": str(origin.client_id or ""),
-            "origin": origin.model_dump_json(),
-        }
+        name, client = token_hash(challenge_id), str(origin.client_id or "")
+        record = _Record(pending=pending, attempts_left=self.attempts, origin=origin)
         expires_at = datetime.now(UTC) + timedelta(seconds=self._ttl)
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(self._key(name), mapping=fields)
-            pipe.expire(self._key(name), self._ttl)
-            pipe.execute()
+        keys = [self._key(name)]
+        if origin.account is not None:
+            keys.append(self._redis.keyspace.key("account", origin.account, "challenge", client))
+        self._create(
+            *keys,
+            name=name,
+            challenges=self._key(""),
+            fields={"pending": self._seal(name, record), "client": client},
+            ttl=ms(self._ttl),
+        )
         return NewChallenge(SecretStr(challenge_id), expires_at, self.attempts)
 
     @redis_errors_translated
@@ -115,27 +152,22 @@ class ChallengeStore:
         open, and ChallengeBusyError.
         """
         name = token_hash(challenge_id.get_secret_value())
-        now = int(time.time() * 1000)
         answer = self._reserve(
             self._key(name),
             job_id=job_id,
             client=str(client_id or ""),
-            now=now,
-            reserve_until=now + self._reservation_ms,
+            reserve_for=self._reservation_ms,
         )
         if answer[0] == b"missing":
             raise ChallengeNotFoundError
         if answer[0] == b"busy":
             left = math.ceil(int(answer[1]) / 1000)
             raise ChallengeBusyError(retry_after=min(left, _TYPICAL_CHECK_SECONDS))
-        sealed, attempts_left = answer[1], int(answer[2])
-        origin = Origin.model_validate_json(answer[3])
-        try:
-            revealed = self._keyring.open(sealed, Purpose.CHALLENGE, name)
-        except SealBrokenError:  # its key was dropped, or it is another challenge's
+        record = self._open(name, answer[1])
+        if record is None or record.origin.client_id != client_id:
             self._finish(self._key(name), job_id=job_id)
-            raise ChallengeNotFoundError from None
-        return OpenChallenge(PendingSignIn.from_revealed(revealed), attempts_left, origin)
+            raise ChallengeNotFoundError
+        return OpenChallenge(record.pending, record.attempts_left, record.origin)
 
     @redis_errors_translated
     def release(self, challenge_id: SecretStr, job_id: str) -> int | None:
@@ -144,8 +176,8 @@ class ChallengeStore:
         Return the attempts left, None if the challenge is gone.
         """
         name = token_hash(challenge_id.get_secret_value())
-        left = int(self._release(self._key(name), job_id=job_id))
-        return left if left > 0 else None
+        record = self._open(name, self._release(self._key(name), job_id=job_id))
+        return None if record is None else record.attempts_left
 
     @redis_errors_translated
     def reject(
@@ -153,12 +185,27 @@ class ChallengeStore:
     ) -> int:
         """Count a wrong code, once a job, and keep `pending` as the state to go on with.
 
-        Return the attempts left; 0 when that was the last one, and the challenge is gone.
+        Return the attempts left; 0 when that was the last one, or the challenge is gone.
         """
         name = token_hash(challenge_id.get_secret_value())
-        sealed = None if pending is None else self._seal(name, pending)
-        left = int(self._reject(self._key(name), job_id=job_id, pending=sealed))
-        return max(left, 0)
+        for _ in range(_TRIES):
+            sealed = self._held(name, job_id)
+            record = self._open(name, sealed)
+            if record is None:
+                self._finish(self._key(name), job_id=job_id)
+                break
+            if record.rejected_by == job_id:
+                return record.attempts_left
+            left = record.attempts_left - 1
+            changes = {
+                "attempts_left": left,
+                "rejected_by": job_id,
+                "pending": pending or record.pending,
+            }
+            rejected = self._seal(name, record.model_copy(update=changes)) if left > 0 else None
+            if self._replace(self._key(name), job_id=job_id, expected=sealed, pending=rejected):
+                return left
+        return 0
 
     @redis_errors_translated
     def finish(self, challenge_id: SecretStr, job_id: str) -> None:
@@ -170,13 +217,15 @@ class ChallengeStore:
     def reserved_for_submission(
         self, challenge_id: SecretStr, job_id: str, client_id: uuid.UUID | None
     ) -> Iterator[OpenChallenge]:
-        """Reserve the challenge for a job that is submitted; release it if that fails.
+        """Reserve the challenge for a job that is submitted; release it if the job can't run.
 
         Raises what `reserve` raises.
         """
         challenge = self.reserve(challenge_id, job_id, client_id)
         try:
             yield challenge
+        except SubmissionUncertainError:
+            raise
         except FitTrackError:
             with suppress(ServiceUnavailableError):
                 self.release(challenge_id, job_id)
@@ -184,14 +233,19 @@ class ChallengeStore:
 
     @contextmanager
     def reserved_for_check(
-        self, challenge_id: SecretStr, job_id: str, client_id: uuid.UUID | None
+        self,
+        challenge_id: SecretStr,
+        job_id: str,
+        client_id: uuid.UUID | None,
+        persist: Persist = _once,
     ) -> Iterator[OpenChallenge]:
         """Reserve the challenge while a job checks a code; settle it by how the block ends.
 
         It is deleted after success and after an error that ends the sign-in at Garmin. A wrong
         code is counted. After any other SignInError it is released, and the error names it. Any
-        other exception leaves it reserved for the job's next run. Raises what `reserve` raises, and
-        MfaAttemptsExhaustedError after the last wrong code.
+        other exception leaves it reserved for the job's next run. `persist` calls what settles it,
+        and may repeat that. Raises what `reserve` raises, and MfaAttemptsExhaustedError after the
+        last wrong code.
         """
         challenge = self.reserve(challenge_id, job_id, client_id)
         try:
@@ -200,17 +254,19 @@ class ChallengeStore:
             pending = challenge.pending
             if error.state is not None:
                 pending = pending.model_copy(update={"state": SecretStr(error.state)})
-            attempts_left = self.reject(challenge_id, job_id, pending)
-            if attempts_left == 0:
+            attempts_left = persist(lambda: self.reject(challenge_id, job_id, pending))
+            if attempts_left == 0 and challenge.attempts_left == 1:
                 raise MfaAttemptsExhaustedError from None
+            if attempts_left == 0:  # a newer sign-in has ended it meanwhile
+                raise
             raise error.with_challenge(challenge_id, attempts_left) from None
         except _ENDS_SIGN_IN:
-            self.finish(challenge_id, job_id)
+            persist(lambda: self.finish(challenge_id, job_id))
             raise
         except SignInError as error:
-            self.give_back(challenge_id, job_id, error)
+            persist(partial(self.give_back, challenge_id, job_id, error))
             raise
-        self.finish(challenge_id, job_id)
+        persist(lambda: self.finish(challenge_id, job_id))
 
     def give_back(self, challenge_id: SecretStr, job_id: str, error: SignInError) -> None:
         """Release the challenge, and add it to the error if it takes another code."""
@@ -218,8 +274,25 @@ class ChallengeStore:
         if attempts_left is not None:
             error.with_challenge(challenge_id, attempts_left)
 
-    def _seal(self, name: str, pending: PendingSignIn) -> bytes:
-        return self._keyring.seal(pending.reveal(), Purpose.CHALLENGE, name)
+    def _held(self, name: str, job_id: str) -> bytes | None:
+        """Return what is sealed in a challenge, if it is the job's."""
+        job, sealed = cast(
+            "list[bytes | None]", self._redis.hmget(self._key(name), "job", "pending")
+        )
+        return sealed if job == job_id.encode() else None
+
+    def _seal(self, name: str, record: _Record) -> bytes:
+        return self._keyring.seal(record.reveal(), Purpose.CHALLENGE, name)
+
+    def _open(self, name: str, sealed: bytes | None) -> _Record | None:
+        """Return the record, or None if it is gone or does not open."""
+        if sealed is None:
+            return None
+        try:
+            return _Record.from_revealed(self._keyring.open(sealed, Purpose.CHALLENGE, name))
+        except (SealBrokenError, ValidationError):
+            # Its key was dropped, it is another challenge's, or of a version that kept less in it.
+            return None
 
     def _key(self, name: str) -> str:
         return self._redis.keyspace.key("challenge", name)

@@ -1,5 +1,6 @@
 """Jobs as workers see them: claimed under a lease, moved, ended."""
 
+import time
 from dataclasses import dataclass, field
 
 from shared.audit import outbox
@@ -8,7 +9,7 @@ from shared.crypto.keyring import Keyring, Purpose
 from shared.crypto.secret import Sealable
 from shared.errors import JobLostError, JobNotFoundError
 from shared.jobs import counters, events
-from shared.jobs.keys import JobKeys, ms, now_ms, subject
+from shared.jobs.keys import JobKeys, ms, subject
 from shared.jobs.kinds import KINDS
 from shared.jobs.states import (
     OUTCOME_TYPES,
@@ -35,7 +36,9 @@ class Claim:
     """A job as the worker that holds it sees it.
 
     `runs` counts the workers that have held it, this one included. `progress` is what an earlier
-    one had already got from Garmin.
+    one had already got from Garmin. `began_at` is when the sign-in was submitted, in ms by Redis'
+    clock; `began` is the same on this process's monotonic clock. `sent_at` is when the claim was
+    sent, on that clock: its lease may have begun then.
     """
 
     job_id: str
@@ -45,11 +48,12 @@ class Claim:
     input: bytes | None = field(repr=False)
     progress: bytes | None = field(repr=False)
     origin: Origin = UNKNOWN
-    poll_hash: str = field(default="", repr=False)
+    subject: str = field(default="", repr=False)
+    """What all that is sealed in the job is bound to."""
 
-    @property
-    def subject(self) -> str:
-        return subject(self.job_id, self.poll_hash)
+    began_at: int = 0
+    began: float = 0.0
+    sent_at: float = field(default_factory=time.monotonic, compare=False)
 
 
 class JobClaims:
@@ -72,8 +76,10 @@ class JobClaims:
     def claim(self, job_id: str, owner: str) -> Claim:
         """Take the job for `owner`, a name no other worker has, and begin its first stage.
 
-        Raises JobNotFoundError when it is gone or has ended, JobBusyError while another holds it.
+        Raises JobNotFoundError when it is gone, has ended, or is of a kind that only a newer
+        version knows, and JobBusyError while another holds it.
         """
+        sent_at = time.monotonic()
         answer = self._claim(
             self._keys.job(job_id),
             self._keys.lease(job_id),
@@ -82,7 +88,7 @@ class JobClaims:
             job_id=job_id,
             owner=owner,
             lease=ms(self._timings.lease),
-            due=self._due(),
+            look_after=ms(self._timings.lost_message),
             open_ttl=ms(self._ttl + self._timings.progress_ttl),
             channel=self._keys.channel,
             stages=_FIRST_STAGES,
@@ -91,7 +97,10 @@ class JobClaims:
             raise JobBusyError
         if answer[0] != b"claimed":
             raise JobNotFoundError
-        _, kind, runs, sealed, progress, origin, poll_hash = answer
+        _, kind, runs, sealed, progress, origin_json, poll_hash, sent_at, now = answer
+        origin_text = origin_json.decode(errors="replace")
+        origin = Origin.read(origin_text)
+        began_at = origin.began_at or int(sent_at)
         return Claim(
             job_id,
             owner,
@@ -99,8 +108,11 @@ class JobClaims:
             int(runs),
             sealed or None,
             progress or None,
-            Origin.model_validate_json(origin),
-            poll_hash.decode(),
+            origin,
+            subject(job_id, poll_hash.decode(errors="replace"), origin_text),
+            began_at,
+            time.monotonic() - (int(now) - began_at) / 1000,
+            sent_at,
         )
 
     def open_input[T: Sealable](self, claim: Claim, model: type[T]) -> T | None:
@@ -119,9 +131,16 @@ class JobClaims:
 
     @redis_errors_translated
     def release(self, claim: Claim) -> None:
-        """Give the job back unfinished, for a later run."""
-        lease, owner = self._keys.lease(claim.job_id), claim.owner
-        self._release(lease, self._keys.open, job_id=claim.job_id, owner=owner, due=self._due())
+        """Give the job back unfinished, for a later run. This claim ends for good."""
+        lease, job = self._keys.lease(claim.job_id), self._keys.job(claim.job_id)
+        self._release(
+            lease,
+            self._keys.open,
+            job,
+            job_id=claim.job_id,
+            owner=claim.owner,
+            look_after=ms(self._timings.lost_message),
+        )
 
     def keep_progress(self, claim: Claim, stage: JobStage, progress: Sealable) -> None:
         """Seal what has been reached into the job. Raises JobLostError.
@@ -187,6 +206,3 @@ class JobClaims:
         if sealed is None:
             return None
         return model.from_revealed(self._keyring.open(sealed, purpose, claim.subject))
-
-    def _due(self) -> int:
-        return now_ms() + ms(self._timings.lost_message)

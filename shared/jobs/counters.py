@@ -7,7 +7,8 @@ worker ended it, and read by every API process: the figures are the service's, n
 from collections.abc import Iterable
 from typing import cast
 
-from shared.jobs.keys import JobKeys, now_ms
+from shared.jobs.keys import JobKeys
+from shared.redis.clock import redis_ms
 from shared.redis.connection import Redis, redis_errors_translated
 
 TTL = 90 * 86_400
@@ -30,7 +31,7 @@ class JobCounters:
     @redis_errors_translated
     def queued(self, queues: Iterable[str]) -> dict[str, int]:
         """How many jobs no worker has taken yet, by queue. Messages are not counted."""
-        now = now_ms()
+        now = redis_ms(self._redis)
         return {
             queue: self._redis.zcount(self._keys.queued(queue), now, "+inf") for queue in queues
         }

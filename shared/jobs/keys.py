@@ -12,10 +12,10 @@
 - `fittrack:jobs:queued:<queue>` (sorted set: jobs that no worker has taken, by when they expire)
 
 All of them have a time to live. A key that names a job has no effect once the job is gone. Every
-step is published on the channel `fittrack:jobs` with the job id.
+step is published on the channel `fittrack:jobs` with the job id. Times are by Redis' clock: a
+process's may be wrong.
 """
 
-import time
 from dataclasses import dataclass
 
 from shared.keyspace import KeySpace
@@ -61,14 +61,13 @@ class JobKeys:
         return self.keyspace.key("jobs", "queued", queue)
 
 
-def subject(job_id: str, poll_hash: str) -> str:
-    """Bind what a job holds to its submitter: a writer to Redis can't move it to another job."""
-    return f"{job_id}:{poll_hash}"
+def subject(job_id: str, poll_hash: str, origin: str) -> str:
+    """Bind what a job holds to its submitter and its origin, as it is written in Redis.
+
+    A writer to Redis can't move it to another job, nor change for whom it is.
+    """
+    return f"{job_id}:{poll_hash}:{origin}"
 
 
 def ms(seconds: float) -> int:
     return int(seconds * 1000)
-
-
-def now_ms() -> int:
-    return int(time.time() * 1000)

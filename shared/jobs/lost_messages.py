@@ -8,7 +8,7 @@ long queue still has its message, and is left alone.
 from itertools import batched
 from typing import cast
 
-from shared.jobs.keys import JobKeys, ms, now_ms
+from shared.jobs.keys import JobKeys, ms
 from shared.jobs.kinds import KINDS
 from shared.jobs.queue import JobQueue, QueuedMessages
 from shared.jobs.states import JobKind
@@ -50,12 +50,10 @@ class LostMessages:
 
     @redis_errors_translated
     def _find_unheld(self) -> dict[str, JobKind]:
-        now = now_ms()
-        due = now + ms(self._timings.lost_message)
-        keys = self._keys
+        keys, look_after = self._keys, ms(self._timings.lost_message)
         answer = cast(
             "list[bytes]",
-            self._unheld(keys.open, jobs=keys.jobs, limit=_LIMIT, now=now, due=due),
+            self._unheld(keys.open, jobs=keys.jobs, limit=_LIMIT, look_after=look_after),
         )
         pairs = [(job_id.decode(), kind.decode()) for job_id, kind in batched(answer, 2)]
         return {job_id: JobKind(kind) for job_id, kind in pairs if kind in KINDS}

@@ -35,6 +35,20 @@ def _transport(timings: Timings, keyspace: KeySpace) -> dict[str, Any]:
         # Queues are served in their order.
         "queue_order_strategy": "priority",
         "health_check_interval": 10,
+        # A worker sends too, where a job has to come back: no thread of it waits for ever.
+        **_bounded(timings.redis_answer_worker),
+    }
+
+
+def _bounded(timeout: float) -> dict[str, Any]:
+    """Bound each wait for the broker. kombu would try again two seconds later, for ever."""
+    return {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "retry_on_timeout": False,
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0,
     }
 
 
@@ -76,16 +90,7 @@ class JobQueue:
             _configuration(broker_url),
             broker_connection_timeout=timeout,
             broker_pool_limit=threads,  # no thread waits for another's connection
-            broker_transport_options=_transport(timings, keyspace)
-            | {
-                "socket_timeout": timeout,
-                "socket_connect_timeout": timeout,
-                "retry_on_timeout": False,
-                # kombu would try again two seconds later.
-                "max_retries": 1,
-                "interval_start": 0,
-                "interval_step": 0,
-            },
+            broker_transport_options=_transport(timings, keyspace) | _bounded(timeout),
         )
 
     def put(self, kind: JobKind, job_id: str) -> None:

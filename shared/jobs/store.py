@@ -11,7 +11,7 @@ from shared.crypto.secret import Sealable
 from shared.crypto.tokens import new_token, token_hash
 from shared.errors import SignInInProgressError
 from shared.jobs import events
-from shared.jobs.keys import JobKeys, ms, now_ms, subject
+from shared.jobs.keys import JobKeys, ms, subject
 from shared.jobs.kinds import KINDS
 from shared.jobs.repeats import NewJob, Repeatable, repeated_job
 from shared.jobs.states import JobKind, JobStage, JobStatus
@@ -56,9 +56,11 @@ class JobStore:
         Raises IdempotencyKeyReusedError, and SignInInProgressError if the kind runs alone and
         another job holds its account.
         """
-        row, poll_token, now = KINDS[kind], new_token(), now_ms()
+        row, poll_token = KINDS[kind], new_token()
         poll_hash = token_hash(poll_token)
-        sealed = self._keyring.seal(work.reveal(), Purpose.JOB_INPUT, subject(job_id, poll_hash))
+        origin_json = origin.model_dump_json(exclude_none=True)
+        bound_to = subject(job_id, poll_hash, origin_json)
+        sealed = self._keyring.seal(work.reveal(), Purpose.JOB_INPUT, bound_to)
         kept_token = None
         if repeatable is not None:
             kept_token = self._keyring.seal(poll_token.encode(), Purpose.POLL_TOKEN, job_id)
@@ -77,14 +79,12 @@ class JobStore:
                 "status": JobStatus.QUEUED,
                 "stage": JobStage.WAITING_FOR_WORKER,
                 "poll_hash": poll_hash,
-                "origin": origin.model_dump_json(exclude_none=True),
-                "sent_at": now,
+                "origin": origin_json,
                 "runs": 0,
             },
             input=sealed,
             poll_token=kept_token,
             ttl=ms(self._ttl),
-            now=now,
             lock=None if origin.account is None else row.account_lock,
             unsent_for=ms(self._timings.unsent_job),
             event=event.model_dump_json(exclude_none=True) if event else None,
@@ -109,13 +109,11 @@ class JobStore:
         From then on the job can't be discarded, and the sweep checks its message. Return False if
         it was discarded already.
         """
-        now = now_ms()
         confirmed = self._confirm(
             self._keys.job(job_id),
             self._keys.open,
             job_id=job_id,
-            now=now,
-            due=now + ms(self._timings.lost_message),
+            look_after=ms(self._timings.lost_message),
             open_ttl=ms(self._ttl + self._timings.progress_ttl),
         )
         return bool(confirmed)

@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from shared.crypto.secret import Sealable
-from shared.errors import ServiceUnavailableError
+from shared.errors import ServiceUnavailableError, SubmissionUncertainError
 from shared.jobs.queue import JobQueue
 from shared.jobs.repeats import NewJob, Repeatable
 from shared.jobs.states import JobKind
@@ -60,7 +60,7 @@ class Submitter:
             raise
 
     def _send(self, kind: JobKind, job: NewJob) -> None:
-        """Enqueue the job, or discard it.
+        """Enqueue the job, or discard it. Raises SubmissionUncertainError if neither is certain.
 
         A broker that took the message and then stopped answering can't be told from one that did
         not take it. A job that a worker has claimed proves that the message arrived.
@@ -69,10 +69,20 @@ class Submitter:
             return
         try:
             self.queue.put(kind, job.job_id)
-        except ServiceUnavailableError:
-            if self.jobs.discard(job.job_id):
+        except ServiceUnavailableError as error:
+            if self._discard(job.job_id, error):
                 raise
             return
-        if not self.jobs.confirm(job.job_id):
+        try:
+            confirmed = self.jobs.confirm(job.job_id)
+        except ServiceUnavailableError:
+            return  # the message is out: the job runs, whether Redis has noted that or not
+        if not confirmed:
             # An equal submission failed to send it, and discarded the job.
             raise ServiceUnavailableError("broker")
+
+    def _discard(self, job_id: str, error: ServiceUnavailableError) -> bool:
+        try:
+            return self.jobs.discard(job_id)
+        except ServiceUnavailableError:
+            raise SubmissionUncertainError(error.what) from None

@@ -3,20 +3,29 @@
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import ValidationError
 
 from shared.crypto.keyring import Keyring, Purpose
 from shared.crypto.tokens import token_hash
 from shared.errors import InternalJobError, JobNotFoundError, SealBrokenError
 from shared.jobs.keys import subject
+from shared.jobs.kinds import KINDS
 from shared.jobs.states import OUTCOME_TYPES, Failure, JobKind, JobStage, JobStatus, Outcome
+
+_NAMES = ("poll_hash", "origin", "kind", "status", "stage")
 
 
 @dataclass(frozen=True)
 class JobView:
-    """A job as its poller sees it. `outcome` is there when it has ended."""
+    """A job as its poller sees it. `outcome` is there when it has ended.
+
+    `kind` is a plain text where only a newer version knows it.
+    """
 
     job_id: str
-    kind: JobKind
+    kind: JobKind | str
     status: JobStatus
     stage: JobStage
     outcome: Outcome | None
@@ -29,22 +38,35 @@ def view_job(
 
     Raises JobNotFoundError otherwise.
     """
-    expected = fields.get(b"poll_hash", b"")
-    if not hmac.compare_digest(expected, token_hash(poll_token).encode()):
+    text = {name: fields.get(name.encode(), b"").decode(errors="replace") for name in _NAMES}
+    if not hmac.compare_digest(text["poll_hash"].encode(), token_hash(poll_token).encode()):
         raise JobNotFoundError
-    status = JobStatus(fields[b"status"].decode())
+    kind = _known(JobKind, text["kind"])
+    status = _known(JobStatus, text["status"]) or JobStatus.FAILED
     outcome: Outcome | None = None
     if status.ended:
-        bound_to = subject(job_id, expected.decode())
+        bound_to = subject(job_id, text["poll_hash"], text["origin"])
         try:
-            revealed = keyring.open(fields[b"outcome"], Purpose.JOB_OUTCOME, bound_to)
+            revealed = keyring.open(fields.get(b"outcome", b""), Purpose.JOB_OUTCOME, bound_to)
             outcome = OUTCOME_TYPES[status].from_revealed(revealed)
-        except SealBrokenError:  # its key was dropped, or it is another job's
+        except (SealBrokenError, ValidationError):
+            # Its key was dropped, it is another job's or an unknown version's, or it was changed.
             status, outcome = JobStatus.FAILED, Failure.of(InternalJobError())
     return JobView(
         job_id=job_id,
-        kind=JobKind(fields[b"kind"].decode()),
+        kind=kind or text["kind"],
         status=status,
-        stage=JobStage(fields[b"stage"].decode()),
+        stage=_known(JobStage, text["stage"]) or _likely_stage(status, kind),
         outcome=outcome,
     )
+
+
+def _known[E: StrEnum](names: type[E], text: str) -> E | None:
+    """Return the name that `text` is; None where only a newer version knows it."""
+    return names(text) if text in names else None
+
+
+def _likely_stage(status: JobStatus, kind: JobKind | None) -> JobStage:
+    if status is JobStatus.QUEUED:
+        return JobStage.WAITING_FOR_WORKER
+    return KINDS[kind].first_stage if kind else JobStage.CONTACTING_GARMIN

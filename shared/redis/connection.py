@@ -1,7 +1,10 @@
 """Connections to Redis, Lua scripts, and the translation of errors."""
 
 import json
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from importlib.resources import files
 from typing import Any, cast
@@ -18,6 +21,7 @@ from shared.errors import ServiceUnavailableError
 from shared.keyspace import KeySpace
 
 _RETRY_PAUSE = 0.5
+_FOR_EVER = -1
 
 
 class Redis(library.Redis):
@@ -31,17 +35,14 @@ def connect(
 ) -> Redis:
     """Return a client with a pool of its own. It connects at the first command.
 
-    `timeout` limits the wait for a connection and for a reply, in seconds. `patience` is how many
-    seconds of pauses a command is retried for while Redis is down or full: 0 for a web request,
+    `timeout` limits the wait for a connection and for a reply, in seconds. `patience` is for how
+    many seconds a command is retried while Redis is down, hangs or is full: 0 for a web request,
     more for a worker, which holds tokens that Garmin issues once.
     """
     # One retry at least: a pooled connection may date from before Redis was restarted.
-    retry = Retry(NoBackoff(), 1, (RedisConnectionError,))
-    if patience:
-        repeats = int(patience / _RETRY_PAUSE)
-        transient = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError)
-        retry = Retry(ConstantBackoff(_RETRY_PAUSE), repeats, transient)
-    made = Redis.from_url(
+    retry = _Patience(patience) if patience else Retry(NoBackoff(), 1, (RedisConnectionError,))
+    kind = _PatientRedis if patience else Redis
+    made = kind.from_url(
         url,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
@@ -51,6 +52,54 @@ def connect(
     client = cast("Redis", made)  # the library says its own class
     client.keyspace = keyspace
     return client
+
+
+class _Patience(Retry):
+    """Retry until `seconds` after the first try began, however long the tries take.
+
+    redis-py retries the connection within each retry of a command: what is inside shares the time
+    of what is outside.
+    """
+
+    _window = threading.local()
+
+    def __init__(self, seconds: float) -> None:
+        transient = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError)
+        super().__init__(ConstantBackoff(_RETRY_PAUSE), _FOR_EVER, transient)
+        self._seconds = seconds
+
+    @contextmanager
+    def window(self) -> Iterator[None]:
+        """Let everything in the block, in this thread, share the time from now on."""
+        if hasattr(self._window, "ends_at"):
+            yield
+            return
+        self._window.ends_at = time.monotonic() + self._seconds
+        try:
+            yield
+        finally:
+            del self._window.ends_at
+
+    def call_with_retry(self, do: Any, fail: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """The library's. `fail` closes the connection, which a last failure has to do as well."""
+
+        def fail_in_time(error: Exception, *count: int) -> None:
+            fail(error, *count)
+            if time.monotonic() + _RETRY_PAUSE >= self._window.ends_at:
+                raise error
+
+        with self.window():
+            return super().call_with_retry(do, fail_in_time, *args, **kwargs)
+
+
+class _PatientRedis(Redis):
+    """Getting a connection and using it share one patience."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - the library's
+        retry = self.get_retry()
+        assert isinstance(retry, _Patience)  # noqa: S101 - for the type checker
+        with retry.window():
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
 
 class RedisHealth:

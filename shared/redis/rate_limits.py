@@ -2,17 +2,17 @@
 
 A window allows N events in *any* period of its length. The notation is that of the `limits`
 library, which needs two calls to Redis for each window; one script does all of it here. The clock
-is that of the process that counts. Keys contain a hash of who is counted, and expire with the
-window.
+is Redis', whatever that of the process says. Keys contain a hash of who is counted, and expire with
+the window. An event that has a name counts once, however often Redis is asked to count it.
 """
 
 import math
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 
 from limits import RateLimitItem, parse_many
 
+from shared.crypto.tokens import new_token
 from shared.errors import FitTrackError
 from shared.redis.connection import LuaScript, Redis, redis_errors_translated
 
@@ -22,6 +22,8 @@ LOGIN_PER_ACCOUNT = "login-account"
 CODE_PER_IP = "code-ip"
 CODE_PER_CLIENT = "code-client"
 CODE_PER_CHALLENGE = "code-challenge"
+CODES_PER_ACCOUNT = "codes-account"
+CODES_REFUSED_BY_GARMIN = "codes-refused"
 WRONG_KEY_PER_IP = "wrong-key-ip"
 
 
@@ -78,18 +80,24 @@ class RateLimit:
         ]
         self._script = LuaScript(redis, __package__, "rate_limit")
 
-    def hit(self, who: str) -> Standing:
+    def hit(self, who: str, event: str | None = None) -> Standing:
         """Count one event. Raises RateLimitedError, and counts nothing, if a window is full."""
-        return self._run("hit", who)
+        return self._run("hit", who, event or new_token())
 
     def check(self, who: str) -> None:
         """Raise RateLimitedError if a window is full. Counts nothing."""
         self._run("check", who)
 
-    def count(self, who: str) -> None:
+    def count(self, who: str, event: str | None = None) -> None:
         """Count one event in each window that is not full."""
         with suppress(RateLimitedError):
-            self._run("count", who)
+            self._run("count", who, event or new_token())
+
+    @redis_errors_translated
+    def forget(self, who: str, event: str) -> None:
+        """Take back the count of one event."""
+        for key in self._keys(who):
+            self._redis.zrem(key, event)
 
     @redis_errors_translated
     def clear(self, who: str) -> None:
@@ -97,13 +105,12 @@ class RateLimit:
         self._redis.delete(*self._keys(who))
 
     @redis_errors_translated
-    def _run(self, mode: str, who: str) -> Standing:
-        now = time.time()
+    def _run(self, mode: str, who: str, event: str | None = None) -> Standing:
         sizes = [{"quota": w.amount, "seconds": w.get_expiry()} for w in self._windows]
-        allowed, *state = self._script(*self._keys(who), mode=mode, now=now, windows=sizes)
+        allowed, *state = self._script(*self._keys(who), mode=mode, event=event, windows=sizes)
         windows = [
-            Window(w.amount, w.get_expiry(), remaining, _reset(w, float(oldest), now))
-            for w, remaining, oldest in zip(self._windows, state[::2], state[1::2], strict=True)
+            Window(w.amount, w.get_expiry(), remaining, max(0, math.ceil(float(reset))))
+            for w, remaining, reset in zip(self._windows, state[::2], state[1::2], strict=True)
         ]
         standing = Standing(self._name, tuple(windows))
         if not allowed:
@@ -111,9 +118,5 @@ class RateLimit:
         return standing
 
     def _keys(self, who: str) -> list[str]:
-        names = [window.key_for(self._name, who) for window in self._windows]
-        return [self._redis.keyspace.key("limit", name) for name in names]
-
-
-def _reset(window: RateLimitItem, oldest: float, now: float) -> int:
-    return max(0, math.ceil(oldest + window.get_expiry() - now))
+        sizes = [f"{window.amount}-{window.get_expiry()}s" for window in self._windows]
+        return [self._redis.keyspace.key("limit", self._name, who, size) for size in sizes]

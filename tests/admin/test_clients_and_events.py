@@ -1,5 +1,6 @@
 """`fittrack-auth-admin clients …` and `events`."""
 
+import io
 import json
 
 import pytest
@@ -84,7 +85,9 @@ def test_taken_invalid_and_unknown_names_fail_with_one_line(admin: Run) -> None:
         assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_events_that_are_still_in_redis_are_shown(admin: Run, real_redis_url: str) -> None:
+def test_events_that_are_still_in_redis_are_shown(
+    admin: Run, real_redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keyring = Keyring.parse(_KEYS)
     anna = Credentials.model_validate({"username": "anna@example.com", "password": "x"})
     origin = Origin(account=keyring.hash_name(anna.account), address="192.0.2.7")
@@ -98,9 +101,19 @@ def test_events_that_are_still_in_redis_are_shown(admin: Run, real_redis_url: st
         by_name = stdout(admin("events", "--username", "ANNA@example.com", "--json"))
         assert json.loads(by_name)["job_id"] == "job-1"
         assert stdout(admin("events", "--username", "bob@example.com")) == ""
+        monkeypatch.setattr("sys.stdin", io.StringIO("  ANNA@example.com\n"))
+        assert stdout(admin("events", "--username", "-", "--json")) == by_name
         assert "login-ip" in stdout(admin("events", "--kind", "rate_limited"))
         assert len(stdout(admin("events", "-n", "1")).splitlines()) == 1
         assert stdout(admin("events", "--days", "1", "--job", "job-1")) != ""
+
+
+def test_an_empty_standard_input_names_nobody(admin: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    result = admin("events", "--username", "-")
+    assert result.exit_code == 2
+    assert "no username on standard input" in result.stderr
+    assert result.stdout == ""
 
 
 def test_without_redis_the_log_is_shown_with_a_warning(admin: Run) -> None:

@@ -37,6 +37,7 @@ from shared.garmin.types import (
 )
 from shared.jobs.challenges import ChallengeStore, NewChallenge
 from shared.jobs.claims import Claim
+from shared.jobs.states import Success
 from shared.origin import UNKNOWN, Origin
 from shared.redis.connection import Redis, connect
 from shared.timings import PRODUCTION, Timings
@@ -125,6 +126,17 @@ class Service:
 
     def claim(self, job: Job) -> Claim:
         return self.jobs.claim(job.job_id, owner=uuid4().hex)
+
+    def end_with_a_bug(self, job: Job, text: str) -> None:
+        """End the job as no worker does: the time without a zone breaks its poll."""
+        ended = Success(
+            session_id=str(uuid4()),
+            access_token=SecretStr(text),
+            session_expires_at=datetime(2031, 2, 3),  # noqa: DTZ001
+            user_id=str(uuid4()),
+            display_name=text,
+        )
+        self.jobs.end(self.claim(job), ended)
 
     def credentials_of(self, job: Job) -> Credentials:
         """The credentials that the worker gets."""

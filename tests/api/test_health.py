@@ -13,6 +13,7 @@ from dev.servers import RedisServer
 from shared.errors import JobErrorCode, RefusalScope
 from shared.jobs.states import Failure
 from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.unknown_answers import UnknownAnswers
 from tests.api.problems import assert_problem
 from tests.api.service import LOGIN, Service, bearer, in_process, settings
 from tests.api.wire import wire
@@ -121,6 +122,15 @@ def test_metrics_count_ended_and_waiting_jobs(service: Service) -> None:
         (("kind", "login"), ("result", "account_locked")): 1,
     }
     assert metrics["fittrack_queue_length"] == {(("queue", "login"),): 2, (("queue", "mfa"),): 0}
+
+
+def test_metrics_count_the_answers_that_nobody_knows(service: Service) -> None:
+    for driver, step in (("garth", "login"), ("garth", "login"), ("garminconnect", "di")):
+        UnknownAnswers(service.redis).count(driver, step)
+    assert measured(service)["fittrack_garmin_answers_unknown_total"] == {
+        (("driver", "garth"), ("step", "login")): 2,
+        (("driver", "garminconnect"), ("step", "di")): 1,
+    }
 
 
 def test_metrics_show_a_driver_cooling_down(service: Service) -> None:

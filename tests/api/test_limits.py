@@ -12,7 +12,9 @@ from api.http.networks import WIDER_QUOTA
 from dev.stack import Stack
 from shared.errors import JobErrorCode, RefusalScope
 from shared.garmin.types import Credentials
+from shared.jobs.account_limit import CodeLimit
 from shared.jobs.states import Failure
+from shared.origin import Origin
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.rate_limits import LOGIN_PER_ACCOUNT, RateLimit
 from tests.api.problems import assert_problem
@@ -23,12 +25,13 @@ from tests.api.service import (
     Job,
     Service,
     in_process,
+    pending,
     running_alone,
     settings,
 )
 from tests.cooldowns import end_rest, refuse
 
-PER_ACCOUNT = "2/hour"
+PER_ACCOUNT, CODES = "2/hour", "3/hour"
 WRONG_KEYS = 30
 LIMITS = {
     "FITTRACK_LIMIT_LOGIN_PER_IP": "4/hour;6/day",
@@ -37,6 +40,7 @@ LIMITS = {
     "FITTRACK_LIMIT_LOGIN_PER_CLIENT": "7/hour",
     "FITTRACK_LIMIT_CODE_PER_CLIENT": "6/hour",
     "FITTRACK_LIMIT_CODE_PER_CHALLENGE": "2/hour",
+    "FITTRACK_LIMIT_CODES_PER_ACCOUNT": CODES,
     "FORWARDED_ALLOW_IPS": "127.0.0.1",
 }
 _ITEM = re.compile(r'"([a-z0-9-]+)";([a-z])=(\d+);([a-z])=(\d+)')
@@ -194,6 +198,48 @@ def test_only_failed_sign_ins_count_against_an_account(limited: Service) -> None
     assert "of this account" in reply.json()["detail"]
     failures.clear(who)
     assert submit("198.51.100.8").status_code == 202
+
+
+def test_no_password_is_accepted_once_garmin_has_sent_too_many_codes(limited: Service) -> None:
+    account = limited.keyring.hash_name("garmin.com:anna@example.com")
+    codes = CodeLimit(limited.redis, CODES)
+    for n in range(3):
+        assert login(limited, "bob" * (n + 1)).status_code == 202
+        codes.count(account, f"job {n}")
+    before = limited.kept()
+    for address in ("192.0.2.2", "192.0.2.3"):
+        reply = login(limited, "anna", address)
+        refused(reply)
+        assert "codes-account" in reply.headers["RateLimit"]
+        assert int(reply.headers["Retry-After"]) > 3500
+    assert limited.kept() == before
+    assert login(limited, "carla", "192.0.2.4").status_code == 202
+
+
+def test_after_garmins_own_limit_no_password_is_accepted_for_a_day_but_codes_are(
+    limited: Service,
+) -> None:
+    account = limited.keyring.hash_name("garmin.com:anna@example.com")
+    challenge = limited.challenges.create(pending(), Origin(account=account))
+    CodeLimit(limited.redis, CODES).refuse(account)
+    reply = login(limited, "anna")
+    refused(reply)
+    assert int(reply.headers["Retry-After"]) > 86_000
+    assert limited.send_code(challenge.challenge_id.get_secret_value()).status_code == 202
+
+
+def test_an_account_that_is_locked_takes_no_code(limited: Service) -> None:
+    account = limited.keyring.hash_name("garmin.com:anna@example.com")
+    challenge = limited.challenges.create(pending(), Origin(account=account))
+    challenge_id = challenge.challenge_id.get_secret_value()
+    failures = RateLimit(limited.redis, LOGIN_PER_ACCOUNT, PER_ACCOUNT)
+    for _ in range(2):
+        failures.count(account)
+    reply = limited.send_code(challenge_id)
+    refused(reply)
+    assert "of this account" in reply.json()["detail"]
+    failures.clear(account)
+    assert limited.send_code(challenge_id).status_code == 202  # it was given back
 
 
 def test_codes_are_limited_per_address(limited: Service) -> None:

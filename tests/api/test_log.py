@@ -58,8 +58,9 @@ def use_everything(service: Service) -> list[str]:
         client.request(method, path, headers=account.headers)
     client.get("/api/session", headers=bearer("canary-wrong-access-token"))
     client.get(f"/api/jobs/{account.access_token}", headers=account.headers)  # pasted amiss
-    service.redis.hset(f"fittrack:job:{code_job['job_id']}", "stage", "canary-bug")
-    assert service.poll(Job(code_job["job_id"], code_job["poll_token"])).status_code == 500
+    broken = Job(code_job["job_id"], code_job["poll_token"])
+    service.end_with_a_bug(broken, "canary-bug")
+    assert service.poll(broken).status_code == 500
     tokens = [job.poll_token, code_job["poll_token"], challenge_id, account.access_token]
     return ["canary", *tokens]
 
@@ -74,7 +75,7 @@ def test_the_log_holds_no_secret_at_any_level(talkative: Service) -> None:
     assert ("redis.connection", "debug") in {(line["logger"], line["level"]) for line in lines}
     assert [secret for secret in secrets if secret in log] == []
 
-    bugs = [line for line in lines if line["event"].startswith("bug: ValueError at ")]
+    bugs = [line for line in lines if line["event"].startswith("bug: TypeError at ")]
     [access] = [line for line in of_access(lines) if '" 500' in line["event"]]
     assert len(bugs) == 1
     assert bugs[0]["level"] == "error"
@@ -128,7 +129,7 @@ def test_every_response_has_one_request_id(service: Service) -> None:
         service.client.post(LOGIN, content="x" * 20_000),
         service.poll(Job(job.job_id, "wrong")),
     ]
-    service.redis.hset(f"fittrack:job:{job.job_id}", "stage", "unheard-of-stage")
+    service.end_with_a_bug(job, "unheard-of")
     replies.append(service.poll(job))
     assert {reply.status_code for reply in replies} >= {404, 405, 500}
     for reply in replies:
@@ -165,10 +166,10 @@ def test_the_console_format_is_readable(tmp_path: Path, real_redis_url: str) -> 
     )
     with running(tmp_path, values) as service:
         job = service.submit()
-        service.redis.hset(f"fittrack:job:{job.job_id}", "stage", "unheard-of-stage")
+        service.end_with_a_bug(job, "unheard-of")
         reply = service.poll(job)
         service.stack.stop()
     [line] = service.api.output().splitlines()
-    assert re.search(r"\[error +\] bug: ValueError at .*\[api\.http\.middleware\]", line)
+    assert re.search(r"\[error +\] bug: TypeError at .*\[api\.http\.middleware\]", line)
     assert f"request_id={reply.headers['X-Request-Id']}" in line
     assert f"job_id={job.job_id}" in line

@@ -284,9 +284,20 @@ def test_an_unknown_stage_is_refused_naming_the_known_ones(service: Service, see
 
 def test_a_bug_is_answered_and_logged_without_its_text(service: Service) -> None:
     job = service.submit()
-    service.redis.hset(f"fittrack:job:{job.job_id}", "stage", "unheard-of-stage")
+    service.end_with_a_bug(job, "unheard-of")
     reply = service.poll(job)
     problem = assert_problem(reply, 500, "internal_error")
     assert "unheard-of" not in str(problem)
-    assert "bug: ValueError at " in service.api.output()
+    assert "bug: TypeError at " in service.api.output()
     assert "unheard-of" not in service.api.output()
+
+
+def test_stages_and_kinds_of_a_newer_version_are_no_bug(service: Service) -> None:
+    job = service.submit()
+    key = f"fittrack:job:{job.job_id}"
+    service.redis.hset(key, mapping={"stage": "of_a_newer_version", "kind": "newer"})
+    reply = service.poll(job, wait=1)
+    assert reply.status_code == 200
+    assert (reply.json()["stage"], reply.json()["kind"]) == ("waiting_for_worker", "newer")
+    service.redis.hset(key, "status", "running")
+    assert service.poll(job).json()["stage"] == "contacting_garmin"

@@ -9,12 +9,45 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from shared.errors import JobErrorCode
+from shared.garmin.types import Credentials
+from shared.jobs.states import Failure
 from tests.api.problems import assert_problem, faults
 from tests.api.service import CODE, CREDENTIALS, LOGIN, Job, Service
 from tests.api.wire import send_json
 
 CANARY = "canary-that-must-not-come-back"
 CONTROL = ["\0", "\n", "\r", "\t", "\x1b", "\x1c", "\x7f", "\x85", "\x9f"]
+PASTED_WITH_A_CODE = {"\n", "\r", "\t"}
+CONTROL_IN_FIELDS = [
+    (path, field, character)
+    for path, field in (
+        (LOGIN, "username"),
+        (LOGIN, "password"),
+        (CODE, "challenge_id"),
+        (CODE, "mfa_code"),
+    )
+    for character in CONTROL
+    if field != "mfa_code" or character not in PASTED_WITH_A_CODE
+]
+
+INVISIBLE = [
+    "\u00ad",
+    "\u034f",
+    "\u115f",
+    "\u180e",
+    "\u200b",
+    "\u200d",
+    "\u200e",
+    "\u2028",
+    "\u202e",
+    "\u2060",
+    "\u2800",
+    "\u3164",
+    "\ufe0f",
+    "\ufeff",
+    "\U000e0041",
+]
 
 
 def login(service: Service, **changes: object) -> httpx.Response:
@@ -73,6 +106,9 @@ def test_another_domain_is_refused(service: Service, domain: str) -> None:
         (" 123-456 ", "123456"),
         ("1 2 3 4 5 6 7 8 9 0", "1234567890"),
         ("123\u00a0456", "123456"),
+        ("\uff11\uff12\uff13\uff14\uff15\uff16", "123456"),
+        ("\r\n123456\r\n", "123456"),
+        ("\t123\u200b456\ufeff", "123456"),
     ],
 )
 def test_a_code_of_4_to_10_letters_or_digits_is_accepted(
@@ -102,18 +138,52 @@ def test_a_challenge_id_of_another_length_is_refused(service: Service, length: i
     assert faults(service.send_code("x" * length)) == [["body", "challenge_id"]]
 
 
-@pytest.mark.parametrize("character", CONTROL)
 @pytest.mark.parametrize("place", ["{}text", "te{}xt", "text{}"])
-@pytest.mark.parametrize(
-    ("path", "field"),
-    [(LOGIN, "username"), (LOGIN, "password"), (CODE, "challenge_id"), (CODE, "mfa_code")],
-)
+@pytest.mark.parametrize(("path", "field", "character"), CONTROL_IN_FIELDS)
 def test_control_characters_are_refused_in_every_field(
     service: Service, path: str, field: str, place: str, character: str
 ) -> None:
     fine = CREDENTIALS if path == LOGIN else {"challenge_id": "x", "mfa_code": "123456"}
     reply = service.client.post(path, json=fine | {field: place.format(character)})
     assert faults(reply) == [["body", field]]
+
+
+@pytest.mark.parametrize("character", INVISIBLE, ids=ascii)
+@pytest.mark.parametrize("place", ["{}runner", "run{}ner", "runner{}"])
+def test_names_with_invisible_characters_are_refused(
+    service: Service, place: str, character: str
+) -> None:
+    """They would be other accounts for our limits, and for people the same."""
+    name = place.format(character)
+    assert faults(login(service, username=name)) == [["body", "username"]]
+    headers = service.app_with_link("somebody")
+    reply = service.client.post(LOGIN, json=CREDENTIALS | {"user_id": name}, headers=headers)
+    assert faults(reply) == [["body", "user_id"]]
+
+
+def test_a_password_may_hold_invisible_characters(service: Service) -> None:
+    password = "".join(INVISIBLE)
+    job = service.submit(CREDENTIALS | {"password": password})
+    assert service.credentials_of(job).password.get_secret_value() == password
+
+
+def test_spellings_of_one_name_are_one_account_and_garmin_gets_what_was_typed(
+    service: Service,
+) -> None:
+    spellings = [
+        "ÅSA@example.com",
+        "åsa@example.com",
+        "A\u030asa@example.com",
+        "\uff21\u030asa@example.com",
+    ]
+    for spelling in spellings:
+        job = service.submit(CREDENTIALS | {"username": spelling})
+        claim = service.claim(job)
+        credentials = service.jobs.open_input(claim, Credentials)
+        assert credentials is not None
+        assert credentials.username.get_secret_value() == spelling
+        assert claim.origin.account == service.keyring.hash_name("garmin.com:åsa@example.com")
+        service.jobs.end(claim, Failure(code=JobErrorCode.TIMED_OUT))
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,13 @@ def test_a_challenge_takes_one_code_at_a_time(service: Service, auth: FitTrackAu
     assert error.value.retry_after is not None
 
 
+def test_a_code_may_be_pasted_with_what_is_around_it(service: Service, auth: FitTrackAuth) -> None:
+    challenge = ask_for_code(service, auth)
+    job = auth.submit_code(challenge, "\r\n \uff11\uff12\uff13\u00a0456\u200b\r\n")
+    code = service.code_of(Job(job.job_id, job.poll_token.reveal()))
+    assert code.code.get_secret_value() == "123456"
+
+
 def test_an_unknown_challenge(auth: FitTrackAuth) -> None:
     with pytest.raises(ChallengeNotFoundError):
         auth.submit_code("no-such-challenge", "123456")

@@ -36,7 +36,6 @@ _FAILURES = {
 }
 _CODE_FAILURES = {
     "codelocked": "account_locked",
-    "codelimit": "mfa_attempts_exhausted",
     "codedown": "garmin_unavailable",
     "codegarbage": "garmin_unavailable",
     "codecut-after": "garmin_unavailable",
@@ -73,6 +72,7 @@ class Flows:
             self._wrong_password,
             self._wrong_code_then_right,
             self._too_many_wrong_codes,
+            self._no_new_code_for_a_day,
             self._expired_challenge,
             self._expired_at_garmin,
             self._busy_challenge,
@@ -210,6 +210,13 @@ class Flows:
         codes = [self.client.send_code(asked, wrong_code())["error"]["code"] for _ in range(3)]
         assert codes[-1] == "mfa_attempts_exhausted", codes
 
+    def _no_new_code_for_a_day(self) -> None:
+        """Garmin's limit on codes: the last one that it sent still counts."""
+        asked, right = self._asked("codelimit")
+        refused = self.client.send_code(asked, wrong_code())
+        assert refused["error"]["code"] == "garmin_rate_limited", refused
+        assert self.client.send_code(refused, right)["status"] == "succeeded"
+
     def _expired_challenge(self) -> None:
         asked, right = self._asked("email")
         key = f"fittrack:challenge:{token_hash(asked['mfa_challenge_id'])}"
@@ -234,7 +241,7 @@ class Flows:
         job = self.client.submit_login(username)
         assert self._refused(LOGIN, username=username.upper(), password=PASSWORD) == 409
         outcome = self.client.wait(job)
-        assert outcome["error"]["code"] == "garmin_unavailable", outcome
+        assert outcome["error"]["code"] == "garmin_unreachable", outcome
 
     def _too_many_failures(self) -> None:
         username = person("plain")

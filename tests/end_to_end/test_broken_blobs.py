@@ -10,8 +10,11 @@ import pytest
 from redis import Redis
 
 from dev.simulator import Simulator
+from dev.simulator.accounts import PASSWORD
 from dev.stack import Stack, new_key
+from shared.accounts.clients import ClientRepository
 from shared.crypto.tokens import token_hash
+from shared.database.engine import Database
 from tests.end_to_end.client import Client, Json
 from tests.end_to_end.database import rows
 
@@ -204,6 +207,27 @@ def test_tokens_moved_to_another_job_open_no_session(
         assert_internal_error(client.wait(mine))
         assert client.wait(other)["user"]["display_name"] == "Plain Mo"
     assert garmin.count("credential_posts") == 1
+
+
+def test_a_sign_in_moved_to_another_person_of_an_app_connects_nobody(
+    own_stack: Stack, submitted_to: Client, garmin: Simulator, redis: Redis
+) -> None:
+    database = Database(own_stack.settings["FITTRACK_DATABASE_URL"])
+    _, key = database.run(lambda session: ClientRepository(session).add("app"))
+    database.close()
+    client, app = submitted_to, {"X-Client-Key": key}
+    body = {"username": "plain-qi@example.com", "password": PASSWORD, "user_id": "member-1"}
+    job = client.http.post("/api/garmin/login", json=body, headers=app).json()
+    origin = redis.hget(job_key(job), "origin")
+    assert isinstance(origin, bytes)
+    redis.hset(job_key(job), "origin", origin.replace(b"member-1", b"member-2"))
+    own_stack.begin_worker().wait_ready()
+
+    assert_internal_error(client.wait(job))
+    assert garmin.count("credential_posts") == 0
+    for member in ("member-1", "member-2"):
+        link = client.http.get(f"/api/users/{member}/garmin", headers=app)
+        assert link.status_code == 404
 
 
 @contextmanager

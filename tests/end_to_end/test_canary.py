@@ -112,6 +112,7 @@ def test_every_session_was_recorded(evidence: Evidence, place: str) -> None:
         (at.LOGS, rb'"level": "debug", "logger": "celery'),
         (at.LOGS, rb"\[debug +\] .*\[celery"),
         (at.LOGS, rb"bug: ProgrammingError at "),
+        (at.LOGS, rb"bug: ValidationError at [^\n]*from_revealed"),
         (at.LOGS, rb"message suppressed"),
         (at.LOGS, rb"ASGI \["),
     ],

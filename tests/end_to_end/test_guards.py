@@ -161,6 +161,65 @@ def test_deleting_ones_connection_ends_every_session(client: Client) -> None:
         assert client.http.delete("/api/garmin/tokens", headers=bearer).status_code == 401
 
 
+UNLINKINGS = ["/api/garmin/tokens", "/api/sessions", "/api/users/member-1/garmin"]
+
+
+@pytest.mark.parametrize("path", UNLINKINGS)
+@pytest.mark.parametrize("way", ["password", "code"])
+def test_unlinking_ends_a_sign_in_that_is_still_going_on(
+    client: Client, stack: Stack, garmin: Simulator, way: str, path: str
+) -> None:
+    name = f"app-{way}-{UNLINKINGS.index(path)}"
+    app = {"X-Client-Key": admin(stack, "clients", "add", name)}
+    words = "plain" if way == "password" else "email"
+    body = credentials(f"{words}-anna@example.com") | {"user_id": "member-1"}
+    link = "/api/users/member-1/garmin"
+
+    def code(asked: Json) -> Json:
+        answer = {
+            "challenge_id": asked["mfa_challenge_id"],
+            "mfa_code": garmin.code(body["username"]),
+        }
+        return post(client, CODE, answer, **app).json()  # type: ignore[no-any-return]
+
+    def submit() -> Json:
+        """Return the job that will succeed, unless something ends it."""
+        job = post(client, LOGIN, body, **app).json()
+        return code(client.wait(job)) if way == "code" else job
+
+    signed_in = client.wait(submit())
+    bearer = {"Authorization": f"Bearer {signed_in['access_token']}"}
+    garmin.configure(latency_ms=300)
+    if way == "code":
+        asked = client.wait(post(client, LOGIN, body, **app).json())
+        assert client.http.delete(path, headers=bearer | app).status_code == 204
+        job = code(asked)
+    else:
+        job = submit()
+        client.wait_for_stage(job, "contacting_garmin")
+        assert client.http.delete(path, headers=bearer | app).status_code == 204
+    garmin.configure(latency_ms=0)
+
+    failed = client.wait(job)
+
+    assert failed["error"]["code"] == "interrupted", failed
+    stays_linked = path == "/api/sessions"
+    assert client.http.get(link, headers=app).status_code == (200 if stays_linked else 404)
+    assert client.wait(submit())["status"] == "succeeded"
+    assert client.http.get(link, headers=app).json()["garmin"]["linked"] is True
+
+
+def test_removing_an_app_ends_its_sessions(client: Client, stack: Stack) -> None:
+    app = {"X-Client-Key": admin(stack, "clients", "add", "removed")}
+    body = credentials("plain-anna@example.com")
+    through_app = client.wait(post(client, LOGIN, body, **app).json())
+    elsewhere = client.login("plain-anna@example.com")
+    admin(stack, "clients", "remove", "removed")
+    bearer = {"Authorization": f"Bearer {through_app['access_token']}"}
+    assert client.http.get("/api/session", headers=bearer).status_code == 401
+    assert client.session(elsewhere)["garmin"]["linked"] is True
+
+
 def test_the_audit_log_records_a_whole_sign_in(
     guarded: Client, own_stack: Stack, garmin: Simulator
 ) -> None:

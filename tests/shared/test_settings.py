@@ -52,6 +52,7 @@ def test_every_setting_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         "REDIS_PREFIX": "shop-2",
         "BROKER_URL": "rediss://broker/1",
         "GARMIN_DRIVERS": " garminconnect , garth ",
+        "GARMIN_PROXY": "http://one:3128, http://name:pa%2Css@two:3128",
         "JOB_TTL": "600",
         "CHALLENGE_TTL": "300",
         "SESSION_TTL": "3600",
@@ -65,6 +66,9 @@ def test_every_setting_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.queue_url == "rediss://broker/1?ssl_cert_reqs=required"
     assert settings.keyspace.key("job", "1") == "shop-2:job:1"
     assert settings.garmin_drivers == ("garminconnect", "garth")
+    proxies = [proxy.get_secret_value() for proxy in settings.garmin_proxy]
+    assert proxies == ["http://one:3128", "http://name:pa%2Css@two:3128"]
+    assert "pa%2Css" not in repr(settings)
     assert (settings.job_ttl, settings.challenge_ttl, settings.session_ttl) == (600, 300, 3600)
     assert settings.mfa_attempts == 5
     assert (settings.log_level, settings.log_format) == ("DEBUG", "console")
@@ -92,6 +96,7 @@ def test_the_broker_url_must_be_tcp(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("LIMIT_LOGIN_PER_IP", "often"),
         ("LIMIT_CODE_PER_CHALLENGE", ""),
+        ("LIMIT_CODES_PER_ACCOUNT", "three"),
         ("CORS_ORIGINS", "https://app.example.com/path"),
         ("CORS_ORIGINS", "*"),
         ("EVENT_DAYS", "0"),
@@ -183,6 +188,11 @@ def test_variables_of_the_client_compose_and_the_tests_are_accepted(
         ("FITTRACK_GARMIN_DRIVERS", "garth,garth"),
         ("FITTRACK_GARMIN_DRIVERS", " , "),
         ("FITTRACK_GARMIN_DRIVERS", ""),
+        ("FITTRACK_GARMIN_PROXY", "socks5://name:hidden@127.0.0.1:1080"),
+        ("FITTRACK_GARMIN_PROXY", "http://name:hidden@127.0.0.1"),
+        ("FITTRACK_GARMIN_PROXY", "http://name:hidden@127.0.0.1:port/"),
+        ("FITTRACK_GARMIN_PROXY", "http://name:hid/hidden@127.0.0.1:3128"),
+        ("FITTRACK_GARMIN_PROXY", "http://127.0.0.1:3128,hidden"),
         ("FITTRACK_REDIS_URL", "http://:hidden@127.0.0.1"),
         ("FITTRACK_REDIS_URL", "127.0.0.1:6379"),
         ("FITTRACK_REDIS_URL", ""),

@@ -1,13 +1,24 @@
 """The worker's connection to a broker that has no memory left: it waits, and loses nothing."""
 
-from collections.abc import Iterator
+import signal
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from celery import Celery
 from kombu import Connection
+from kombu.exceptions import KombuError
+from kombu.transport import TRANSPORT_ALIASES
 from redis import Redis
 
+from dev.servers import RedisServer
+from dev.short import SHORT
+from shared.jobs.queue import celery_app
+from tests.shared.samples import nobody_answers, nothing_listens
 from worker.broker import ReconnectingTransport
 
 PATIENCE = 60
@@ -75,3 +86,48 @@ def test_a_message_is_given_back_once_there_is_memory_again(
     giving_back.result(timeout=PATIENCE)
     assert queue.get(timeout=PATIENCE).payload == "a job"
     queue.close()
+
+
+# A job that has to come back is sent again by the worker.
+
+
+@pytest.fixture
+def new_app(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Celery]:
+    """Make a worker's application for a broker."""
+    monkeypatch.setitem(TRANSPORT_ALIASES, "redis", "worker.broker:ReconnectingTransport")
+    return lambda url: celery_app(url, replace(SHORT, redis_answer_worker=0.5))
+
+
+@pytest.fixture(params=["hangs", "is away"])
+def lost_broker(request: pytest.FixtureRequest) -> Iterator[str]:
+    if request.param == "is away":
+        yield f"redis://{nothing_listens()}/0"
+        return
+    with nobody_answers() as address:
+        yield f"redis://{address}/0"
+
+
+@pytest.mark.timeout(60)
+def test_a_message_is_not_sent_for_ever(lost_broker: str, new_app: Callable[[str], Celery]) -> None:
+    app = new_app(lost_broker)
+    started = time.monotonic()
+    with pytest.raises((KombuError, OSError)):
+        app.send_task("garmin.login", args=["a job"])
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.timeout(60)
+def test_a_broker_that_begins_to_hang_is_not_waited_for(
+    tmp_path: Path, new_app: Callable[[str], Celery]
+) -> None:
+    with RedisServer(tmp_path) as server:
+        app = new_app(server.wait_ready().url)
+        app.send_task("garmin.login", args=["a job"])
+        server.signal(signal.SIGSTOP)
+        started = time.monotonic()
+        try:
+            with pytest.raises((KombuError, OSError)):
+                app.send_task("garmin.login", args=["another job"])
+            assert time.monotonic() - started < 5
+        finally:
+            server.signal(signal.SIGCONT)

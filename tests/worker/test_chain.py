@@ -17,6 +17,7 @@ from shared.errors import (
     MfaAttemptsExhaustedError,
     MfaCodeInvalidError,
     PasswordSpentError,
+    ProxyRefusedError,
     RefusalScope,
     SignInExpiredError,
     TimedOutError,
@@ -55,6 +56,17 @@ def test_a_refused_client_is_followed_by_the_next_driver(
     assert chain.driver() == "garminconnect"
     assert about(500, cooldowns.remaining("garth", "anna"))
     assert cooldowns.remaining("garminconnect", "anna") == 0
+
+
+def test_a_refused_proxy_makes_nobody_wait(
+    chain: Chain, first: ScriptedDriver, second: ScriptedDriver, cooldowns: DriverCooldowns
+) -> None:
+    first.error = second.error = ProxyRefusedError(1)
+    assert chain.limited() == 1
+    assert (first.calls, second.calls) == (["sign_in"], ["sign_in"])
+    assert cooldowns.remaining("garth", "anna") == cooldowns.remaining("garth") == 0
+    first.error = None
+    assert chain.driver() == "garth"
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from dev.short import SHORT
 from shared.errors import (
     ClientRefusedError,
     GarminUnavailableError,
+    GarminUnreachableError,
     MfaCodeInvalidError,
     SignInExpiredError,
 )
-from shared.timings import PRODUCTION
 from tests.worker.ways import GARTH, MOBILE, WIDGET, OtherProcess, Way, next_state
 
 CODE_PATHS = {
@@ -21,7 +22,6 @@ CODE_PATHS = {
     WIDGET: "/sso/verifyMFA/loginEnterMfaCode",
 }
 json_flows = pytest.mark.parametrize("way", [GARTH, MOBILE], indirect=True)
-only_garth = pytest.mark.parametrize("way", [GARTH], indirect=True)
 only_widget = pytest.mark.parametrize("way", [WIDGET], indirect=True)
 
 
@@ -142,7 +142,7 @@ def test_a_cut_connection_is_no_verdict(way: Way) -> None:
     pending = way.pending(username)
     way.adapter.close()  # the pool: a new connection is needed
     way.configure(faults=[{"kind": "cut_connect"}])
-    way.refused_code(pending, way.garmin.code(username), GarminUnavailableError)
+    way.refused_code(pending, way.garmin.code(username), GarminUnreachableError)
     assert way.code_checks(username) == 0
 
 
@@ -155,14 +155,13 @@ def test_a_cut_answer_is_no_verdict(way: Way) -> None:
     assert way.code_checks(username) == 1
 
 
-@only_garth
-def test_a_hanging_connection_is_given_up(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_connection_is_given_up(way: Way) -> None:
     username = "email-jan@example.com"
     pending = way.pending(username)
     way.adapter.close()
-    way.adapter.timings = replace(PRODUCTION, garmin_connect=0.2, garmin_answer=1.0)
+    way.adapter.timings = replace(SHORT, garmin_connect=0.2, garmin_answer=1.0)
     way.configure(faults=[{"kind": "hang_connect"}])
-    way.refused_code(pending, way.garmin.code(username), GarminUnavailableError)
+    way.refused_code(pending, way.garmin.code(username), GarminUnreachableError)
     assert way.code_checks(username) == 0
 
 

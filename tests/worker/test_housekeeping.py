@@ -1,24 +1,29 @@
 """What a worker does beside its jobs, on both databases."""
 
+import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from shared.accounts.accounts import Accounts
+from shared.accounts.cutoffs import SignInCutoffs
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventFilter, EventLog
 from shared.audit.outbox import EventOutbox
+from shared.clocks import Clocks
 from shared.crypto.keyring import Keyring
 from shared.crypto.tokens import new_token
 from shared.database.engine import Database
-from shared.database.models import UserSession
+from shared.database.models import AuthEvent, SignInCutoff, UserSession
 from shared.origin import UNKNOWN
-from shared.redis.connection import connect
+from shared.redis.clock import ClockReports
+from shared.redis.connection import Redis, connect
 from tests.shared.samples import ANNA, garmin_tokens
 from worker.schedule import Housekeeping
 
@@ -33,14 +38,20 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def outbox(real_redis_url: str) -> Iterator[EventOutbox]:
+def redis(real_redis_url: str) -> Iterator[Redis]:
     with connect(real_redis_url, timeout=30) as redis:
-        yield EventOutbox(redis)
+        yield redis
 
 
 @pytest.fixture
-def housekeeping(outbox: EventOutbox, database: Database) -> Housekeeping:
-    return Housekeeping(outbox, database, DAYS, IDLE)
+def outbox(redis: Redis) -> EventOutbox:
+    return EventOutbox(redis)
+
+
+@pytest.fixture
+def housekeeping(redis: Redis, outbox: EventOutbox, database: Database) -> Housekeeping:
+    clocks = Clocks(ClockReports(redis), database, "test")
+    return Housekeeping(outbox, database, DAYS, IDLE, clocks)
 
 
 def count(database: Database) -> int:
@@ -78,6 +89,70 @@ def test_ended_sessions_past_their_retention_are_deleted(
         database.run(lambda s: s.execute(update(UserSession).values(**over)))
     housekeeping.delete_old()
     assert count(database) == int(kept)
+
+
+def add_events(database: Database, number: int, days: float) -> None:
+    row = {"at": days_ago(days), "kind": "signed_in", "outcome": "ok"}
+    rows = [row | {"id": uuid.uuid4()} for _ in range(number)]
+    database.run(lambda s: s.execute(insert(AuthEvent), rows))
+
+
+def count_events(database: Database) -> int:
+    def work(session: Session) -> int:
+        return session.scalar(select(func.count()).select_from(AuthEvent)) or 0
+
+    return database.run(work)
+
+
+def test_what_is_old_is_deleted_batch_by_batch(
+    housekeeping: Housekeeping, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.schedule._BATCH", 100)
+    add_events(database, 350, DAYS + 1)
+    add_events(database, 50, DAYS - 1)
+    left: list[int] = []
+    monkeypatch.setattr("worker.schedule.time.sleep", lambda _: left.append(count_events(database)))
+    housekeeping.delete_old()
+    assert left == [300, 200, 100]
+    assert count_events(database) == 50
+
+
+def test_events_are_brought_while_old_ones_are_deleted(
+    housekeeping: Housekeeping, database: Database, outbox: EventOutbox
+) -> None:
+    add_events(database, 4000, DAYS + 1)
+    with ThreadPoolExecutor(1) as pool:
+        deleting = pool.submit(housekeeping.delete_old)
+        while count_events(database) == 4000:
+            pass
+        outbox.add(Event.of(EventKind.RATE_LIMITED, UNKNOWN, "login-ip"))
+        housekeeping.deliver_events()
+        assert not deleting.done()
+        deleting.result(60)
+    assert count_events(database) == 1
+
+
+def test_cutoffs_that_no_sign_in_can_meet_any_more_are_deleted(
+    housekeeping: Housekeeping, database: Database, keyring: Keyring
+) -> None:
+    database.run(lambda s: SignInCutoffs(s, keyring).end_user(uuid.uuid4()))
+    housekeeping.delete_old()
+    query = select(func.count()).select_from(SignInCutoff)
+    assert database.run(lambda s: s.scalar(query)) == 1
+    database.run(lambda s: s.execute(update(SignInCutoff).values(at=days_ago(4))))
+    housekeeping.delete_old()
+    assert database.run(lambda s: s.scalar(query)) == 0
+
+
+@pytest.mark.parametrize("days", [-100, 100])
+def test_a_process_whose_clock_is_wrong_deletes_nothing(
+    redis: Redis, database: Database, outbox: EventOutbox, days: int
+) -> None:
+    clocks = Clocks(ClockReports(redis), database, "test", lambda: time.time() + days * 86_400)
+    add_events(database, 3, 10)
+    add_events(database, 2, DAYS + 1)
+    Housekeeping(outbox, database, DAYS, IDLE, clocks).delete_old()
+    assert count_events(database) == 5
 
 
 def test_all_events_in_the_outbox_are_moved_to_the_database(

@@ -15,7 +15,7 @@ from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.database.models import GarminToken, User
 from shared.garmin.types import CodeSubmission, Credentials
-from shared.jobs.account_limit import AccountLimit
+from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.states import CodeRequested, Failure, JobKind, Outcome, Success
 from shared.origin import Origin
@@ -34,6 +34,7 @@ from worker.handlers.handler import Handler
 from worker.handlers.login import LoginHandler
 from worker.handlers.mfa_completion import MfaCompletionHandler
 from worker.lease import LeaseKeeper
+from worker.marks import RunMarks
 from worker.runner import JobRunner
 
 PROFILE = "/userprofile-service/socialProfile"
@@ -108,14 +109,16 @@ def worker(
         completion = Completion(
             chain=chain,
             accounts=Accounts(database, keyring, 3600),
-            limit=AccountLimit(redis, "5/hour", mfa_attempts=3),
+            limit=AccountLimit(redis, "5/hour"),
+            codes=CodeLimit(redis, "5/hour"),
         )
         handlers: dict[JobKind, Handler] = {
             JobKind.LOGIN: LoginHandler(chain, challenges, completion),
             JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
         }
-        keeper = LeaseKeeper(jobs, TIMINGS)
-        return Worker(jobs, challenges, database, JobRunner(jobs, keeper, handlers, TIMINGS))
+        keeper, marks = LeaseKeeper(jobs, TIMINGS), RunMarks(database)
+        runner = JobRunner(jobs, keeper, marks, handlers, TIMINGS)
+        return Worker(jobs, challenges, database, runner)
 
     return build
 

@@ -23,6 +23,7 @@ from shared.redis.connection import Redis, connect
 from shared.timings import PRODUCTION
 from tests.logs import captured_logs, parsed
 from tests.shared.jobs.both_sides import Jobs
+from tests.shared.samples import nothing_listens
 from worker.lease import Lease, LeaseKeeper
 
 CREDENTIALS = Credentials(username=SecretStr("anna@example.com"), password=SecretStr("secret"))
@@ -84,9 +85,19 @@ def test_a_timed_out_job_stays_timed_out(clock: Clock) -> None:
     held = new_lease(clock, 10)
     clock.now += 10
     assert held.overdue()
-    held.drop_deadline()
+    with pytest.raises(TimedOutError):
+        held.drop_deadline()
     with pytest.raises(TimedOutError):
         held.check()
+
+
+def test_a_deadline_that_has_passed_is_not_dropped(clock: Clock) -> None:
+    """Whether or not the thread that ends the job has seen it yet."""
+    held = new_lease(clock, 10, confirmed=10**9)
+    clock.now += 10
+    with pytest.raises(TimedOutError):
+        held.drop_deadline()
+    assert held.overdue()
 
 
 def test_without_a_deadline_a_job_has_all_the_time(clock: Clock) -> None:
@@ -204,6 +215,40 @@ def test_a_held_job_is_renewed(keeper: LeaseKeeper, jobs: Jobs, redis: Redis) ->
         redis.pexpire(key_of(claim), 3000)
         eventually(lambda: redis.pttl(key_of(claim)) > 10_000)
         assert held.check()
+
+
+def test_a_lease_counts_from_before_it_was_asked_for(
+    jobs: Jobs, keyring: Keyring, waiting: Waiting
+) -> None:
+    """The answer took as long as the lease: it may have run out already."""
+    claim = replace(claimed(jobs), sent_at=time.monotonic() - PRODUCTION.lease)
+    with connect(f"redis://{nothing_listens()}/0", timeout=1) as absent:
+        renews_nothing = LeaseKeeper(Jobs(absent, keyring, 900), HURRIED)
+        with renews_nothing.hold(claim, 60, nothing) as held:
+            result = waiting(held)
+            held.confirm(time.monotonic())
+            assert result.result(timeout=60)
+
+
+def test_a_claim_knows_when_it_was_sent(real_redis_url: str, keyring: Keyring) -> None:
+    with connect(real_redis_url, timeout=30) as redis:
+        jobs = Jobs(redis, keyring, 900)
+        job_id, asked_at = new_job(jobs).job_id, time.monotonic()
+        redis.client_pause(500)
+        claim = jobs.claim(job_id, "first")
+        answered_at = time.monotonic()
+    assert claim.sent_at - asked_at < 0.25 < 0.5 < answered_at - asked_at
+
+
+def test_a_released_job_is_not_taken_up_again(
+    keeper: LeaseKeeper, jobs: Jobs, redis: Redis
+) -> None:
+    claim = claimed(jobs)
+    with keeper.hold(claim, 60, nothing) as held:
+        jobs.release(claim)
+        eventually(lambda: held.lost)
+        assert not redis.exists(key_of(claim))
+        assert jobs.claim(claim.job_id, "second").runs == 2
 
 
 def test_an_ended_job_is_not_renewed(keeper: LeaseKeeper, jobs: Jobs, redis: Redis) -> None:

@@ -13,7 +13,7 @@ from shared.accounts.accounts import Accounts
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.garmin.types import CodeRequired, Credentials, SignedIn
-from shared.jobs.account_limit import AccountLimit
+from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.repeats import NewJob
 from shared.jobs.states import JobKind, JobStage, JobStatus, Success
@@ -27,6 +27,7 @@ from worker.drivers.driver import SignInPermit
 from worker.handlers.completion import Completion
 from worker.handlers.login import LoginHandler
 from worker.lease import LeaseKeeper
+from worker.marks import RunMarks
 from worker.run import PostponedError
 from worker.runner import JobRunner
 
@@ -93,11 +94,13 @@ def runner(
     completion = Completion(
         chain=chain,
         accounts=Accounts(Database(url), keyring, 3600),
-        limit=AccountLimit(redis, "5/hour", mfa_attempts=3),
+        limit=AccountLimit(redis, "5/hour"),
+        codes=CodeLimit(redis, "3/hour"),
     )
     return JobRunner(
         claims=jobs,
         keeper=LeaseKeeper(jobs),
+        marks=RunMarks(Database(url)),
         handlers={JobKind.LOGIN: LoginHandler(chain, challenges, completion)},
         timings=SHORT,
     )

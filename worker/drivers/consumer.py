@@ -12,7 +12,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
+
+import requests
 
 from shared.errors import DriverFailedError, ServiceUnavailableError
 from shared.garmin.types import OAuthConsumer
@@ -77,10 +80,13 @@ class ConsumerSource:
             _log.warning("garth's OAuth consumer in Redis: %s", type(error).__name__)
             return None
 
+    def _get(self, permit: Permit) -> requests.Response:
+        with self._adapter.session(self._adapter.route("garth", permit)) as session:
+            return session.get(URL, allow_redirects=False)
+
     def _fetch(self) -> OAuthConsumer | None:
         permit = Until(time.monotonic() + self._adapter.timings.consumer_answer)
-        with self._adapter.session(permit) as session:
-            response = session.get(URL, allow_redirects=False)
+        response = self._adapter.proxies.until_connected("garth", partial(self._get, permit))
         if response.status_code != 200:
             _log.warning("garth's OAuth consumer file: HTTP %s", response.status_code)
             return None

@@ -15,7 +15,6 @@ from worker.drivers import di
 from worker.drivers.answers import mfa_type
 from worker.drivers.driver import Permit, SignInPermit
 from worker.drivers.garminconnect_guard import GuardedClient
-from worker.drivers.garminconnect_session import Stop
 from worker.drivers.http import GarminAdapter
 from worker.drivers.profile import read_profile
 from worker.drivers.stored import claimed_identity, read
@@ -29,8 +28,10 @@ class GarminConnectDriver:
         self._delays = timings.garminconnect_delays
 
     def sign_in(self, credentials: Credentials, permit: SignInPermit) -> SignedIn | CodeRequired:
-        client = GuardedClient(str(credentials.domain), permit, self._delays)
-        state = client.sign_in(credentials, permit.post_password)
+        route = self._adapter.route(self.name, permit)
+        client = GuardedClient(str(credentials.domain), route, self._delays)
+        with route.describing():
+            state = client.sign_in(credentials, permit.post_password)
         if isinstance(state, di.DiTokens):
             return SignedIn(tokens=state.packed(credentials.domain))
         kind = mfa_type(state["method"])
@@ -44,13 +45,16 @@ class GarminConnectDriver:
         return CodeRequired(pending=pending)
 
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
-        client = GuardedClient(str(pending.domain), permit)
-        tokens = client.finish(json.loads(pending.state.get_secret_value()), code)
+        route = self._adapter.route(self.name, permit)
+        client = GuardedClient(str(pending.domain), route)
+        with route.describing():
+            tokens = client.finish(json.loads(pending.state.get_secret_value()), code)
         return SignedIn(tokens=tokens.packed(pending.domain))
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         access_token = read(di.AccessToken, tokens).di_token
-        with self._adapter.session(permit) as session:
+        route = self._adapter.route(self.name, permit)
+        with self._adapter.session(route) as session, route.describing():
             session.headers.update(di.NATIVE_HEADERS)
             return read_profile(session, tokens.domain, access_token)
 
@@ -58,7 +62,6 @@ class GarminConnectDriver:
         return claimed_identity(read(di.AccessToken, tokens).di_token)
 
     def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
-        try:
-            return di.refresh(GuardedClient(str(tokens.domain), permit).post_form, tokens)
-        except Stop as stop:
-            raise stop.verdict from None
+        route = self._adapter.route(self.name, permit)
+        with route.describing():
+            return di.refresh(GuardedClient(str(tokens.domain), route).post_form, tokens)

@@ -17,9 +17,9 @@ from shared.garmin.types import Credentials, GarminDomain
 from worker.drivers import di
 from worker.drivers.answers import HttpResponse
 from worker.drivers.di import DiTokens
-from worker.drivers.driver import Permit
 from worker.drivers.garminconnect_session import GuardedSession, Passwords, Stop
 from worker.drivers.pages import Page
+from worker.drivers.route import Route
 
 _STRATEGIES = {"mobile+cffi", "mobile+requests", "widget+cffi", "portal+cffi", "portal+requests"}
 _USED = {"mobile+cffi", "widget+cffi"}
@@ -39,10 +39,10 @@ _WITH_SESSIONS = {
 class GuardedClient(library.Client):
     """The library's client for one job. `delays` is a factor for its waits before a post."""
 
-    def __init__(self, domain: str, permit: Permit, delays: float = 1.0) -> None:
+    def __init__(self, domain: str, route: Route, delays: float = 1.0) -> None:
         super().__init__(domain, verify_login=False)  # the driver asks for the profile anyway
         self.skip_strategies = _STRATEGIES - _USED
-        self._permit = permit
+        self._route = route
         self._passwords = Passwords()
         self._session: GuardedSession | None = None
         self._retry_after: int | None = None
@@ -123,7 +123,7 @@ class GuardedClient(library.Client):
     def _new_session(self, **options: Any) -> GuardedSession:  # noqa: ANN401 - curl_cffi's
         self._note_retry_after()
         self._close_session()
-        self._session = GuardedSession(self._permit, self._passwords, **options)
+        self._session = GuardedSession(self._route, self._passwords, **options)
         return self._session
 
     def _close_session(self) -> None:
@@ -134,7 +134,7 @@ class GuardedClient(library.Client):
     def post_form(self, url: str, headers: dict[str, str], fields: dict[str, str]) -> HttpResponse:
         """Post to Garmin's DI server, with a browser's TLS as the library does."""
         try:
-            with GuardedSession(self._permit, self._passwords) as session:
+            with GuardedSession(self._route, self._passwords) as session:
                 response: HttpResponse = session.post(
                     url, data=fields, headers=headers, impersonate="chrome", allow_redirects=False
                 )
@@ -211,7 +211,11 @@ class GuardedClient(library.Client):
             self._retry_after = self.page.answer.retry_after
 
     def _checked(self, failure: errors.FitTrackError) -> errors.FitTrackError:
-        """Return the failure. Raise what the permit raises if the library stumbled on that."""
-        if isinstance(failure, errors.GarminUnavailableError):
-            self._permit.check()
-        return failure
+        """Return the failure, or what the library made it of: its last request got no answer.
+
+        Raises what the permit raises if the library stumbled on that.
+        """
+        if not isinstance(failure, errors.GarminUnavailableError):
+            return failure
+        self._route.check()
+        return self._route.failure or failure

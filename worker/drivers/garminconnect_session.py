@@ -14,11 +14,11 @@ from curl_cffi import requests as curl_requests
 from garminconnect.exceptions import GarminConnectAuthenticationError
 
 from shared import errors
+from worker.drivers import causes
 from worker.drivers.answers import Answer
-from worker.drivers.driver import Permit
+from worker.drivers.causes import Cause
 from worker.drivers.pages import Page, Step
-
-_LONGEST_ANSWER = 30.0  # as the library has it
+from worker.drivers.route import Route
 
 
 class Stop(GarminConnectAuthenticationError):
@@ -71,12 +71,12 @@ class GuardedSession(curl_requests.Session[Any]):
     it may not after a request whose answer got lost, because Garmin may have seen that one.
     """
 
-    def __init__(self, permit: Permit, passwords: Passwords, **options: Any) -> None:  # noqa: ANN401 - curl_cffi's
+    def __init__(self, route: Route, passwords: Passwords, **options: Any) -> None:  # noqa: ANN401 - curl_cffi's
         super().__init__(**options)
         self.page: Page | None = None
         self.code_page: Page | None = None
         self.csrf_token: str | None = None
-        self._permit = permit
+        self._route = route
         self._passwords = passwords
         self._may_not_post = False
 
@@ -87,19 +87,27 @@ class GuardedSession(curl_requests.Session[Any]):
         self._passwords.check(self, url)
         self.page = None
         try:
-            left = self._permit.check()
+            connecting, whole = self._route.limits()
         except errors.FitTrackError as error:
             raise Stop(error) from None
         if "password" in (kwargs.get("json") or kwargs.get("data") or ()):
             self._passwords.post(self, url)
-        kwargs["timeout"] = _LONGEST_ANSWER if left is None else min(_LONGEST_ANSWER, left)
+        kwargs["timeout"] = (connecting, whole - connecting)  # curl_cffi adds them up
         self._may_not_post = self._may_not_post or is_post
         # On a connection that was used before, curl itself sends again what got no answer.
-        self.curl_options = {CurlOpt.FRESH_CONNECT: int(is_post)}  # type: ignore[dict-item]
+        options: dict[Any, Any] = {CurlOpt.FRESH_CONNECT: int(is_post)}
+        if self._route.proxy:
+            kwargs["proxy"] = self._route.proxy.url.get_secret_value()
+            options[CurlOpt.NOPROXY] = ""  # or curl follows NO_PROXY nevertheless
+        self.curl_options = options
         if "json" in kwargs:
             # A redirect would carry the secret on to wherever it points; only the widget has any.
             kwargs.setdefault("allow_redirects", False)
-        response = super().request(method, url, **kwargs)
+        try:
+            response = super().request(method, url, **kwargs)
+        except curl_requests.RequestsError as error:
+            raise Stop(self._route.failed(method, url, self._cause(error))) from None
+        self._route.answered(method, url, response)
         page = self.page = Page.of(method, url, response)
         if is_post and page.step is not Step.OTHER:
             self._read(page)
@@ -107,6 +115,14 @@ class GuardedSession(curl_requests.Session[Any]):
         if page.answer.type == "MFA_REQUIRED":
             response.content = _as_the_library_reads_it(page.answer)
         return response
+
+    def _cause(self, error: curl_requests.RequestsError) -> Cause:
+        return causes.of_curl(
+            int(error.code),
+            str(error),
+            proxied=self._route.proxy is not None,
+            has_status=bool(error.response is not None and error.response.status_code),
+        )
 
     def _read(self, page: Page) -> None:
         """Raise Stop unless the sign-in goes on, or the secret may be posted in another way."""

@@ -5,11 +5,10 @@ to the driver garminconnect from then on.
 """
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
-
-import requests
 
 from shared.errors import (
     DriverFailedError,
@@ -35,6 +34,7 @@ from worker.drivers.driver import Permit, SignInPermit
 from worker.drivers.garth_client import GarthClient, TicketIssuedError, sign_in_errors, sso
 from worker.drivers.http import GarminAdapter
 from worker.drivers.profile import read_profile
+from worker.drivers.route import Route
 from worker.drivers.stored import claimed_identity
 
 
@@ -57,9 +57,16 @@ class GarthDriver:
 
     def sign_in(self, credentials: Credentials, permit: SignInPermit) -> SignedIn | CodeRequired:
         self._consumers.get(permit)  # before the password: without it, the next driver's turn
+        route = self._adapter.route(self.name, permit)
+        with route.describing():
+            return self._sign_in(credentials, route, partial(permit.post_password, "mobile"))
+
+    def _sign_in(
+        self, credentials: Credentials, route: Route, before_password: Callable[[], None]
+    ) -> SignedIn | CodeRequired:
         domain = credentials.domain
-        client = self._client(domain, permit)
-        client.before_password = partial(permit.post_password, "mobile")
+        client = self._client(domain, route)
+        client.before_password = before_password
         try:
             with sign_in_errors():
                 result = sso.login(
@@ -74,25 +81,28 @@ class GarthDriver:
                 raise GarminUnavailableError  # never: the ticket ends it
         except TicketIssuedError as issued:
             ticket = issued.ticket
-        return self._redeem(ticket, domain, client, permit)
+        return self._redeem(ticket, domain, client, route)
 
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
         self._prepare_finish(permit)
         state = json.loads(pending.state.get_secret_value())
-        client = self._client(pending.domain, permit)
+        route = self._adapter.route(self.name, permit)
+        client = self._client(pending.domain, route)
         client.sess.cookies = load_cookies(state["cookies"])
         try:
-            ticket = _ticket_for_code(client, state, code)
+            with route.describing():
+                ticket = _ticket_for_code(client, state, code)
         except MfaCodeInvalidError:
             raise MfaCodeInvalidError(state=_state(client, state)) from None
         try:
-            return self._redeem(ticket, pending.domain, client, permit)
+            return self._redeem(ticket, pending.domain, client, route)
         except GarminUnavailableError:
             raise SignInAgainError from None  # the code is used up
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         access_token = oauth.stored_access_token(tokens)
-        with self._client(tokens.domain, permit).sess as session:
+        route = self._adapter.route(self.name, permit)
+        with self._client(tokens.domain, route).sess as session, route.describing():
             return read_profile(session, tokens.domain, access_token)
 
     def claimed_identity(self, tokens: GarminTokens) -> GarminIdentity | None:
@@ -100,11 +110,13 @@ class GarthDriver:
 
     def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
         oauth1 = oauth.stored_oauth1(tokens)
-        oauth2 = self._oauth.exchange(oauth1, self._client(tokens.domain, permit), permit)
+        route = self._adapter.route(self.name, permit)
+        with route.describing():
+            oauth2 = self._oauth.exchange(oauth1, self._client(tokens.domain, route), route)
         return oauth.pack(oauth1, oauth2, tokens.domain)
 
-    def _client(self, domain: GarminDomain, permit: Permit) -> GarthClient:
-        return GarthClient(domain, self._adapter.session(permit))
+    def _client(self, domain: GarminDomain, route: Route) -> GarthClient:
+        return GarthClient(domain, self._adapter.session(route))
 
     def _prepare_finish(self, permit: Permit) -> None:
         """Fetch the consumer before the code is used up, unless its ticket may go to DI."""
@@ -115,41 +127,38 @@ class GarthDriver:
                 raise
 
     def _redeem(
-        self, ticket: str, domain: GarminDomain, client: GarthClient, permit: Permit
+        self, ticket: str, domain: GarminDomain, client: GarthClient, route: Route
     ) -> SignedIn:
         """Exchange the ticket for tokens. Raises TicketRefusedError and GarminUnavailableError."""
         try:
-            oauth1 = self._oauth.redeem(ticket, client, permit)
+            oauth1 = self._oauth.redeem(ticket, client, route)
         except DriverFailedError:
-            return self._redeem_elsewhere(ticket, domain, permit, TicketRefusedError())
+            return self._redeem_elsewhere(ticket, domain, route, TicketRefusedError())
         except (TicketRefusedError, GarminUnavailableError) as failure:
             # Without an answer the ticket may be spent: asking costs nothing.
-            return self._redeem_elsewhere(ticket, domain, permit, failure)
-        oauth2 = self._oauth.first_exchange(oauth1, client, permit)
+            return self._redeem_elsewhere(ticket, domain, route, failure)
+        oauth2 = self._oauth.first_exchange(oauth1, client, route)
         return SignedIn(tokens=oauth.pack(oauth1, oauth2, domain))
 
     def _redeem_elsewhere(
         self,
         ticket: str,
         domain: GarminDomain,
-        permit: Permit,
+        route: Route,
         failure: TicketRefusedError | GarminUnavailableError,
     ) -> SignedIn:
         """Redeem the ticket at DI. Raise `failure`, of OAuth1, if DI gives nothing either."""
         if self._redeem_at_di:
             service = f"https://mobile.integration.{domain}/gcm/android"  # the ticket's
             with suppress(TicketRefusedError, GarminUnavailableError):
-                tokens = di.redeem(self._post(permit), domain, ticket, service)
+                tokens = di.redeem(self._post(route), domain, ticket, service)
                 return SignedIn(tokens=tokens.packed(domain), driver=self.name)
         raise failure
 
-    def _post(self, permit: Permit) -> di.Post:
+    def _post(self, route: Route) -> di.Post:
         def post(url: str, headers: dict[str, str], fields: dict[str, str]) -> HttpResponse:
-            try:
-                with self._adapter.session(permit) as session:
-                    return session.post(url, fields, headers=headers, allow_redirects=False)
-            except requests.RequestException:
-                raise GarminUnavailableError from None
+            with self._adapter.session(route) as session:
+                return session.post(url, fields, headers=headers, allow_redirects=False)
 
         return post
 

@@ -44,10 +44,6 @@ class TicketIssuedError(Exception):
         self.ticket = ticket
 
 
-class NoAnswerError(GarthException):
-    """Garmin did not answer. A GarthException, because garth ignores those where it can."""
-
-
 class GarthClient(garth.Client):
     def __init__(self, domain: GarminDomain, session: requests.Session) -> None:
         """Set what a request needs.
@@ -81,7 +77,7 @@ class GarthClient(garth.Client):
                 method, subdomain, path, api=api, referrer=referrer, headers=fresh, **kwargs
             )
         except requests.RequestException:
-            raise NoAnswerError(msg="no answer") from None
+            raise GarminUnavailableError from None
         if path.startswith(_SIGN_IN_PATH):
             page = _page(response)
             if not page.accepted:

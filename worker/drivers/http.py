@@ -16,49 +16,68 @@ from requests import PreparedRequest, Response
 from requests.adapters import BaseAdapter, HTTPAdapter, Retry
 from tenacity import (
     Retrying,
-    retry_if_exception_type,
+    retry_if_exception,
     retry_if_result,
     stop_after_attempt,
+    wait_fixed,
     wait_incrementing,
 )
-from urllib3.exceptions import HTTPError
+from urllib3 import Timeout
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from shared.timings import PRODUCTION, Timings
+from worker.drivers import causes
+from worker.drivers.causes import Cause
+from worker.drivers.connecting import POOLS, NotConnectedError
 from worker.drivers.driver import Permit
+from worker.drivers.proxies import GarminProxies
+from worker.drivers.route import Route
 
 _LARGEST_BODY = 4 * 1024 * 1024
 _POOL = 512
 _REPEATABLE = "/oauth-service/oauth/exchange/user/2.0"
+_TRIES = 3
 
 
 class GarminAdapter(HTTPAdapter):
     """The pool. Safe to share between sessions and threads: cookies live in the sessions."""
 
-    def __init__(self, timings: Timings = PRODUCTION) -> None:
+    def __init__(self, timings: Timings = PRODUCTION, proxies: GarminProxies | None = None) -> None:
         self.timings = timings
-        never_sent = Retry(
-            total=None, connect=2, read=0, redirect=0, status=0, other=0, backoff_factor=0.2
-        )
-        super().__init__(max_retries=never_sent, pool_connections=16, pool_maxsize=_POOL)
+        self.proxies = proxies or GarminProxies()
+        super().__init__(max_retries=Retry(0, read=False), pool_connections=16, pool_maxsize=_POOL)
 
-    def session(self, permit: Permit) -> requests.Session:
-        """Return a session for the requests of one job."""
+    def route(self, driver: str, permit: Permit) -> Route:
+        """Return how one call of a driver reaches Garmin."""
+        return Route(driver, permit, self.timings, self.proxies.current(driver))
+
+    def session(self, route: Route) -> requests.Session:
+        """Return a session for the requests of one call."""
         session = requests.Session()
-        session.mount("https://", self.permitted(permit))
+        session.mount("https://", self.permitted(route))
         return session
 
-    def permitted(self, permit: Permit) -> "PermittedAdapter":
-        """Return an adapter for the sessions of one job."""
-        return PermittedAdapter(self, permit)
+    def permitted(self, route: Route) -> "PermittedAdapter":
+        """Return an adapter for the sessions of one call."""
+        return PermittedAdapter(self, route)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the library's
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = POOLS
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = POOLS
+        return manager
 
 
 class PermittedAdapter(BaseAdapter):
     """Send requests through the pool while the permit allows it."""
 
-    def __init__(self, pool: GarminAdapter, permit: Permit) -> None:
+    def __init__(self, pool: GarminAdapter, route: Route) -> None:
         super().__init__()
+        self.route = route
         self._pool = pool
-        self._permit = permit
 
     def send(
         self,
@@ -69,14 +88,32 @@ class PermittedAdapter(BaseAdapter):
         cert: Any = None,  # noqa: ANN401
         proxies: Mapping[str, str] | None = None,
     ) -> Response:
-        """Send, and read the whole answer. Raises also TimedOutError and JobLostError."""
+        """Send, and read the whole answer.
+
+        Raises GarminUnreachableError and GarminUnavailableError, which passes through requests and
+        what is built on it, and what the permit raises.
+        """
+        if self.route.proxy:
+            url = self.route.proxy.url.get_secret_value()
+            proxies = {"http": url, "https": url}
         once = partial(self._send_once, request, verify, cert, proxies)
         if _REPEATABLE not in (request.url or ""):
             return once()
-        return _exchange_retries(self._pool.timings.garmin_retry)(once)
+        return self._exchange_retries()(once)
 
     def close(self) -> None:
         """Leave the pool open: other jobs use it."""
+
+    def _exchange_retries(self) -> Retrying:
+        """Repeat what was cut off or got a 5xx, at most twice, then return the last answer."""
+        pause = self.route.timings.garmin_retry
+        return Retrying(
+            stop=stop_after_attempt(_TRIES),
+            wait=wait_incrementing(pause, pause),
+            retry=retry_if_exception(lambda error: self.route.cause is causes.CUT_OFF)
+            | retry_if_result(lambda response: response.status_code >= 500),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
 
     def _send_once(
         self,
@@ -85,34 +122,55 @@ class PermittedAdapter(BaseAdapter):
         cert: Any,  # noqa: ANN401
         proxies: Mapping[str, str] | None,
     ) -> Response:
-        timings = self._pool.timings
-        left = self._permit.check()
-        seconds = timings.garmin_answer if left is None else min(timings.garmin_answer, left)
-        ends_at = time.monotonic() + seconds
-        response = self._pool.send(
-            request,
-            stream=True,
-            timeout=(min(timings.garmin_connect, seconds), seconds),
-            verify=verify,
-            cert=cert,
-            proxies=proxies,
-        )
-        # What `Response.content` keeps once it has read the body; there is no public way to hand
-        # it one that was read with a deadline.
-        response._content = _read(response, ends_at)
-        response._content_consumed = True  # type: ignore[attr-defined]
-        return response
+        connecting, whole = self.route.limits()
+        ends_at = time.monotonic() + whole
+        method, url = request.method or "", request.url or ""
+        try:
+            response = _connect_retries(self.route.timings.garmin_retry)(
+                self._pool.send,
+                request,
+                stream=True,
+                timeout=Timeout(connect=connecting, total=whole),
+                verify=verify,
+                cert=cert,
+                proxies=proxies,
+            )
+            # What `Response.content` keeps once it has read the body; there is no public way to
+            # hand it one that was read with a deadline.
+            response._content = _read(response, ends_at)
+            response._content_consumed = True  # type: ignore[attr-defined]
+        except NotConnectedError as failure:
+            cause = failure.cause
+        except _BrokenBodyError as failure:
+            cause = failure.cause
+        except requests.ReadTimeout:
+            cause = causes.ANSWER_TIMEOUT
+        except requests.RequestException:
+            cause = causes.CUT_OFF
+        else:
+            self.route.answered(method, url, response)
+            return response
+        raise self.route.failed(method, url, cause) from None
 
 
-def _exchange_retries(pause: float) -> Retrying:
-    """Repeat what got no answer or a 5xx, at most twice, then return the last answer."""
+def _connect_retries(pause: float) -> Retrying:
+    """Repeat what did not reach Garmin, unless that took long."""
     return Retrying(
-        stop=stop_after_attempt(3),
-        wait=wait_incrementing(pause, pause),
-        retry=retry_if_exception_type(requests.ConnectionError)
-        | retry_if_result(lambda response: response.status_code >= 500),
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        stop=stop_after_attempt(_TRIES),
+        wait=wait_fixed(pause),
+        retry=retry_if_exception(
+            lambda error: (
+                isinstance(error, NotConnectedError) and error.cause is not causes.CONNECT_TIMEOUT
+            )
+        ),
+        reraise=True,
     )
+
+
+class _BrokenBodyError(Exception):
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(cause.text)
+        self.cause = cause
 
 
 def _read(response: Response, ends_at: float) -> bytes:
@@ -120,13 +178,18 @@ def _read(response: Response, ends_at: float) -> bytes:
     try:
         while chunk := response.raw.read1(65_536, decode_content=True):
             body += chunk
-            if len(body) > _LARGEST_BODY or time.monotonic() > ends_at:
-                response.raw.close()
-                raise requests.exceptions.ReadTimeout
-    except (HTTPError, OSError) as error:
+            if len(body) > _LARGEST_BODY:
+                raise _BrokenBodyError(causes.TOO_LARGE)
+            if time.monotonic() > ends_at:
+                raise _BrokenBodyError(causes.BODY_TIMEOUT)
+    except ReadTimeoutError:
         response.raw.close()
-        if isinstance(error, requests.RequestException):
-            raise
-        raise requests.exceptions.ConnectionError from None
+        raise _BrokenBodyError(causes.BODY_TIMEOUT) from None
+    except (HTTPError, OSError):
+        response.raw.close()
+        raise _BrokenBodyError(causes.CUT_OFF) from None
+    except _BrokenBodyError:
+        response.raw.close()
+        raise
     response.raw.release_conn()
     return bytes(body)

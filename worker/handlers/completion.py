@@ -9,20 +9,24 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from shared.accounts.accounts import Accounts
+from shared.accounts.accounts import Accounts, StoredSignIn
 from shared.crypto.secret import Sealable, Secret
 from shared.crypto.tokens import new_token
 from shared.errors import (
+    CodeLimitReachedError,
     GarminUnavailableError,
     ServiceUnavailableError,
     SignInError,
+    SignInRateLimitedError,
     TokensRejectedError,
 )
 from shared.garmin.types import GarminIdentity, GarminTokens, SignedIn
-from shared.jobs.account_limit import AccountLimit
+from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.states import Failure, JobStage, Outcome, Success
+from shared.redis.rate_limits import RateLimitedError
 from worker.chain import DriverChain
 from worker.drivers.driver import Until
+from worker.marks import run_of
 from worker.run import PostponedError, Run
 
 _log = logging.getLogger(__name__)
@@ -47,6 +51,30 @@ class Completion:
     chain: DriverChain
     accounts: Accounts
     limit: AccountLimit
+    codes: CodeLimit
+
+    def admit_sign_in(self, job: Run) -> None:
+        """Check the account's limits again before the password is sent.
+
+        Raises SignInRateLimitedError.
+        """
+        account = job.claim.origin.account
+        if account is not None:
+            with _limits_translated():
+                self.limit.check(account)
+                self.codes.check(account)
+
+    def admit_code(self, job: Run) -> None:
+        """Count a code before it is sent to Garmin. Raises SignInRateLimitedError."""
+        account = job.claim.origin.account
+        if account is not None:
+            with _limits_translated():
+                self.limit.begin_code(account, job.claim.job_id)
+
+    def count_code_sent(self, job: Run) -> None:
+        account, event = job.claim.origin.account, f"{job.claim.job_id}:{job.claim.runs}"
+        if account is not None:
+            job.persist(lambda: self.codes.count(account, event))
 
     @contextmanager
     def failures_counted(self, job: Run) -> Iterator[None]:
@@ -54,6 +82,9 @@ class Completion:
         try:
             yield
         except SignInError as error:
+            account = job.claim.origin.account
+            if account is not None and isinstance(error, CodeLimitReachedError):
+                job.persist(lambda: self.codes.refuse(account))
             self._count(job, Failure.of(error))
             raise
 
@@ -65,9 +96,7 @@ class Completion:
             session_id=uuid.uuid4(),
             access_token=SecretStr(new_token()),
         )
-        job.retry(
-            lambda: job.keep_progress(JobStage.READING_PROFILE, progress), ServiceUnavailableError
-        )
+        job.persist(lambda: job.keep_progress(JobStage.READING_PROFILE, progress))
         return progress
 
     def finish(self, job: Run, progress: Progress) -> Success:
@@ -116,15 +145,22 @@ class Completion:
         first_run = job.claim.progress is None
         patience = job.timings.store_patience if first_run else 0.0
         job.drop_deadline()
-        session_id, access_token = progress.session_id, progress.access_token
-        try:
-            stored = job.retry(
-                lambda: self.accounts.store(
-                    identity, progress.tokens, session_id, access_token, job.claim.origin
-                ),
-                ServiceUnavailableError,
-                patience,
+        session_id, access_token, claim = progress.session_id, progress.access_token, job.claim
+
+        def store() -> StoredSignIn:
+            job.check()  # this thread may have stood still for longer than the lease
+            return self.accounts.store(
+                identity,
+                progress.tokens,
+                session_id,
+                access_token,
+                claim.origin,
+                claim.began,
+                run_of(claim),
             )
+
+        try:
+            stored = job.retry(store, ServiceUnavailableError, patience)
         except ServiceUnavailableError:
             raise PostponedError from None
         return Success(
@@ -138,4 +174,12 @@ class Completion:
     def _count(self, job: Run, outcome: Outcome) -> None:
         account = job.claim.origin.account
         if account is not None:
-            self.limit.record(account, outcome)
+            job.persist(lambda: self.limit.record(account, job.claim.job_id, outcome))
+
+
+@contextmanager
+def _limits_translated() -> Iterator[None]:
+    try:
+        yield
+    except RateLimitedError as error:
+        raise SignInRateLimitedError(error.retry_after) from None

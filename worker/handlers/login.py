@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from shared.errors import ServiceUnavailableError, SignInAgainError, TimedOutError
+from shared.errors import SignInAgainError, TimedOutError
 from shared.garmin.types import CodeRequired, Credentials, PendingSignIn
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.states import CodeRequested, Failure, Outcome
@@ -34,16 +34,17 @@ class LoginHandler:
 
     def _sign_in(self, job: Run) -> Outcome:
         claim = job.claim
+        self.completion.admit_sign_in(job)
         result = self.chain.sign_in(job.input(Credentials), job, claim.job_id, claim.origin.account)
         if isinstance(result, CodeRequired):
             return self._request_code(job, result.pending)
         return self.completion.finish(job, self.completion.keep(job, result))
 
     def _request_code(self, job: Run, pending: PendingSignIn) -> CodeRequested:
+        self.completion.count_code_sent(job)
         # Garmin does not send the same code twice: with Redis away, the job waits.
-        challenge = job.retry(
-            lambda: self.challenges.create(pending, job.claim.origin), ServiceUnavailableError
-        )
+        origin = job.claim.origin.model_copy(update={"began_at": job.claim.began_at})
+        challenge = job.persist(lambda: self.challenges.create(pending, origin))
         return CodeRequested(
             challenge_id=challenge.challenge_id,
             mfa_type=pending.mfa_type,

@@ -41,6 +41,7 @@ class MfaCompletionHandler:
     def _check_code(self, job: Run) -> Progress:
         submission = job.input(CodeSubmission)
         with self._reserved(job, submission) as challenge:
+            self.completion.admit_code(job)
             code = submission.code.get_secret_value()
             try:
                 signed_in = self.chain.finish(
@@ -59,7 +60,9 @@ class MfaCompletionHandler:
         challenge_id, client_id = submission.challenge_id, job.claim.origin.client_id
         job_id = job.claim.job_id
         try:
-            with self.challenges.reserved_for_check(challenge_id, job_id, client_id) as challenge:
+            with self.challenges.reserved_for_check(
+                challenge_id, job_id, client_id, job.persist
+            ) as challenge:
                 yield challenge
         except ChallengeNotFoundError:
             raise SignInExpiredError from None

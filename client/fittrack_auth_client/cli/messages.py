@@ -68,8 +68,8 @@ FROM_GARMIN: dict[str, Advice] = {
         "The service could not reach Garmin. If it stays like this, tell the person who runs it."
     ),
     "interrupted": _refused(
-        "The sign-in was interrupted half-way, and it can't be known what Garmin saw of it. "
-        "Log in again."
+        "The sign-in was interrupted half-way: by a fault of the service, or because Garmin was "
+        "disconnected meanwhile. Log in again."
     ),
     "timed_out": _refused("Garmin took too long and the sign-in was given up. Log in again."),
 }

@@ -1,12 +1,14 @@
 -- Create a job, unless it repeats another or its account is held by another.
 -- KEYS: idempotency record; and, to create: job, input, account, events, queued jobs.
 -- ARGV: JSON with jobs (prefix of job keys), body (hash of the body; absent: no idempotency key);
---   and, to create: job_id, fields, input (sealed), poll_token (sealed), ttl, now,
+--   and, to create: job_id, fields, input (sealed), poll_token (sealed), ttl,
 --   lock (absent: none), unsent_for (how long a job that was never sent holds its account),
 --   event (absent: none), event_limit, event_ttl (seconds). Times are in ms.
 -- Returns {'new'} | {'created'} | {'busy'} | {'other'}
 --   | {'same', job id, sealed poll token, ms left, 1 if its message may not have been sent}.
 local args = cjson.decode(ARGV[1])
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local record, job, input, account, events, queued = unpack(KEYS)
 if args.body then
     local known = redis.call('HMGET', record, 'body', 'job', 'poll_token')
@@ -27,7 +29,7 @@ if args.lock then
     local holder = redis.call('GET', account)
     local other = holder and redis.call('HMGET', args.jobs .. holder, 'status', 'sent', 'sent_at')
     local held = other and (other[1] == 'running' or other[1] == 'queued'
-        and (other[2] or tonumber(other[3] or '0') + args.unsent_for > args.now))
+        and (other[2] or tonumber(other[3] or '0') + args.unsent_for > now))
     -- The same job: this script is run again where its answer got lost.
     if not held or holder == args.job_id then
         redis.call('SET', account, args.job_id, 'PX', args.ttl)
@@ -46,11 +48,11 @@ end
 for name, value in pairs(args.fields) do
     redis.call('HSET', job, name, value)
 end
-redis.call('HSET', job, 'queued', queued)
+redis.call('HSET', job, 'queued', queued, 'sent_at', now)
 redis.call('PEXPIRE', job, args.ttl)
 redis.call('SET', input, args.input, 'PX', args.ttl)
-redis.call('ZREMRANGEBYSCORE', queued, '-inf', args.now)  -- expired before a worker took them
-redis.call('ZADD', queued, args.now + args.ttl, args.job_id)
+redis.call('ZREMRANGEBYSCORE', queued, '-inf', now)  -- expired before a worker took them
+redis.call('ZADD', queued, now + args.ttl, args.job_id)
 redis.call('PEXPIRE', queued, args.ttl)
 if args.event then
     redis.call('XADD', events, 'MAXLEN', '~', args.event_limit, '*', 'event', args.event)

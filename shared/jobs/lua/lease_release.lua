@@ -1,10 +1,16 @@
--- Give a lease back, if it is still the caller's. Its message comes back, or is sent again.
--- KEYS: lease, open jobs. ARGV: JSON with job_id, owner, due (ms). Returns 1 or 0.
+-- Give a job back, if the caller was the last to claim it. Its message comes back, or is sent again.
+-- A renewal that is under way finds another owner, and does not take the lease up again.
+-- KEYS: lease, open jobs, job. ARGV: JSON with job_id, owner, look_after (ms). Returns 1 or 0.
 local args = cjson.decode(ARGV[1])
-local lease, open = KEYS[1], KEYS[2]
-if redis.call('GET', lease) ~= args.owner then
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local lease, open, job = unpack(KEYS)
+if redis.call('HGET', job, 'owner') ~= args.owner then
     return 0
 end
-redis.call('DEL', lease)  -- first: a full Redis refuses a script that begins with ZADD
-redis.call('ZADD', open, 'XX', args.due, args.job_id)
+redis.call('HDEL', job, 'owner')  -- first: a full Redis refuses a script that begins with ZADD
+if redis.call('GET', lease) == args.owner then
+    redis.call('DEL', lease)
+end
+redis.call('ZADD', open, 'XX', now + args.look_after, args.job_id)
 return 1

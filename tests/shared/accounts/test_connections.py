@@ -1,7 +1,9 @@
 """Client apps, their connections, and what ends with the last connection."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from shared.accounts.accounts import StoredSignIn
@@ -10,7 +12,7 @@ from shared.accounts.connections import ConnectionRepository, ConnectionView
 from shared.crypto.keyring import Keyring
 from shared.crypto.tokens import new_token
 from shared.database.engine import Database
-from shared.database.models import ApiClient, ClientLink, GarminToken
+from shared.database.models import ApiClient, ClientLink, GarminToken, UserSession
 from shared.errors import (
     ClientExistsError,
     InterruptedSignInError,
@@ -44,6 +46,18 @@ class TwoApps(Repositories):
     def unlink(self, app: ClientView, user_id: str) -> None:
         origin = origin_of(app, None)
         self.database.run(lambda s: self.accounts.unlink_client_user(s, user_id, origin))
+
+    def remove(self) -> int:
+        """Remove the app; return how many connections it had."""
+
+        def work(session: Session) -> int:
+            clients = ClientRepository(session)
+            clients.lock_for_removal("app")
+            deleted = self.accounts.unlink_client(session, origin_of(self.app, None))
+            clients.remove("app")
+            return deleted
+
+        return self.database.run(work)
 
 
 def origin_of(app: ClientView, user_id: str | None) -> Origin:
@@ -123,13 +137,13 @@ def test_a_sign_in_without_a_user_id_creates_no_connection(apps: TwoApps) -> Non
 
 def test_deleting_the_last_connection_deletes_tokens_and_ends_sessions(apps: TwoApps) -> None:
     _, through_app = apps.connect(ANNA, apps.app, "a")
-    _, without_app = apps.connect(ANNA)
+    _, without_id = apps.connect(ANNA, apps.app)
     _, bobs_token = apps.connect(BOB, apps.app, "b")
 
     apps.unlink(apps.app, "a")
 
     assert not apps.is_valid(through_app)
-    assert not apps.is_valid(without_app)
+    assert not apps.is_valid(without_id)
     assert apps.is_valid(bobs_token)
     assert apps.count(GarminToken) == [1]
     with pytest.raises(LinkNotFoundError):
@@ -145,6 +159,30 @@ def test_another_apps_connection_keeps_the_tokens_and_its_sessions(apps: TwoApps
     assert not apps.is_valid(through_app)
     assert apps.is_valid(through_other)
     assert apps.view(apps.other, "a").garmin is not None
+
+
+@pytest.mark.parametrize("by_other", [False, True])
+def test_a_session_opened_without_the_app_keeps_the_tokens(apps: TwoApps, by_other: bool) -> None:
+    _, through_app = apps.connect(ANNA, apps.app, "a")
+    stored, elsewhere = apps.connect(ANNA, apps.other if by_other else None)
+
+    apps.unlink(apps.app, "a")
+
+    assert not apps.is_valid(through_app)
+    assert apps.find_session(elsewhere).garmin is not None
+    assert apps.load_tokens(stored.user_id) is not None
+    assert apps.count(ClientLink) == [0]
+
+
+@pytest.mark.parametrize("column", ["expires_at", "last_seen_at", "revoked_at"])
+def test_a_session_that_has_ended_keeps_no_tokens(apps: TwoApps, column: str) -> None:
+    apps.connect(ANNA)
+    long_ago = datetime.now(UTC) - timedelta(days=300)
+    ended = {"created_at": long_ago, column: long_ago + timedelta(days=1)}
+    apps.database.run(lambda s: s.execute(update(UserSession).values(**ended)))
+    apps.connect(ANNA, apps.app, "a")
+    apps.unlink(apps.app, "a")
+    assert apps.count(GarminToken) == [0]
 
 
 def test_connecting_another_garmin_account_disconnects_the_previous_one(apps: TwoApps) -> None:
@@ -172,15 +210,25 @@ def test_removing_an_app_deletes_tokens_that_only_it_had_connected(apps: TwoApps
     apps.connect(BOB, apps.app, "b")
     apps.connect(BOB, apps.other, "b")
 
-    def remove(session: Session) -> int:
-        deleted = apps.accounts.unlink_client(session, origin_of(apps.app, None))
-        ClientRepository(session).remove("app")
-        return deleted
-
-    assert apps.database.run(remove) == 2
+    assert apps.remove() == 2
     assert apps.count(GarminToken) == [1]
     assert apps.view(apps.other, "b").display_name == "Bob"
     assert [c.name for c in apps.clients(lambda c: c.all())] == ["other"]
+
+
+def test_removing_an_app_ends_its_sessions_also_of_users_it_has_not_connected(
+    apps: TwoApps,
+) -> None:
+    _, annas_token = apps.connect(ANNA, apps.app)
+    _, bobs_token = apps.connect(BOB, apps.app)
+    _, elsewhere = apps.connect(BOB)
+
+    assert apps.remove() == 0
+
+    assert not apps.is_valid(annas_token)
+    assert not apps.is_valid(bobs_token)
+    assert apps.find_session(elsewhere).garmin is not None
+    assert apps.count(GarminToken) == [1]
 
 
 def test_concurrent_sign_ins_for_one_user_id_create_one_connection(apps: TwoApps) -> None:
@@ -227,15 +275,7 @@ def test_removing_an_app_during_sign_ins_leaves_no_tokens(apps: TwoApps) -> None
         if number:
             apps.connect(ANNA, apps.app, f"a{number}")
             return
-        origin = origin_of(apps.app, None)
-
-        def remove(session: Session) -> None:
-            clients = ClientRepository(session)
-            clients.lock_for_removal("app")
-            apps.accounts.unlink_client(session, origin)
-            clients.remove("app")
-
-        apps.database.run(remove)
+        apps.remove()
 
     at_once(act, threads=6)
     assert apps.count(ClientLink, GarminToken) == [0, 0]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from pydantic import SecretStr
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.accounts.accounts import Accounts
@@ -25,7 +25,7 @@ from shared.errors import AccountLockedError, MfaCodeInvalidError, ServiceUnavai
 from shared.jobs.states import CodeRequested, Failure, JobKind, Outcome, Success
 from shared.origin import Origin
 from shared.redis.connection import Redis
-from tests.databases import alembic
+from tests.databases import alembic, execute
 from tests.shared.jobs.both_sides import Jobs
 from tests.shared.samples import (
     ACCESS_TOKEN,
@@ -144,7 +144,7 @@ def test_the_database_rejects_updates_of_events(log: Log, database_url: str, col
 def test_only_events_past_retention_are_deleted(log: Log) -> None:
     log.append(event(days_ago=100), event(days_ago=10))
     ninety_days_ago = datetime.now(UTC) - timedelta(days=90)
-    log.database.run(lambda session: EventLog(session).delete_older_than(ninety_days_ago))
+    log.database.run(lambda session: EventLog(session).delete_older_than(ninety_days_ago, 1000))
     [kept] = log.read()
     assert kept.at > ninety_days_ago
 
@@ -250,6 +250,47 @@ def test_an_event_that_the_database_rejects_blocks_no_other(
     monkey.undo()
     assert {e.id for e in sqlite_log.read()} == {e.id for e in good}
     assert redis.xlen("fittrack:events") == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "REVOKE INSERT ON auth_events FROM PUBLIC, {role}",
+        "ALTER TABLE auth_events RENAME TO away",
+        "ALTER ROLE {role} SET default_transaction_read_only = on",
+    ],
+)
+def test_events_stay_in_redis_while_the_database_refuses_them(
+    outbox: EventOutbox, postgres_url: str, change: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Through a role that may do what the service does, until somebody changes it."""
+    role = "delivery"
+    execute(
+        postgres_url,
+        f"CREATE ROLE {role} LOGIN",
+        f"GRANT SELECT, INSERT, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
+        change.format(role=role),
+    )
+    limited = Database(make_url(postgres_url).set(username=role).render_as_string())
+    events = [event() for _ in range(3)]
+    for one in events:
+        outbox.add(one)
+    for _ in range(2):
+        with pytest.raises(ServiceUnavailableError):
+            deliver(outbox, limited)
+    limited.close()
+    assert [kept for _, kept in outbox.oldest(10)] == events
+    assert "the database refuses" in caplog.text
+    execute(
+        postgres_url,
+        "ALTER TABLE IF EXISTS away RENAME TO auth_events",
+        f"DROP OWNED BY {role}",
+        f"DROP ROLE {role}",
+    )
+    database = Database(postgres_url)
+    assert deliver(outbox, database) == 3
+    assert {one.id for one in Log(database).read()} == {one.id for one in events}
+    database.close()
 
 
 def test_a_repeated_refusal_is_recorded_once_per_interval(

@@ -1,6 +1,7 @@
 """Challenges over real Redis and over fakeredis: one contract."""
 
 import time
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from dev.stack import new_key
-from shared.crypto.keyring import Keyring
+from shared.crypto.keyring import Keyring, Purpose
 from shared.crypto.tokens import token_hash
 from shared.errors import (
     ChallengeBusyError,
@@ -16,6 +17,7 @@ from shared.errors import (
     ServiceUnavailableError,
 )
 from shared.jobs.challenges import ChallengeStore, OpenChallenge
+from shared.origin import Origin
 from shared.redis.connection import Redis, connect
 from shared.timings import PRODUCTION
 from tests.shared.samples import (
@@ -29,7 +31,6 @@ from tests.shared.samples import (
     nothing_listens,
 )
 
-OFFSET = time.time() - time.monotonic()
 OTHER_STATE = PENDING.model_copy(update={"state": SecretStr("plain-text-garmin-cookie, the next")})
 
 
@@ -42,11 +43,9 @@ def key_of(challenge_id: SecretStr) -> str:
     return f"fittrack:challenge:{token_hash(challenge_id.get_secret_value())}"
 
 
-def move_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """To so many seconds after now, however often it was moved before."""
-    monkeypatch.setattr(
-        "shared.jobs.challenges.time.time", lambda: time.monotonic() + OFFSET + seconds
-    )
+def wait(redis: Redis, challenge_id: SecretStr, seconds: int) -> None:
+    """Let so many seconds pass: the reservation ends that much earlier."""
+    redis.hincrby(key_of(challenge_id), "reserved_until", -seconds * 1000)
 
 
 def test_a_new_challenge_has_an_expiry_and_attempts(challenges: ChallengeStore) -> None:
@@ -100,32 +99,47 @@ def test_the_same_job_may_reserve_again(
 
 
 def test_a_reservation_ends_by_itself(
-    challenges: ChallengeStore, challenge_id: SecretStr, monkeypatch: pytest.MonkeyPatch
+    challenges: ChallengeStore, challenge_id: SecretStr, redis: Redis
 ) -> None:
     challenges.reserve(challenge_id, "a")
-    move_time(monkeypatch, PRODUCTION.challenge_reservation - 30)
+    wait(redis, challenge_id, PRODUCTION.challenge_reservation - 30)
     with pytest.raises(ChallengeBusyError):
         challenges.reserve(challenge_id, "b")
-    move_time(monkeypatch, PRODUCTION.challenge_reservation + 1)
+    wait(redis, challenge_id, 31)
     assert challenges.reserve(challenge_id, "b").attempts_left == ATTEMPTS
 
 
-def test_reserving_again_prolongs_the_reservation(
-    challenges: ChallengeStore, challenge_id: SecretStr, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_a_process_whose_clock_is_wrong_respects_a_reservation(
+    challenges: ChallengeStore,
+    challenge_id: SecretStr,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: int,
 ) -> None:
     challenges.reserve(challenge_id, "a")
-    move_time(monkeypatch, PRODUCTION.challenge_reservation - 30)
+    real = time.time
+    monkeypatch.setattr("time.time", lambda: real() + seconds)
+    with pytest.raises(ChallengeBusyError):
+        challenges.reserve(challenge_id, "b")
+
+
+def test_reserving_again_prolongs_the_reservation(
+    challenges: ChallengeStore, challenge_id: SecretStr, redis: Redis
+) -> None:
     challenges.reserve(challenge_id, "a")
-    move_time(monkeypatch, PRODUCTION.challenge_reservation + 30)
+    for _ in range(2):
+        wait(redis, challenge_id, PRODUCTION.challenge_reservation - 30)
+        challenges.reserve(challenge_id, "a")
+    wait(redis, challenge_id, 60)
     with pytest.raises(ChallengeBusyError):
         challenges.reserve(challenge_id, "b")
 
 
 def test_a_job_that_lost_its_reservation_changes_nothing(
-    challenges: ChallengeStore, challenge_id: SecretStr, monkeypatch: pytest.MonkeyPatch
+    challenges: ChallengeStore, challenge_id: SecretStr, redis: Redis
 ) -> None:
     challenges.reserve(challenge_id, "a")
-    move_time(monkeypatch, PRODUCTION.challenge_reservation + 1)
+    wait(redis, challenge_id, PRODUCTION.challenge_reservation + 1)
     challenges.reserve(challenge_id, "b")
     challenges.finish(challenge_id, "a")
     assert challenges.release(challenge_id, "a") is None
@@ -251,9 +265,94 @@ def test_no_secret_lies_in_redis_in_plain_text(
     challenges.reserve(challenge_id, "a")
     challenges.reject(challenge_id, "a", OTHER_STATE)
     stored = everything_in(redis)
-    assert b"attempts_left" in stored
+    assert b"pending" in stored
     assert challenge_id.get_secret_value().encode() not in stored
     assert not [secret for secret in SECRETS if secret.encode() in stored]
+
+
+ANNA, APP, OTHER_APP = "keyed-hash-of-anna", uuid.uuid4(), uuid.uuid4()
+
+
+def test_a_newer_sign_in_ends_the_older_one_of_its_account_and_app(
+    challenges: ChallengeStore, redis: Redis
+) -> None:
+    origins = [
+        Origin(account=ANNA),
+        Origin(account=ANNA, client_id=APP),
+        Origin(account=ANNA, client_id=OTHER_APP),
+        Origin(account="keyed-hash-of-bob", client_id=APP),
+    ]
+    for origin in origins:
+        older, newer = (challenges.create(PENDING, origin).challenge_id for _ in range(2))
+        with pytest.raises(ChallengeNotFoundError):
+            challenges.reserve(older, "job", origin.client_id)
+        assert challenges.reserve(newer, "job", origin.client_id).origin == origin
+    assert len(list(redis.scan_iter("fittrack:challenge:*"))) == len(origins)
+    assert keys_that_never_expire(redis) == []
+
+
+def test_of_many_sign_ins_at_once_one_challenge_stays_open(
+    challenges: ChallengeStore, redis: Redis
+) -> None:
+    at_once(lambda _: challenges.create(PENDING, Origin(account=ANNA)))
+    assert len(list(redis.scan_iter("fittrack:challenge:*"))) == 1
+
+
+def test_a_code_that_is_checked_while_a_newer_sign_in_ends_its_challenge_changes_nothing(
+    challenges: ChallengeStore,
+) -> None:
+    origin = Origin(account=ANNA)
+    older = challenges.create(PENDING, origin).challenge_id
+    challenges.reserve(older, "a")
+    newer = challenges.create(PENDING, origin).challenge_id
+    assert challenges.reject(older, "a", OTHER_STATE) == 0
+    assert challenges.release(older, "a") is None
+    challenges.finish(older, "a")
+    assert challenges.reserve(newer, "b") == OpenChallenge(PENDING, ATTEMPTS, origin)
+
+
+def test_a_changed_origin_opens_no_challenge(challenges: ChallengeStore, redis: Redis) -> None:
+    """Whoever writes to Redis can't answer another app's challenge, or answer it as nobody's."""
+    for told in (str(OTHER_APP), ""):
+        origin = Origin(account=ANNA, client_id=APP, client_user_id="member", address="192.0.2.1")
+        challenge_id = challenges.create(PENDING, origin).challenge_id
+        redis.hset(key_of(challenge_id), mapping={"client": told, "origin": "{}"})
+        with pytest.raises(ChallengeNotFoundError):
+            challenges.reserve(challenge_id, "a", OTHER_APP if told else None)
+        assert not redis.exists(key_of(challenge_id))
+
+
+def test_attempts_can_not_be_raised_from_outside(
+    challenges: ChallengeStore, challenge_id: SecretStr, redis: Redis
+) -> None:
+    for job, left in (("a", 2), ("b", 1), ("c", 0)):
+        redis.hset(key_of(challenge_id), mapping={"attempts_left": 99, "rejected": job})
+        assert challenges.reserve(challenge_id, job).attempts_left == left + 1
+        assert challenges.reject(challenge_id, job) == left
+    assert not redis.hexists(key_of(challenge_id), "pending")
+
+
+def test_attempts_of_another_challenge_do_not_open(
+    challenges: ChallengeStore, challenge_id: SecretStr, redis: Redis
+) -> None:
+    challenges.reserve(challenge_id, "a")
+    fresh = redis.hget(key_of(challenges.create(PENDING).challenge_id), "pending")
+    assert isinstance(fresh, bytes)
+    redis.hset(key_of(challenge_id), "pending", fresh)
+    assert challenges.reject(challenge_id, "a") == 0
+    with pytest.raises(ChallengeNotFoundError):
+        challenges.reserve(challenge_id, "b")
+
+
+def test_a_challenge_of_an_earlier_version_takes_no_code(
+    challenges: ChallengeStore, challenge_id: SecretStr, redis: Redis, keyring: Keyring
+) -> None:
+    name = token_hash(challenge_id.get_secret_value())
+    redis.hset(
+        key_of(challenge_id), "pending", keyring.seal(PENDING.reveal(), Purpose.CHALLENGE, name)
+    )
+    with pytest.raises(ChallengeNotFoundError):
+        challenges.reserve(challenge_id, "a")
 
 
 def test_nothing_prolongs_a_challenge(

@@ -99,8 +99,8 @@ class JobMachine(RuleBasedStateMachine):
     @rule(worker=WORKERS)
     def release(self, worker: str) -> None:
         self.jobs.release(self.claim_of(worker))
-        if self.holder == worker:
-            self.holder = None
+        if self.owner == worker:
+            self.owner = self.holder = None
 
     @rule(worker=WORKERS)
     def advance(self, worker: str) -> None:

@@ -26,6 +26,7 @@ from shared.jobs.states import OUTCOME_TYPES, Failure, JobStatus, Outcome
         (errors.TokensRejectedError(), "garmin_unavailable"),
         (errors.CodeLimitReachedError(), "garmin_rate_limited"),
         (errors.InterruptedSignInError(), "interrupted"),
+        (errors.SignInRateLimitedError(60), "rate_limited"),
         (errors.TimedOutError(), "timed_out"),
         (errors.SignInExpiredError(), "timed_out"),
         (errors.SignInError(), "internal_error"),

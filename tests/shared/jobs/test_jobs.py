@@ -1,5 +1,6 @@
 """Jobs as submitters and workers see them, over real Redis and over fakeredis."""
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -24,7 +25,9 @@ from shared.jobs.states import (
     JobStatus,
     Outcome,
 )
+from shared.origin import Origin
 from shared.redis.connection import Redis, connect
+from shared.timings import PRODUCTION
 from tests.shared.jobs.both_sides import Jobs
 from tests.shared.jobs.outcomes import (
     OUTCOMES,
@@ -111,6 +114,32 @@ def test_a_claimed_job_is_busy_for_everyone_else(jobs: Jobs) -> None:
 def test_the_holder_may_claim_again_within_the_same_run(jobs: Jobs) -> None:
     claim = claimed(jobs)
     assert jobs.claim(claim.job_id, "first").runs == 1
+
+
+@pytest.mark.parametrize("days", [-100, 100])
+def test_the_time_of_a_process_whose_clock_is_wrong_does_not_count(
+    jobs: Jobs, redis: Redis, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    real = time.time
+    with monkeypatch.context() as moved:
+        moved.setattr("time.time", lambda: real() + days * 86_400)
+        job = new_login(jobs)
+        jobs.confirm(job.job_id)
+        assert JobCounters(redis).queued(["login"]) == {"login": 1}
+    assert JobCounters(redis).queued(["login"]) == {"login": 1}
+    due = redis.zscore("fittrack:jobs:open", job.job_id)
+    assert float(str(due)) / 1000 - real() == pytest.approx(PRODUCTION.lost_message, abs=10)
+
+
+def test_a_worker_learns_when_the_sign_in_began(jobs: Jobs, redis: Redis) -> None:
+    job = new_login(jobs)
+    redis.hincrby(f"fittrack:job:{job.job_id}", "sent_at", -60_000)
+    claim = jobs.claim(job.job_id, "first")
+    assert time.monotonic() - claim.began == pytest.approx(60, abs=5)
+    code = jobs.create(
+        jobs.new_id(), JobKind.MFA_COMPLETION, SUBMISSION, Origin(began_at=claim.began_at)
+    )
+    assert jobs.claim(code.job_id, "second").began == pytest.approx(claim.began, abs=1)
 
 
 @each_outcome

@@ -1,11 +1,22 @@
 """A challenge that was reserved is given back, counted or deleted, by how its job goes on."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import SecretStr
 
+from dev.servers import RedisServer
 from shared import errors
+from shared.crypto.keyring import Keyring
+from shared.garmin.types import CodeSubmission
 from shared.jobs.challenges import ChallengeStore
-from tests.shared.samples import ATTEMPTS, PENDING
+from shared.jobs.queue import JobQueue
+from shared.jobs.states import JobKind
+from shared.jobs.store import JobStore
+from shared.jobs.submission import Submission, Submitter
+from shared.origin import UNKNOWN, Origin
+from shared.redis.connection import connect
+from tests.shared.samples import ATTEMPTS, JOB_TTL, PENDING, nothing_listens
 
 
 @pytest.fixture
@@ -30,6 +41,34 @@ def test_a_failed_submission_gives_the_challenge_back(
     ):
         raise errors.ServiceUnavailableError("broker")
     assert is_open(challenges, challenge_id)
+
+
+class NoBroker(JobQueue):
+    """Not there; and when it is called, Redis goes away as well."""
+
+    def __init__(self, redis: RedisServer) -> None:
+        super().__init__(f"redis://{nothing_listens()}/0", timeout=1)
+        self._redis = redis
+
+    def put(self, kind: JobKind, job_id: str) -> None:
+        self._redis.stop()
+        super().put(kind, job_id)
+
+
+def test_a_submission_that_may_have_succeeded_keeps_the_challenge(
+    challenges: ChallengeStore, challenge_id: SecretStr, keyring: Keyring, tmp_path: Path
+) -> None:
+    work = CodeSubmission(challenge_id=challenge_id, code=SecretStr("123456"))
+    submission = Submission(JobKind.MFA_COMPLETION, work, UNKNOWN)
+    with RedisServer(tmp_path) as server, connect(server.wait_ready().url, timeout=5) as redis:
+        submitter = Submitter(JobStore(redis, keyring, JOB_TTL), NoBroker(server))
+        with (
+            pytest.raises(errors.SubmissionUncertainError),
+            challenges.reserved_for_submission(challenge_id, "job", None),
+        ):
+            submitter.submit(submission, "job")
+    with pytest.raises(errors.ChallengeBusyError):
+        is_open(challenges, challenge_id)
 
 
 def test_a_submitted_job_keeps_the_challenge_and_reserves_it_again(
@@ -71,6 +110,24 @@ def test_the_last_wrong_code_ends_the_challenge(
     assert not is_open(challenges, challenge_id)
 
 
+def test_a_wrong_code_for_a_challenge_that_a_newer_sign_in_ended_stays_a_wrong_code(
+    challenges: ChallengeStore,
+) -> None:
+    anna = Origin(account="keyed-hash-of-anna")
+    older = challenges.create(PENDING, anna).challenge_id
+    newer = []
+
+    def check_while_a_newer_one_begins() -> None:
+        with challenges.reserved_for_check(older, "job", None):
+            newer.append(challenges.create(PENDING, anna).challenge_id)
+            raise errors.MfaCodeInvalidError
+
+    with pytest.raises(errors.MfaCodeInvalidError) as caught:
+        check_while_a_newer_one_begins()
+    assert caught.value.challenge_id is None
+    assert challenges.reserve(newer[0], "another job").attempts_left == ATTEMPTS
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -98,6 +155,7 @@ def test_what_ends_the_sign_in_at_garmin_ends_the_challenge(
         errors.GarminRateLimitedError(60),
         errors.CaptchaRequiredError(),
         errors.CodeLimitReachedError(),
+        errors.SignInRateLimitedError(60),
         errors.TimedOutError(),
     ],
     ids=lambda error: type(error).__name__,

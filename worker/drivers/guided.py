@@ -1,0 +1,116 @@
+"""A driver that leaves proxies that are refused or broken, and reports answers nobody knows."""
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from shared.errors import (
+    AnswerShape,
+    ClientRefusedError,
+    GarminUnavailableError,
+    ProxyRefusedError,
+    RefusalScope,
+    ServiceUnavailableError,
+)
+from shared.garmin.types import (
+    CodeRequired,
+    Credentials,
+    GarminIdentity,
+    GarminTokens,
+    PendingSignIn,
+    SignedIn,
+)
+from worker.drivers.driver import GarminDriver, Permit, SignInPermit
+from worker.drivers.proxies import GarminProxies
+
+_log = logging.getLogger(__name__)
+
+_NEXT_PROXY_WAIT = 1
+
+
+@dataclass
+class _NotedPermit:
+    """A sign-in's permit that notes whether the password was posted."""
+
+    permit: SignInPermit
+    posted: bool = False
+
+    def check(self) -> float | None:
+        return self.permit.check()
+
+    def post_password(self, way: str) -> None:
+        self.posted = True
+        self.permit.post_password(way)
+
+
+class GuidedDriver:
+    """Raises what the driver raises. No secret that was sent is sent again by another proxy."""
+
+    def __init__(
+        self,
+        driver: GarminDriver,
+        proxies: GarminProxies,
+        count_unknown: Callable[[str, str], None],
+    ) -> None:
+        self.name = driver.name
+        self._driver = driver
+        self._proxies = proxies
+        self._count_unknown = count_unknown
+
+    def sign_in(self, credentials: Credentials, permit: SignInPermit) -> SignedIn | CodeRequired:
+        noted = _NotedPermit(permit)
+        return self._guided(
+            lambda: self._driver.sign_in(credentials, noted), lambda: not noted.posted
+        )
+
+    def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
+        # A refusal comes after the code was sent.
+        return self._guided(lambda: self._driver.finish(pending, code, permit), lambda: False)
+
+    def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
+        return self._guided(lambda: self._driver.identify(tokens, permit))
+
+    def claimed_identity(self, tokens: GarminTokens) -> GarminIdentity | None:
+        return self._driver.claimed_identity(tokens)
+
+    def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
+        return self._guided(lambda: self._driver.refresh(tokens, permit))
+
+    def _guided[T](self, call: Callable[[], T], may_repeat: Callable[[], bool] = lambda: True) -> T:
+        """Call, and once more by each further proxy where Garmin refuses an address."""
+        for _ in range(len(self._proxies) - 1):
+            proxy = self._proxies.current(self.name)
+            try:
+                return self._connected(call)
+            except ClientRefusedError as refusal:
+                if refusal.scope is not RefusalScope.CLIENT:
+                    raise
+                if not self._proxies.leave_refused(self.name, proxy, refusal.retry_after):
+                    raise
+                if not may_repeat():
+                    raise ProxyRefusedError(_NEXT_PROXY_WAIT) from None
+        return self._connected(call)
+
+    def _connected[T](self, call: Callable[[], T]) -> T:
+        """Call by a proxy that works; report an answer that nobody knows."""
+        try:
+            return self._proxies.until_connected(self.name, call)
+        except GarminUnavailableError as error:
+            if error.unknown:
+                self._report(error.unknown)
+            raise
+
+    def _report(self, shape: AnswerShape) -> None:
+        _log.warning(
+            "%s, %s: an answer nobody knows: status %d, %s, %d bytes, keys %s, page %s",
+            self.name,
+            shape.step,
+            shape.status,
+            shape.content_type,
+            shape.length,
+            " ".join(shape.keys) or "none",
+            repr(shape.title) if shape.title else "none",
+        )
+        with suppress(ServiceUnavailableError):
+            self._count_unknown(self.name, shape.step)

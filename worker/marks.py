@@ -1,0 +1,54 @@
+"""The marks of the jobs that this worker runs; `shared/database/job_marks.py` says what they are.
+
+They are for the rare case that Redis forgets or is away. Sign-ins need no database: one that does
+not answer is not waited for, and what it would have said is not known.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Self
+
+from shared.database.engine import Database
+from shared.database.job_marks import JobMarks, JobRun
+from shared.errors import ServiceUnavailableError
+from shared.jobs.claims import Claim
+from shared.timings import Timings
+
+_CONNECTIONS = 2
+
+
+def run_of(claim: Claim) -> JobRun:
+    return JobRun(claim.job_id, claim.runs)
+
+
+@dataclass(frozen=True)
+class RunMarks:
+    database: Database
+
+    @classmethod
+    def at(cls, url: str, timings: Timings) -> Self:
+        """Use connections of their own, which give up soon."""
+        seconds = timings.mark_answer
+        prompt = replace(timings, database_statement=seconds, database_answer=seconds)
+        return cls(Database(url, prompt, _CONNECTIONS))
+
+    def begin(self, claim: Claim) -> bool:
+        """Mark that a run begins; False if the job has come further than Redis knows."""
+        try:
+            return self._run(lambda marks: marks.begin(run_of(claim)))
+        except ServiceUnavailableError:
+            return True
+
+    def answer(self, claim: Claim) -> None:
+        """Mark that Garmin has answered: no other run may ask again, should this worker die."""
+        with suppress(ServiceUnavailableError):
+            self._run(lambda marks: marks.answer(run_of(claim)))
+
+    def end(self, claim: Claim) -> None:
+        """Mark that the job has ended."""
+        with suppress(ServiceUnavailableError):
+            self._run(lambda marks: marks.end(run_of(claim)))
+
+    def _run[T](self, work: Callable[[JobMarks], T]) -> T:
+        return self.database.run(lambda session: work(JobMarks(session)))
