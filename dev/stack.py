@@ -32,7 +32,7 @@ LIMITS_OFF = {
         "CODE_PER_CHALLENGE",
         "CODES_PER_ACCOUNT",
     )
-}
+} | {"FITTRACK_SHARE_PER_IP": "100", "FITTRACK_SHARE_PER_CLIENT": "100"}
 """For who plays many people from one address."""
 
 

@@ -206,6 +206,12 @@ class Settings(DatabaseSettings):
     limit_codes_per_account: RateLimitNotation = "3/15minute;10/day"
     """Codes that Garmin may be made to send for one account, whoever signs in."""
 
+    share_per_ip: int = Field(25, ge=1, le=100)
+    """Percent of a worker's threads, of those that others leave, that one address may hold."""
+
+    share_per_client: int = Field(75, ge=1, le=100)
+    """The same for one app, with its key."""
+
     require_client_key: bool = False
     """Whether to accept sign-ins and codes only with a client key."""
 

@@ -45,6 +45,11 @@ class Timings:
     retry_delay: float = 5.0
     """When a worker tries a job again that another one holds, or that could not be stored."""
 
+    share_delay: float = 0.2
+    share_longest_delay: float = 10.0
+    """How far apart the jobs come back whose address or app holds its share of a worker's threads,
+    and how long one of them is put off. Shorter than `visibility_timeout`."""
+
     unsent_job: float = 15.0
     """How long a job whose message was never confirmed blocks other sign-ins of its account."""
 

@@ -12,6 +12,9 @@ disk that an append-only file or a snapshot could not be written to.
 
 What is no job's message is set aside. kombu and Celery would raise what ends the worker, in some
 cases with the message given back, for the next worker to end as well.
+
+A worker takes as many messages as it has threads. Some are kept for urgent ones: with these alone
+left, the others stay in their queue.
 """
 
 import logging
@@ -23,6 +26,7 @@ from typing import Any
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import Channel, QoS, Transport
 from kombu.utils.json import dumps, loads
+from kombu.utils.scheduling import priority_cycle
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -30,11 +34,12 @@ from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 from redis.retry import Retry
 
 from shared.errors import ServiceUnavailableError
-from shared.jobs.kinds import QUEUES
+from shared.jobs.kinds import QUEUES, URGENT_QUEUES
 from shared.jobs.messages import MessageFault, NotAJobError, read_message
 from shared.timings import PRODUCTION, Timings
 
 _log = logging.getLogger(__name__)
+_ROOM_INTERVAL = 0.02
 
 Keep = Callable[[str, MessageFault, bytes], None]
 """Keeps what is set aside: `SetAside.add`."""
@@ -94,6 +99,8 @@ class ReconnectingChannel(Channel):  # type: ignore[misc]  # untyped
     QoS = _CheckedQoS
     memory_pause = 1.0
     keep: Keep | None = None
+    kept_room = 0
+    _queue_cycle: priority_cycle
     _sync_client: Redis | None = None
 
     def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: ANN401 - the library's
@@ -198,6 +205,22 @@ class ReconnectingChannel(Channel):  # type: ignore[misc]  # untyped
         except ServiceUnavailableError:
             _log.error("what was set aside could not be kept: Redis does not answer")  # noqa: TRY400, RUF100
 
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        """Take no message but urgent ones once only the room that is kept for them is left.
+
+        How many messages are in hand is known here exactly. Room is looked for often: what waits
+        has waited already.
+        """
+        room = self.qos.can_consume_max_estimate()
+        everything = self._queue_cycle
+        if room is not None and room <= self.kept_room:
+            urgent = [queue for queue in everything.items if queue in URGENT_QUEUES]
+            self._queue_cycle, timeout = priority_cycle(urgent), _ROOM_INTERVAL
+        try:
+            super()._brpop_start(timeout)
+        finally:
+            self._queue_cycle = everything
+
 
 class ReconnectingTransport(Transport):  # type: ignore[misc]  # untyped
     Channel = ReconnectingChannel
@@ -209,3 +232,8 @@ def install(timings: Timings = PRODUCTION, keep: Keep | None = None) -> None:
     ReconnectingChannel.keep = keep and staticmethod(keep)
     for scheme in ("redis", "rediss"):
         TRANSPORT_ALIASES[scheme] = f"{__name__}:{ReconnectingTransport.__name__}"
+
+
+def keep_room(messages: int) -> None:
+    """Take that many of the messages that may be in hand from urgent queues alone."""
+    ReconnectingChannel.kept_room = messages

@@ -8,6 +8,7 @@ import warnings
 from celery import Celery
 from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, worker_init, worker_ready
+from celery.worker import WorkController
 
 from shared.crypto.keyring import Keyring
 from shared.deployment import Deployment
@@ -22,6 +23,7 @@ from shared.timings import Timings
 from worker import broker, flower, task
 from worker.pool import allow_threads_alone
 from worker.runner import JobRunner
+from worker.shares import kept_for_urgent
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ class _Program:
         self._app = celery_app(self._settings.queue_url, self._timings, self._settings.keyspace)
 
     def app(self) -> Celery:
-        task.register(self._app, self._run_job, self._timings.retry_delay)
+        task.register(self._app, self._run_job, self._timings)
         # Signals keep weak references, and nothing else holds this object.
         setup_logging.connect(self._set_up_logging, weak=False)
         worker_init.connect(self._prepare, weak=False)
@@ -64,7 +66,7 @@ class _Program:
             level = min(level, loglevel)
         configure_logging(level, self._settings.log_format)
 
-    def _prepare(self, **_: object) -> None:
+    def _prepare(self, sender: WorkController, **_: object) -> None:
         from worker.startup import build_heartbeat, build_runner, build_schedule, open_database
 
         settings, timings = self._settings, self._timings
@@ -73,7 +75,9 @@ class _Program:
             database = open_database(settings, timings)
             deployment = Deployment.of(settings, database, timings.redis_answer_worker, timings)
             deployment.start()
-            self._runner = build_runner(settings, database, timings)
+            threads = _threads(sender)
+            broker.keep_room(kept_for_urgent(threads))
+            self._runner = build_runner(settings, database, timings, threads)
             heartbeat = build_heartbeat(settings, timings)
             heartbeat.install(self._app)
             schedule = build_schedule(settings, database, deployment, timings)
@@ -86,6 +90,12 @@ class _Program:
 def _warn_of_root() -> None:
     if os.geteuid() == 0:
         _log.warning("the worker runs as root: give it a user without privileges")
+
+
+def _threads(worker: WorkController) -> int:
+    if not isinstance(worker.concurrency, int):
+        raise ConfigurationError("--concurrency must be a number of threads")
+    return worker.concurrency
 
 
 def _release_unused(**_: object) -> None:

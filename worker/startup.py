@@ -46,6 +46,7 @@ from worker.lease import LeaseKeeper
 from worker.marks import RunMarks
 from worker.runner import JobRunner
 from worker.schedule import Housekeeping, Periodic, sweep
+from worker.shares import ThreadShares
 
 _GARTH_TRAPS = {"GARTH_HOME", "GARTH_TOKEN", "GARTH_TELEMETRY_ENABLED"}
 
@@ -69,7 +70,9 @@ def open_database(settings: Settings, timings: Timings) -> Database:
     return Database.migrated(url, timings, DatabaseDisk(redis).report_full)
 
 
-def build_runner(settings: Settings, database: Database, timings: Timings) -> JobRunner:
+def build_runner(
+    settings: Settings, database: Database, timings: Timings, threads: int
+) -> JobRunner:
     """Check everything, then build. Raises ConfigurationError with one line."""
     check_environment(os.environ)
     keyring, ttl = Keyring.parse(settings.encryption_keys.get_secret_value()), settings.job_ttl
@@ -106,6 +109,7 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
             JobKind.LOGIN: LoginHandler(chain, challenges, completion),
             JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
         },
+        shares=ThreadShares(threads, settings.share_per_ip, settings.share_per_client, timings),
         timings=timings,
     )
 

@@ -66,7 +66,7 @@ def test_only_the_drivers_that_are_set_are_built(
             monkeypatch.setenv(name, value)
         settings = Settings.from_environment()
         database = open_database(settings, PRODUCTION)
-        handlers = build_runner(settings, database, PRODUCTION).handlers
+        handlers = build_runner(settings, database, PRODUCTION, 32).handlers
         assert set(handlers) == set(KINDS)
         handler = handlers[JobKind.LOGIN]
         database.close()
