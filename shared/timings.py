@@ -135,6 +135,9 @@ class Timings:
     sweep_interval: float = 5.0
     """How often each worker looks for jobs whose message is lost."""
 
+    faults_interval: float = 60.0
+    """How often each worker looks at how Redis is set up, and at its disk."""
+
     deployment_mark: float = 60.0
     deployment_renewal: float = 10.0
     """How long the names in Redis stay a deployment's after its last process, and how often each

@@ -1,7 +1,7 @@
 """Check a worker's environment, and build what it runs."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from pydantic import SecretStr
@@ -21,7 +21,9 @@ from shared.jobs.queue import JobQueue, QueuedMessages
 from shared.jobs.states import JobKind
 from shared.redis.clock import ClockReports
 from shared.redis.connection import Redis, RedisHealth, connect
+from shared.redis.database_disk import DatabaseDisk
 from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.faults import RedisFaults
 from shared.redis.left_proxies import LeftProxies
 from shared.redis.oauth_consumer import KeptConsumer
 from shared.redis.password_posts import PasswordPosts
@@ -59,7 +61,13 @@ def check_environment(environment: Mapping[str, str]) -> None:
 
 def open_database(settings: Settings, timings: Timings) -> Database:
     """Connect. Raises ConfigurationError if it does not answer or is not migrated."""
-    return Database.migrated(settings.database_url.get_secret_value(), timings)
+    redis = connect(
+        settings.redis_url.get_secret_value(),
+        timeout=timings.redis_answer_worker,
+        keyspace=settings.keyspace,
+    )
+    url = settings.database_url.get_secret_value()
+    return Database.migrated(url, timings, DatabaseDisk(redis).report_full)
 
 
 def build_runner(
@@ -119,14 +127,23 @@ def build_schedule(
     work = Housekeeping(
         EventOutbox(redis), database, settings.event_days, settings.session_idle_ttl, clocks
     )
+    faults = [RedisFaults("redis", redis)]
+    if settings.has_own_broker:
+        faults.append(RedisFaults("broker", broker))
     retry = timings.delivery_retry
     return [
         Periodic("deployment mark", deployment.renew, deployment.renewal, retry),
         Periodic("event delivery", work.deliver_events, timings.delivery_interval, retry),
         Periodic("retention", work.delete_old, timings.retention_interval, retry),
+        Periodic("faults of Redis", lambda: _check(faults), timings.faults_interval, retry),
         Periodic("clocks", clocks.check, CHECK_INTERVAL, CHECK_RETRY),
         Periodic("sweep", lambda: sweep(lost_messages), timings.sweep_interval, retry),
     ]
+
+
+def _check(faults: Iterable[RedisFaults]) -> None:
+    for of_one in faults:
+        of_one.check()
 
 
 def build_heartbeat(settings: Settings, timings: Timings) -> Heartbeat:

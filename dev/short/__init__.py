@@ -38,6 +38,7 @@ SHORT = Timings(
     garminconnect_delays=0.0,
     delivery_interval=0.2,
     sweep_interval=0.5,
+    faults_interval=0.5,
     deployment_mark=4.0,
     deployment_renewal=0.5,
     heartbeat_interval=0.5,
