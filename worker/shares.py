@@ -5,7 +5,6 @@ urgent jobs, and nobody's jobs hold more than a share of the threads that others
 there is room for who comes next, and for a code at any time. Each worker has its own shares.
 """
 
-import ipaddress
 import threading
 import time
 from collections import Counter
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 
 from shared.errors import FitTrackError
 from shared.jobs.kinds import Kind
-from shared.origin import Origin
+from shared.origin import Origin, network
 from shared.timings import PRODUCTION, Timings
 
 
@@ -103,14 +102,7 @@ class ThreadShares:
         if origin.client_id is not None:
             yield str(origin.client_id), self.per_app
         elif ":" in address:
-            yield _network(address, 64), self.per_address
-            yield _network(address, 48), min(2 * self.per_address, 100)
+            yield network(address, 64), self.per_address
+            yield network(address, 48), min(2 * self.per_address, 100)
         else:
             yield address, self.per_address
-
-
-def _network(address: str, bits: int) -> str:
-    try:
-        return str(ipaddress.ip_network(f"{address}/{bits}", strict=False))
-    except ValueError:  # not written by us
-        return f"unknown/{bits}"
