@@ -66,7 +66,7 @@ class SubmissionUncertainError(ServiceUnavailableError):
 class GarminRefusesError(ServiceUnavailableError):
     """Garmin refuses every driver for now."""
 
-    message = "Garmin refuses sign-ins from here for now: try again later."
+    message = "Garmin refuses sign-ins for now: try again later."
 
     def __init__(self, retry_after: int) -> None:
         super().__init__("garmin", retry_after)
@@ -234,7 +234,7 @@ class CodeLimitReachedError(SignInError):
     code = JobErrorCode.GARMIN_RATE_LIMITED
     message = (
         "Garmin sends no new code for this account for a day: enter the last one that it sent, "
-        "or sign in again tomorrow."
+        "if a sign-in still waits for it, or sign in again tomorrow."
     )
 
     def __init__(self, retry_after: int | None = None) -> None:

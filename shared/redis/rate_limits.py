@@ -57,7 +57,7 @@ class RateLimitedError(FitTrackError):
     """A limit is reached. `retry_after` is in seconds."""
 
     code = "rate_limited"
-    message = "Too often: try again later."
+    message = "Too many submissions: try again later."
 
     def __init__(self, standing: Standing) -> None:
         super().__init__(standing.limit)
