@@ -94,7 +94,9 @@ class Timings:
     """For a connection to PostgreSQL, one statement at the server, and the server's answer."""
 
     mark_answer: int = 2
-    """For the database's answer where it is written down how far a job has come."""
+    mark_pause: float = 10.0
+    """For the database's answer where it is written down how far a job has come, and how long it
+    is not asked for that again once it gave none."""
 
     store_patience: float = 10.0
     """How long a worker tries to store tokens before it gives the job back."""

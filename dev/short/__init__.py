@@ -26,6 +26,7 @@ SHORT = Timings(
     notification_reconnect=0.2,
     database_statement=5,
     database_answer=7.0,
+    mark_pause=1.0,
     store_patience=2.0,
     profile_patience=4.0,
     store_margin=3.0,
