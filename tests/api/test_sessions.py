@@ -59,6 +59,11 @@ def test_a_session_without_garmin_tokens_is_not_linked(service: Service) -> None
     service.database.run(lambda s: TokenRepository(s, keyring).delete(account.user_id))
     assert who_am_i(service, account).json()["garmin"] == {
         "linked": False,
+        "state": None,
+        "state_reason": None,
+        "state_since": None,
+        "access": None,
+        "method": None,
         "domain": None,
         "driver": None,
         "access_token_expires_at": None,
@@ -72,7 +77,10 @@ def test_expired_garmin_tokens_do_not_count_as_linked(service: Service) -> None:
     tokens = account.tokens.model_copy(update={"refresh_expires_at": past})
     keyring = service.keyring
     service.database.run(lambda s: TokenRepository(s, keyring).save(account.user_id, tokens))
-    assert who_am_i(service, account).json()["garmin"]["linked"] is False
+    garmin = who_am_i(service, account).json()["garmin"]
+    assert garmin["linked"] is False
+    assert (garmin["state"], garmin["state_reason"]) == ("sign_in_required", "expired")
+    assert datetime.fromisoformat(garmin["state_since"]) == past
 
 
 @pytest.mark.parametrize(("method", "path"), ENDPOINTS)
