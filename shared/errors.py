@@ -27,6 +27,7 @@ class JobErrorCode(StrEnum):
     GARMIN_UNAVAILABLE = "garmin_unavailable"
     GARMIN_UNREACHABLE = "garmin_unreachable"
     RATE_LIMITED = "rate_limited"
+    TOKENS_REJECTED = "tokens_rejected"
     INTERRUPTED = "interrupted"
     TIMED_OUT = "timed_out"
     INTERNAL_ERROR = "internal_error"
@@ -102,14 +103,15 @@ class LinkNotFoundError(FitTrackError):
 
 
 class SignInInProgressError(FitTrackError):
-    """A sign-in for the same Garmin account is running."""
+    """A sign-in for the same Garmin account is running, as the job `job_id`."""
 
     code = "sign_in_in_progress"
     message = "A sign-in for this account is running: poll its job, or wait for its end."
 
-    def __init__(self, retry_after: int) -> None:
+    def __init__(self, retry_after: int, job_id: str = "") -> None:
         super().__init__("sign-in in progress")
         self.retry_after = retry_after
+        self.job_id = job_id
 
 
 class IdempotencyKeyReusedError(FitTrackError):
@@ -333,8 +335,8 @@ class GarminUnreachableError(GarminUnavailableError):
 class TokensRejectedError(SignInError):
     """Garmin no longer accepts the tokens: the user has to sign in again."""
 
-    code = JobErrorCode.GARMIN_UNAVAILABLE
-    message = "Garmin did not give a usable answer: try again later."
+    code = JobErrorCode.TOKENS_REJECTED
+    message = "Garmin no longer accepts these tokens: sign in again."
 
 
 class InterruptedSignInError(SignInError):

@@ -17,6 +17,9 @@ class Timings:
     code_deadline: float = 60.0
     """Longest check of a one-time code."""
 
+    refresh_deadline: float = 60.0
+    """Longest refresh of tokens, at most three requests to Garmin."""
+
     lease: float = 15.0
     """How long a job stays with a worker that has stopped renewing its lease.
 

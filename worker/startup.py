@@ -22,11 +22,12 @@ from shared.jobs.states import JobKind
 from shared.redis.clock import ClockReports
 from shared.redis.connection import Redis, RedisHealth, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.driver_keys import DriverUse
 from shared.redis.left_proxies import LeftProxies
 from shared.redis.oauth_consumer import KeptConsumer
 from shared.redis.password_posts import PasswordPosts
 from shared.redis.unknown_answers import UnknownAnswers
-from shared.settings import Settings
+from shared.settings import KNOWN_DRIVERS, Settings
 from shared.timings import Timings
 from worker.chain import DriverChain
 from worker.drivers.consumer import ConsumerStore
@@ -38,6 +39,7 @@ from worker.drivers.proxies import GarminProxies, Proxy
 from worker.handlers.completion import Completion
 from worker.handlers.login import LoginHandler
 from worker.handlers.mfa_completion import MfaCompletionHandler
+from worker.handlers.refresh import RefreshHandler
 from worker.health import heartbeat_file
 from worker.heartbeat import Heartbeat
 from worker.lease import LeaseKeeper
@@ -75,12 +77,18 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
     )
     prompt = connect(url, timeout=timings.redis_answer_worker, keyspace=keyspace)
     proxies = _proxies(settings, keyring, prompt)
-    drivers = _drivers(settings.garmin_drivers, timings, KeptConsumer(prompt, keyring), proxies)
+    count_unknown = UnknownAnswers(prompt).count
+    drivers = {
+        name: GuidedDriver(driver, proxies, count_unknown)
+        for name, driver in _drivers(
+            settings.garmin_drivers, timings, KeptConsumer(prompt, keyring), proxies
+        ).items()
+    }
     challenges = ChallengeStore(
         patient, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
     )
     chain = DriverChain(
-        [GuidedDriver(driver, proxies, UnknownAnswers(prompt).count) for driver in drivers],
+        [drivers[name] for name in settings.garmin_drivers],
         DriverCooldowns(patient, timings),
         PasswordPosts(patient),
     )
@@ -97,6 +105,9 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
         handlers={
             JobKind.LOGIN: LoginHandler(chain, challenges, completion),
             JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
+            JobKind.REFRESH: RefreshHandler(
+                drivers, DriverCooldowns(patient, timings, DriverUse.REFRESH), database, keyring
+            ),
         },
         timings=timings,
     )
@@ -141,8 +152,11 @@ def _drivers(
     timings: Timings,
     consumers: ConsumerStore | None = None,
     proxies: GarminProxies | None = None,
-) -> list[LazyDriver]:
-    """Build the drivers in their order. The first is loaded now, each other when it is needed."""
+) -> dict[str, LazyDriver]:
+    """Build all drivers: also tokens of one that no longer signs in are refreshed.
+
+    `names` are those that sign in. The first is loaded now, each other when it is needed.
+    """
     adapter = GarminAdapter(timings, proxies)
 
     def garth() -> GarminDriver:
@@ -156,7 +170,7 @@ def _drivers(
         return GarminConnectDriver(adapter, timings)
 
     load = {"garth": garth, "garminconnect": garminconnect}
-    drivers = [LazyDriver(name, load[name]) for name in names]
+    drivers = {name: LazyDriver(name, load[name]) for name in KNOWN_DRIVERS}
     with suppress(DriverFailedError):  # logged; it is tried again with the first sign-in
-        drivers[0].loaded()
+        drivers[names[0]].loaded()
     return drivers

@@ -5,6 +5,7 @@ from shared.timings import Timings
 SHORT = Timings(
     login_deadline=20.0,
     code_deadline=15.0,
+    refresh_deadline=15.0,
     lease=3.0,
     lease_renewal=0.5,
     lease_renewal_retry=0.2,

@@ -26,6 +26,23 @@ from shared.origin import UNKNOWN, Origin
 
 
 @dataclass(frozen=True)
+class StoredTokens:
+    """A row of tokens, opened. `standing` is its state now."""
+
+    id: uuid.UUID
+    user_id: uuid.UUID
+    generation: int
+    access: Access
+    method: Method
+    standing: Standing
+    tokens: GarminTokens
+
+    @property
+    def driver(self) -> str:
+        return self.tokens.driver
+
+
+@dataclass(frozen=True)
 class TokenInfo:
     """What the database knows about a user's Garmin tokens without opening them."""
 
@@ -175,10 +192,18 @@ class TokenRepository:
         row.updated_at = now
         set_standing(row, current_standing(row, now))
 
-    def open(self, row: GarminToken) -> GarminTokens:
-        """Return a row's tokens. Raises SealBrokenError if they can't be opened."""
+    def open(self, row: GarminToken) -> StoredTokens:
+        """Open a row's tokens. Raises SealBrokenError if that can't be done."""
         revealed = self._keyring.open(row.ciphertext, Purpose.GARMIN_TOKENS, str(row.id))
-        return GarminTokens.from_revealed(revealed)
+        return StoredTokens(
+            id=row.id,
+            user_id=row.user_id,
+            generation=row.generation,
+            access=Access(row.access),
+            method=Method(row.method),
+            standing=current_standing(row, datetime.now(UTC)),
+            tokens=GarminTokens.from_revealed(revealed),
+        )
 
     def load(self, user_id: uuid.UUID, origin: Origin = UNKNOWN) -> GarminTokens | None:
         """Return the tokens that allow the most; None if there are none that can be refreshed.
@@ -189,7 +214,7 @@ class TokenRepository:
         row = self._session.scalar(query)
         if row is None or row.refresh_expires_at <= datetime.now(UTC):
             return None
-        tokens = self.open(row)
+        tokens = self.open(row).tokens
         event = Event.of(EventKind.TOKENS_READ, origin, row.driver, user_id=user_id)
         EventLog(self._session).append(event)
         return tokens

@@ -39,12 +39,18 @@ def test_a_session_shows_its_person_and_garmin_link(service: Service) -> None:
     created_at = datetime.fromisoformat(body.pop("created_at"))
     assert created_at.utcoffset() == timedelta(0)
     assert account.session_expires_at - created_at == timedelta(seconds=3600)
+    since = datetime.fromisoformat(body["garmin"].pop("state_since"))
+    assert timedelta(0) <= created_at - since < timedelta(seconds=5)
     assert body == {
         "session_id": str(account.session_id),
         "user": {"id": str(account.user_id), "display_name": "Läufer 🏃"},
         "expires_at": rfc_3339(account.session_expires_at),
         "garmin": {
             "linked": True,
+            "state": "active",
+            "state_reason": None,
+            "access": "read_write",
+            "method": "password",
             "domain": "garmin.com",
             "driver": "garth",
             "access_token_expires_at": rfc_3339(account.tokens.access_expires_at),
