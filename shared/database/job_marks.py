@@ -7,13 +7,14 @@ not ask Garmin again.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_
 from sqlalchemy.orm import Session
 
+from shared.database.clock import database_now, utc_now
 from shared.database.deletes import delete_some
 from shared.database.inserts import insert
 from shared.database.models import JobMark
@@ -62,9 +63,11 @@ class JobMarks:
 
     def end_all(self, job_ids: Iterable[str]) -> None:
         """Mark jobs that have ended, whichever run ended them."""
-        changing: dict[str, Any] = {"state": MarkState.ENDED, "at": datetime.now(UTC)}
-        rows = [{"job_id": job_id, "run": 0, **changing} for job_id in sorted(set(job_ids))]
-        if rows:
+        ids = sorted(set(job_ids))
+        if ids:
+            now = database_now(self._session)
+            changing: dict[str, Any] = {"state": MarkState.ENDED, "at": now}
+            rows = [{"job_id": job_id, "run": 0, **changing} for job_id in ids]
             ended = insert(self._session, JobMark).on_conflict_do_update(
                 index_elements=["job_id"], set_=changing
             )
@@ -76,7 +79,7 @@ class JobMarks:
 
     def _write(self, run: JobRun, state: MarkState, allowed: ColumnElement[bool]) -> bool:
         """Add the job's mark, or change it where `allowed`; return whether it is written."""
-        changing: dict[str, Any] = {"run": run.number, "state": state, "at": datetime.now(UTC)}
+        changing: dict[str, Any] = {"run": run.number, "state": state, "at": utc_now()}
         written = self._session.scalars(
             insert(self._session, JobMark)
             .values(job_id=run.job_id, **changing)

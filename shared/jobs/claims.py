@@ -97,10 +97,10 @@ class JobClaims:
             raise JobBusyError
         if answer[0] != b"claimed":
             raise JobNotFoundError
-        _, kind, runs, sealed, progress, origin_json, poll_hash, sent_at, now = answer
+        _, kind, runs, sealed, progress, origin_json, poll_hash, created_at, now = answer
         origin_text = origin_json.decode(errors="replace")
         origin = Origin.read(origin_text)
-        began_at = origin.began_at or int(sent_at)
+        began_at = origin.began_at or int(created_at)
         return Claim(
             job_id,
             owner,

@@ -20,7 +20,8 @@ from shared.clocks import Clocks
 from shared.crypto.keyring import Keyring
 from shared.crypto.tokens import new_token
 from shared.database.engine import Database
-from shared.database.models import AuthEvent, SignInCutoff, UserSession
+from shared.database.job_marks import JobMarks
+from shared.database.models import AuthEvent, JobMark, SignInCutoff, UserSession
 from shared.origin import UNKNOWN
 from shared.redis.clock import ClockReports
 from shared.redis.connection import Redis, connect
@@ -142,6 +143,17 @@ def test_cutoffs_that_no_sign_in_can_meet_any_more_are_deleted(
     database.run(lambda s: s.execute(update(SignInCutoff).values(at=days_ago(4))))
     housekeeping.delete_old()
     assert database.run(lambda s: s.scalar(query)) == 0
+
+
+def test_marks_of_jobs_that_redis_has_forgotten_are_deleted(
+    housekeeping: Housekeeping, database: Database
+) -> None:
+    for job_id, days in (("old", 4), ("new", 2)):
+        database.run(lambda s, job_id=job_id: JobMarks(s).end_all([job_id]))  # type: ignore[misc]
+        change = update(JobMark).where(JobMark.job_id == job_id).values(at=days_ago(days))
+        database.run(lambda s, change=change: s.execute(change))  # type: ignore[misc]
+    housekeeping.delete_old()
+    assert database.run(lambda s: s.scalars(select(JobMark.job_id)).all()) == ["new"]
 
 
 @pytest.mark.parametrize("days", [-100, 100])
