@@ -3,11 +3,13 @@
 import re
 import uuid
 from collections import OrderedDict
+from collections.abc import Callable
 
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from api.database import AsyncDatabase
-from shared.accounts.clients import ClientRepository
+from shared.accounts.clients import ClientRepository, ClientView
 from shared.crypto.keyring import Keyring
 from shared.crypto.tokens import token_hash
 from shared.errors import UnknownClientError
@@ -31,10 +33,20 @@ class ClientKeys:
         self._valid: OrderedDict[str, None] = OrderedDict()
 
     async def client_id(self, key: str, network: str) -> uuid.UUID:
-        """Return the app's id.
+        """Return the app's id. Raises what `run` raises."""
+        return await self.run(key, network, lambda _, client: client.client_id)
+
+    async def run[T](
+        self,
+        key: str,
+        network: str,
+        work: Callable[[Session, ClientView], T],
+        patience: float | None = None,
+    ) -> T:
+        """Run `work` for the app with this key, in the transaction that looks the key up.
 
         Raises UnknownClientError, RateLimitedError after too many wrong keys, and
-        ServiceUnavailableError.
+        ServiceUnavailableError. `patience` is that of `AsyncDatabase.run`.
         """
         if not _KEY.fullmatch(key):
             raise UnknownClientError
@@ -42,14 +54,18 @@ class ClientKeys:
         sender = self._keyring.hash_name(f"address {network}")
         if hashed not in self._valid:
             await run_in_threadpool(self._wrong_keys.check, sender)
+
+        def find_and_work(session: Session) -> T:
+            return work(session, ClientRepository(session).find(key))
+
         try:
-            client = await self._database.run(lambda session: ClientRepository(session).find(key))
+            result = await self._database.run(find_and_work, patience)
         except UnknownClientError:
             self._valid.pop(hashed, None)
             await run_in_threadpool(self._wrong_keys.count, sender)
             raise
         self._remember(hashed)
-        return client.client_id
+        return result
 
     def _remember(self, hashed: str) -> None:
         self._valid[hashed] = None

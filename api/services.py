@@ -10,8 +10,10 @@ from api.http.limits import SubmissionLimits
 from api.metrics import Metrics
 from api.notifications import JobNotifications
 from api.polls import JobPolls
+from api.token_refreshes import TokenRefreshes
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
+from shared.broker.tokens import TokenBroker
 from shared.clocks import Clocks
 from shared.crypto.keyring import Keyring
 from shared.deployment import Deployment
@@ -46,6 +48,9 @@ class Services:
     polls: JobPolls
     metrics: Metrics
     clocks: Clocks
+    broker: TokenBroker
+    token_refreshes: TokenRefreshes
+    session_tokens: bool
     session_idle: int
     require_client_key: bool
 

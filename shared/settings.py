@@ -200,6 +200,9 @@ class Settings(DatabaseSettings):
     limit_codes_per_account: RateLimitNotation = "3/15minute;10/day"
     """Codes that Garmin may be made to send for one account, whoever signs in."""
 
+    session_tokens: bool = True
+    """Whether a person's own session may ask for the person's Garmin access token."""
+
     require_client_key: bool = False
     """Whether to accept sign-ins and codes only with a client key."""
 

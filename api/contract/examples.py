@@ -22,6 +22,19 @@ LINK: dict[str, Any] = {
 LOGIN: dict[str, Any] = {"username": "runner@example.com", "password": "correct horse"}
 CODE: dict[str, Any] = {"challenge_id": SECRET, "mfa_code": "123 456"}
 
+TOKEN_REQUEST: dict[str, Any] = {"min_valid_for": 300}
+TOKEN: dict[str, Any] = {
+    "access_token": SECRET,
+    "token_type": "Bearer",
+    "expires_at": "2026-11-02T08:00:00Z",
+    "expires_in": 84123,
+    "api_base": "https://connectapi.garmin.com",
+    "access": "read_write",
+    "domain": "garmin.com",
+    "method": "password",
+    "user": {**USER, "garmin_display_name": "runner"},
+}
+
 JOB_ACCEPTED: dict[str, Any] = {
     "job_id": JOB_ID,
     "status": "queued",

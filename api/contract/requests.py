@@ -78,6 +78,7 @@ USER_ID = Shape(
     "must be 1 to 128 characters, without control or invisible characters, and without a segment "
     "of one or two dots between slashes, which no URL can hold",
 )
+_SHA256 = Shape(r"^[0-9A-Fa-f]{64}$", "must be a SHA-256 in hex: 64 digits")
 _PLAIN_TEXT = Shape(rf"^[^{_CONTROL}]*$", "must not contain control characters")
 _USERNAME = Shape(
     rf"^{_SPACE}*[^\s{_UNSEEN}][^{_UNSEEN}]+[^\s{_UNSEEN}]{_SPACE}*$",
@@ -122,6 +123,21 @@ class LoginRequest(_Request):
     )
     user_id: Annotated[str, USER_ID] | None = Field(
         None, description="Your own id for the person. Requires `X-Client-Key`."
+    )
+
+
+class TokenRequest(_Request):
+    """Which access token is good enough."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.TOKEN_REQUEST]})
+
+    min_valid_for: int = Field(
+        300, ge=0, le=3600, description="Seconds for which the token has to be valid at least."
+    )
+    rejected: Annotated[str, _SHA256, AfterValidator(str.lower)] | None = Field(
+        None,
+        description="The SHA-256, in hex, of an access token that Garmin answered with 401: "
+        "another one is returned.",
     )
 
 

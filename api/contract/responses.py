@@ -159,6 +159,36 @@ class ClientLinkResponse(_Response):
     garmin: GarminLinkResponse
 
 
+class TokenUser(JobUser):
+    garmin_display_name: str | None = Field(
+        description="The name in the addresses of Garmin's API; null if Garmin has not said it yet."
+    )
+
+
+class TokenResponse(_Response):
+    """An access token for Garmin's API."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.TOKEN]})
+
+    access_token: str = Field(repr=False, description="Garmin's bearer token. Secret.")
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - a name, no secret
+    expires_at: datetime
+    expires_in: int = Field(description="Seconds until it expires.")
+    api_base: str = Field(description="The API that it is for.")
+    access: Access = Field(description="What it allows.")
+    domain: GarminDomain
+    method: Method = Field(description="How the person connected.")
+    user: TokenUser
+
+
+class TokenRefreshing(_Response):
+    """The token is being renewed: repeat the request after `Retry-After` seconds."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "refreshing"}]})
+
+    status: Literal["refreshing"] = "refreshing"
+
+
 class Health(_Response):
     """Alive, or ready."""
 

@@ -186,6 +186,8 @@ def _save_user(
     changing: dict[str, object] = {"updated_at": now}
     if identity.display_name is not None:
         changing["display_name"] = identity.display_name
+    if identity.garmin_display_name is not None:
+        changing["garmin_display_name"] = identity.garmin_display_name
     saved = session.execute(
         insert(session, User)
         .values(

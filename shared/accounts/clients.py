@@ -4,6 +4,7 @@ import re
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -16,11 +17,20 @@ from shared.errors import ClientExistsError, InvalidClientNameError, UnknownClie
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 
 
+class Scope(StrEnum):
+    """What a client key may be used for."""
+
+    SIGN_IN = "sign_in"
+    CONNECTIONS = "connections"
+    TOKENS = "tokens"
+
+
 @dataclass(frozen=True)
 class ClientView:
     client_id: uuid.UUID
     name: str
     created_at: datetime
+    scopes: frozenset[Scope] = frozenset(Scope)
 
 
 class ClientRepository:
@@ -40,7 +50,11 @@ class ClientRepository:
             raise ClientExistsError
         key = new_token()
         row = ApiClient(
-            id=uuid.uuid4(), name=name, key_hash=token_hash(key), created_at=datetime.now(UTC)
+            id=uuid.uuid4(),
+            name=name,
+            key_hash=token_hash(key),
+            scopes=",".join(Scope),
+            created_at=datetime.now(UTC),
         )
         self._session.add(row)
         self._session.flush()
@@ -88,4 +102,5 @@ class ClientRepository:
 
 
 def _view(row: ApiClient) -> ClientView:
-    return ClientView(row.id, row.name, row.created_at)
+    scopes = frozenset(Scope(name) for name in row.scopes.split(",") if name in Scope)
+    return ClientView(row.id, row.name, row.created_at, scopes)

@@ -72,6 +72,8 @@ class User(Base):
     garmin_guid: Mapped[str] = mapped_column(String(64))
     domain: Mapped[str] = mapped_column(String(16))
     display_name: Mapped[str] = mapped_column(String(256))
+    garmin_display_name: Mapped[str | None] = mapped_column(String(256))
+    """Garmin's `displayName`, which the addresses of its API have."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 

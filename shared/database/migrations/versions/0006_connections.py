@@ -69,6 +69,7 @@ def upgrade() -> None:
     _create_links("token_id", "id")
     _fill("client_links", f"token_id, {_LINKS}", f"user_id, {_LINKS}")
     _drop_copies()
+    op.add_column("users", sa.Column("garmin_display_name", sa.String(256), nullable=True))
     op.add_column(
         "api_clients",
         sa.Column("scopes", sa.String(64), nullable=False, server_default="sign_in,connections"),
@@ -77,6 +78,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_column("api_clients", "scopes")
+    op.drop_column("users", "garmin_display_name")
     _keep_copies()
     op.create_table(
         "garmin_tokens",
