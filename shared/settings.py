@@ -209,6 +209,9 @@ class Settings(DatabaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins whose pages may use the API from a browser, comma-separated."""
 
+    refresh_rate: int = Field(30, ge=1, le=6000)
+    """Refreshes a minute, of the whole service, that keep connections alive nobody uses."""
+
     event_days: int = Field(90, ge=1, le=3650)
     """Days to keep the audit log and ended sessions."""
 

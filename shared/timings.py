@@ -133,6 +133,9 @@ class Timings:
     sweep_interval: float = 5.0
     """How often each worker looks for jobs whose message is lost."""
 
+    keep_alive_interval: float = 10.0
+    """How often each worker looks for connections that have to be kept alive."""
+
     deployment_mark: float = 60.0
     deployment_renewal: float = 10.0
     """How long the names in Redis stay a deployment's after its last process, and how often each

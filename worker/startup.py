@@ -8,6 +8,8 @@ from pydantic import SecretStr
 
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
+from shared.broker.keep_alive import KeepAlive
+from shared.broker.refreshes import Refreshes
 from shared.clocks import CHECK_INTERVAL, CHECK_RETRY, Clocks
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
@@ -19,6 +21,8 @@ from shared.jobs.claims import JobClaims
 from shared.jobs.lost_messages import LostMessages
 from shared.jobs.queue import JobQueue, QueuedMessages
 from shared.jobs.states import JobKind
+from shared.jobs.store import JobStore
+from shared.jobs.submission import Submitter
 from shared.redis.clock import ClockReports
 from shared.redis.connection import Redis, RedisHealth, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
@@ -123,6 +127,12 @@ def build_schedule(
     queue = JobQueue(url, timeout, threads=1, timings=timings, keyspace=keyspace)
     lost_messages = LostMessages(redis, QueuedMessages(broker), queue, timings)
     clocks = Clocks(ClockReports(redis), database, "worker")
+    keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
+    refreshes = Refreshes(
+        Submitter(JobStore(redis, keyring, settings.job_ttl, timings), queue),
+        DriverCooldowns(redis, timings, DriverUse.REFRESH),
+    )
+    keep_alive = KeepAlive(redis, database, keyring, refreshes, settings.refresh_rate)
     work = Housekeeping(
         EventOutbox(redis), database, settings.event_days, settings.session_idle_ttl, clocks
     )
@@ -132,6 +142,7 @@ def build_schedule(
         Periodic("event delivery", work.deliver_events, timings.delivery_interval, retry),
         Periodic("retention", work.delete_old, timings.retention_interval, retry),
         Periodic("clocks", clocks.check, CHECK_INTERVAL, CHECK_RETRY),
+        Periodic("keep-alive", keep_alive.submit_due, timings.keep_alive_interval, retry),
         Periodic("sweep", lambda: sweep(lost_messages), timings.sweep_interval, retry),
     ]
 

@@ -37,6 +37,7 @@ SHORT = Timings(
     garminconnect_delays=0.0,
     delivery_interval=0.2,
     sweep_interval=0.5,
+    keep_alive_interval=0.5,
     deployment_mark=4.0,
     deployment_renewal=0.5,
     heartbeat_interval=0.5,

@@ -23,6 +23,7 @@ CODE_PER_CHALLENGE = "code-challenge"
 CODES_PER_ACCOUNT = "codes-account"
 CODES_REFUSED_BY_GARMIN = "codes-refused"
 WRONG_KEY_PER_IP = "wrong-key-ip"
+REFRESHES = "refreshes"
 
 
 @dataclass(frozen=True)
