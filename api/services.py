@@ -6,6 +6,7 @@ from starlette.requests import Request
 
 from api.client_keys import ClientKeys
 from api.database import AsyncDatabase
+from api.degradation import Degradation
 from api.http.limits import SubmissionLimits
 from api.metrics import Metrics
 from api.notifications import JobNotifications
@@ -44,6 +45,7 @@ class Services:
     database: AsyncDatabase
     deployment: Deployment
     redis: RedisHealth
+    degradation: Degradation
     notifications: JobNotifications
     polls: JobPolls
     metrics: Metrics

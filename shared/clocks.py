@@ -50,15 +50,17 @@ class Clocks:
         self._reports.write(self._process, offsets)
         right = all(abs(ahead) <= TOLERANCE for ahead in offsets.values())
         if right != self._right:
-            told = ", ".join(f"{ahead:+.0f} s from {name}" for name, ahead in offsets.items())
+            differences = ", ".join(
+                f"{ahead:+.0f} s from {name}" for name, ahead in offsets.items()
+            )
             if right:
-                _log.info("the clock of this process is right again: %s", told)
+                _log.info("the clock of this process is right again: %s", differences)
             else:
-                _log.warning("the clock of this process is wrong: %s", told)
+                _log.warning("the clock of this process is wrong: %s", differences)
         self._right = right
         return right
 
     def _ahead_of(self, read: Callable[[], float]) -> float:
-        asked = self._clock()
-        there = read()
-        return (asked + self._clock()) / 2 - there
+        before = self._clock()
+        server_time = read()
+        return (before + self._clock()) / 2 - server_time

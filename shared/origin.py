@@ -11,7 +11,8 @@ class Origin(BaseModel):
 
     `account` is the keyed hash of the Garmin account's name, `client_id` the app, `client_user_id`
     the app's own id of the user, and `address` the client's, as reported by trusted proxies.
-    `began_at` is when the sign-in that a code completes was submitted, in ms by Redis' clock.
+    `began_at` is when the sign-in was submitted (its password, not its code), in ms by Redis'
+    clock.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -48,6 +48,11 @@ class Timings:
     retry_delay: float = 5.0
     """When a worker tries a job again that another one holds, or that could not be stored."""
 
+    share_delay: float = 0.2
+    share_longest_delay: float = 10.0
+    """How far apart the jobs come back whose address or app holds its share of a worker's threads,
+    and how long one of them is put off. Shorter than `visibility_timeout`."""
+
     unsent_job: float = 15.0
     """How long a job whose message was never confirmed blocks other sign-ins of its account."""
 
@@ -92,7 +97,7 @@ class Timings:
     """For a connection to PostgreSQL, one statement at the server, and the server's answer."""
 
     mark_answer: int = 2
-    """For writing down in the database how far a job has come; no job waits for longer."""
+    """For the database's answer where it is written down how far a job has come."""
 
     store_patience: float = 10.0
     """How long a worker tries to store tokens before it gives the job back."""
@@ -135,6 +140,9 @@ class Timings:
 
     keep_alive_interval: float = 10.0
     """How often each worker looks for connections that have to be kept alive."""
+
+    faults_interval: float = 60.0
+    """How often each worker looks at how Redis is set up, and at its disk."""
 
     deployment_mark: float = 60.0
     deployment_renewal: float = 10.0

@@ -8,6 +8,7 @@ from shared.errors import (
     AccountLockedError,
     CaptchaRequiredError,
     ClientRefusedError,
+    CodeLimitReachedError,
     DriverFailedError,
     FitTrackError,
     GarminActionRequiredError,
@@ -40,6 +41,7 @@ _log = logging.getLogger(__name__)
 _VERDICTS = (
     AccountLockedError,
     CaptchaRequiredError,
+    CodeLimitReachedError,
     GarminActionRequiredError,
     InvalidCredentialsError,
 )

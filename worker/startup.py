@@ -1,7 +1,7 @@
 """Check a worker's environment, and build what it runs."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from pydantic import SecretStr
@@ -25,8 +25,10 @@ from shared.jobs.store import JobStore
 from shared.jobs.submission import Submitter
 from shared.redis.clock import ClockReports
 from shared.redis.connection import Redis, RedisHealth, connect
+from shared.redis.database_disk import DatabaseDisk
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.driver_keys import DriverUse
+from shared.redis.faults import RedisFaults
 from shared.redis.left_proxies import LeftProxies
 from shared.redis.oauth_consumer import KeptConsumer
 from shared.redis.password_posts import PasswordPosts
@@ -50,6 +52,7 @@ from worker.lease import LeaseKeeper
 from worker.marks import RunMarks
 from worker.runner import JobRunner
 from worker.schedule import Housekeeping, Periodic, sweep
+from worker.shares import ThreadShares
 
 _GARTH_TRAPS = {"GARTH_HOME", "GARTH_TOKEN", "GARTH_TELEMETRY_ENABLED"}
 
@@ -64,10 +67,18 @@ def check_environment(environment: Mapping[str, str]) -> None:
 
 def open_database(settings: Settings, timings: Timings) -> Database:
     """Connect. Raises ConfigurationError if it does not answer or is not migrated."""
-    return Database.migrated(settings.database_url.get_secret_value(), timings)
+    redis = connect(
+        settings.redis_url.get_secret_value(),
+        timeout=timings.redis_answer_worker,
+        keyspace=settings.keyspace,
+    )
+    url = settings.database_url.get_secret_value()
+    return Database.migrated(url, timings, DatabaseDisk(redis).report_full)
 
 
-def build_runner(settings: Settings, database: Database, timings: Timings) -> JobRunner:
+def build_runner(
+    settings: Settings, database: Database, timings: Timings, threads: int
+) -> JobRunner:
     """Check everything, then build. Raises ConfigurationError with one line."""
     check_environment(os.environ)
     keyring, ttl = Keyring.parse(settings.encryption_keys.get_secret_value()), settings.job_ttl
@@ -113,6 +124,7 @@ def build_runner(settings: Settings, database: Database, timings: Timings) -> Jo
                 drivers, DriverCooldowns(patient, timings, DriverUse.REFRESH), database, keyring
             ),
         },
+        shares=ThreadShares(threads, settings.share_per_ip, settings.share_per_client, timings),
         timings=timings,
     )
 
@@ -124,7 +136,7 @@ def build_schedule(
     url, timeout, keyspace = settings.queue_url, timings.redis_answer_worker, settings.keyspace
     redis = connect(settings.redis_url.get_secret_value(), timeout=timeout, keyspace=keyspace)
     broker = connect(url, timeout=timeout, keyspace=keyspace)
-    queue = JobQueue(url, timeout, threads=1, timings=timings, keyspace=keyspace)
+    queue = JobQueue(url, timeout, threads=2, timings=timings, keyspace=keyspace)
     lost_messages = LostMessages(redis, QueuedMessages(broker), queue, timings)
     clocks = Clocks(ClockReports(redis), database, "worker")
     keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
@@ -136,15 +148,24 @@ def build_schedule(
     work = Housekeeping(
         EventOutbox(redis), database, settings.event_days, settings.session_idle_ttl, clocks
     )
+    faults = [RedisFaults("redis", redis)]
+    if settings.has_own_broker:
+        faults.append(RedisFaults("broker", broker))
     retry = timings.delivery_retry
     return [
         Periodic("deployment mark", deployment.renew, deployment.renewal, retry),
         Periodic("event delivery", work.deliver_events, timings.delivery_interval, retry),
         Periodic("retention", work.delete_old, timings.retention_interval, retry),
+        Periodic("faults of Redis", lambda: _check(faults), timings.faults_interval, retry),
         Periodic("clocks", clocks.check, CHECK_INTERVAL, CHECK_RETRY),
         Periodic("keep-alive", keep_alive.submit_due, timings.keep_alive_interval, retry),
         Periodic("sweep", lambda: sweep(lost_messages), timings.sweep_interval, retry),
     ]
+
+
+def _check(faults: Iterable[RedisFaults]) -> None:
+    for of_one in faults:
+        of_one.check()
 
 
 def build_heartbeat(settings: Settings, timings: Timings) -> Heartbeat:

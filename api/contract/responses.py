@@ -190,8 +190,25 @@ class TokenRefreshing(_Response):
 
 
 class Health(_Response):
-    """Alive, or ready."""
+    """The process is alive."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
 
     status: Literal["ok"] = "ok"
+
+
+class Readiness(_Response):
+    """Ready, perhaps with something that the operator has to look at."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"status": "ok"}, {"status": "degraded", "degraded": ["redis_eviction"]}]
+        }
+    )
+
+    status: Literal["ok", "degraded"] = "ok"
+    degraded: list[str] | None = Field(
+        None,
+        description="Only where something is: `redis_version`, `redis_eviction`, "
+        "`redis_persistence`, `redis_disk`, the same of `broker_`, and `database_disk`.",
+    )

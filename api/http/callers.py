@@ -25,7 +25,7 @@ async def app(request: Request) -> Origin:
     """
     origin = person(request)
     client_id = await services(request).client_keys.client_id(
-        request.headers.get("x-client-key", ""), network(origin.address or "")
+        request.headers.get("x-client-key", ""), origin.address or ""
     )
     return origin.model_copy(update={"client_id": client_id})
 
@@ -46,10 +46,3 @@ def address(request: Request) -> str:
     if isinstance(parsed, ipaddress.IPv6Address):
         parsed = parsed.ipv4_mapped or ipaddress.IPv6Address(int(parsed))  # without its zone
     return str(parsed)
-
-
-def network(address: str) -> str:
-    """What a limit counts as one sender: an IPv4 address, or the /64 of one IPv6 customer."""
-    if ":" not in address:
-        return address
-    return str(ipaddress.ip_network(f"{address}/64", strict=False))

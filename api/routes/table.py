@@ -6,7 +6,7 @@ from api.contract import parameters, replies
 from api.contract.operations import Operation, Reply, Security, Tag
 from api.contract.problems import FieldFault
 from api.contract.requests import CodeRequest, LoginRequest, TokenRequest
-from api.contract.responses import ClientLinkResponse, Health, SessionResponse
+from api.contract.responses import ClientLinkResponse, Health, Readiness, SessionResponse
 from api.http.errors import (
     InvalidRequestError,
     NotFoundError,
@@ -291,8 +291,8 @@ OPERATIONS: tuple[Operation, ...] = (
         Tag.MONITORING,
         "Check that the service is ready",
         "Succeeds if Redis and the database answer. Otherwise `unavailable` names those that "
-        "don't.",
-        Reply(200, "Ready.", (Health,)),
+        "don't. What answers, but can lose sign-ins, is named in `degraded`.",
+        Reply(200, "Ready.", (Readiness,)),
         (NotReadyError(["redis", "database"]),),
     ),
     Operation(

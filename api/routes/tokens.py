@@ -10,7 +10,7 @@ from starlette.responses import Response
 from api.contract.requests import TokenRequest
 from api.contract.responses import TokenRefreshing, TokenResponse, TokenUser
 from api.http.bodies import bearer_token, read_optional_json, wait_seconds
-from api.http.callers import network, person
+from api.http.callers import person
 from api.routes.connections import connected_user_id
 from api.services import services
 from shared.accounts.clients import ClientView, Scope
@@ -38,8 +38,8 @@ async def client_token(request: Request) -> Response:
         connection = broker.of_client(session, client.client_id, user_id)
         return origin.model_copy(update=of_client), connection
 
-    key, sender = request.headers.get("x-client-key", ""), network(origin.address or "")
-    origin, connection = await services(request).client_keys.run(key, sender, read, wait)
+    key, address = request.headers.get("x-client-key", ""), origin.address or ""
+    origin, connection = await services(request).client_keys.run(key, address, read, wait)
     return await _answer(request, origin, connection, wanted, wait)
 
 

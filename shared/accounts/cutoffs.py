@@ -60,10 +60,10 @@ class SignInCutoffs:
 
     def _began_at(self, began: float) -> datetime:
         """Return a time on the monotonic clock as one by the database's."""
-        asked = time.monotonic()
+        before = time.monotonic()
         now = database_now(self._session)
-        answered = (asked + time.monotonic()) / 2  # on average: to within half of a round trip
-        return now - timedelta(seconds=answered - began)
+        middle = (before + time.monotonic()) / 2  # to within half of a round trip
+        return now - timedelta(seconds=middle - began)
 
     def _write(self, scopes: Iterable[str]) -> None:
         for scope in sorted(self._keyring.hash_name(scope) for scope in scopes):

@@ -16,6 +16,7 @@ from shared.jobs.kinds import KINDS
 from shared.jobs.repeats import NewJob, Repeatable, repeated_job
 from shared.jobs.states import JobKind, JobStage, JobStatus, RefreshRequest
 from shared.origin import UNKNOWN, Origin
+from shared.redis.clock import redis_ms
 from shared.redis.connection import LuaScript, Redis, redis_errors_translated
 from shared.timings import PRODUCTION, Timings
 
@@ -28,6 +29,7 @@ class JobStore:
     def __init__(
         self, redis: Redis, keyring: Keyring, ttl: int, timings: Timings = PRODUCTION
     ) -> None:
+        self._redis = redis
         self._keys = JobKeys(redis.keyspace)
         self._events = outbox.key(redis.keyspace)
         self._keyring = keyring
@@ -58,6 +60,8 @@ class JobStore:
         """
         row, poll_token = KINDS[kind], new_token()
         poll_hash = token_hash(poll_token)
+        if origin.began_at is None:  # a code's sign-in has begun already
+            origin = origin.model_copy(update={"began_at": redis_ms(self._redis)})
         origin_json = origin.model_dump_json(exclude_none=True)
         bound_to = subject(job_id, poll_hash, origin_json)
         sealed = self._keyring.seal(work.reveal(), Purpose.JOB_INPUT, bound_to)

@@ -60,6 +60,7 @@ NOTHING = [
     Reply(200, "garbage"),
     Reply(200, "[]"),
     Reply(200, "null"),
+    Reply(200, '{"error": ' + "[" * 200_000),
     Reply(200, "{}"),
     Reply(200, '{"responseStatus": "SUCCESSFUL"}'),
     Reply(200, '{"responseStatus": {"type": 7}}'),

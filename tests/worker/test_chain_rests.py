@@ -10,7 +10,9 @@ from shared.errors import (
     AccountLockedError,
     CaptchaRequiredError,
     ClientRefusedError,
+    CodeLimitReachedError,
     DriverFailedError,
+    GarminActionRequiredError,
     GarminRateLimitedError,
     GarminUnavailableError,
     InvalidCredentialsError,
@@ -75,7 +77,14 @@ def test_three_refused_accounts_rest_a_driver_for_everybody(
 
 @pytest.mark.parametrize(
     "verdict",
-    [InvalidCredentialsError(), AccountLockedError(), CaptchaRequiredError(), None],
+    [
+        InvalidCredentialsError(),
+        AccountLockedError(),
+        CaptchaRequiredError(),
+        CodeLimitReachedError(),
+        GarminActionRequiredError(),
+        None,
+    ],
     ids=lambda verdict: type(verdict).__name__,
 )
 def test_whoever_is_let_in_between_keeps_the_driver_open(

@@ -37,6 +37,7 @@ from worker.handlers.mfa_completion import MfaCompletionHandler
 from worker.lease import LeaseKeeper
 from worker.marks import RunMarks
 from worker.runner import JobRunner
+from worker.shares import ThreadShares
 
 PROFILE = "/userprofile-service/socialProfile"
 PREAUTHORIZED = "/oauth-service/oauth/preauthorized"
@@ -117,7 +118,7 @@ def worker(
             JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
         }
         keeper, marks = LeaseKeeper(jobs, TIMINGS), RunMarks(database)
-        runner = JobRunner(jobs, keeper, marks, handlers, TIMINGS)
+        runner = JobRunner(jobs, keeper, marks, handlers, ThreadShares(32, 25, 75), TIMINGS)
         return Worker(jobs, challenges, database, runner)
 
     return build

@@ -40,6 +40,7 @@ from worker.lease import LeaseKeeper
 from worker.marks import RunMarks
 from worker.run import PostponedError, Run
 from worker.runner import JobRunner
+from worker.shares import ThreadShares
 
 DRIVER = "garminconnect"
 
@@ -86,6 +87,7 @@ class Service:
             keeper=LeaseKeeper(self.jobs, SHORT),
             marks=RunMarks(self.database),
             handlers={JobKind.REFRESH: handler},
+            shares=ThreadShares(32, 25, 75),
             timings=SHORT,
         )
 

@@ -1,5 +1,6 @@
 """A worker that can't work says why in one line and ends; one that can takes jobs."""
 
+import os
 import socket
 import subprocess
 from pathlib import Path
@@ -66,7 +67,7 @@ def test_only_the_drivers_that_are_set_sign_in_and_all_refresh(
             monkeypatch.setenv(name, value)
         settings = Settings.from_environment()
         database = open_database(settings, PRODUCTION)
-        handlers = build_runner(settings, database, PRODUCTION).handlers
+        handlers = build_runner(settings, database, PRODUCTION, 32).handlers
         assert set(handlers) == set(KINDS)
         handler = handlers[JobKind.LOGIN]
         database.close()
@@ -77,10 +78,10 @@ def test_only_the_drivers_that_are_set_sign_in_and_all_refresh(
         assert set(refreshes.drivers) == set(KNOWN_DRIVERS)
 
 
-def end_of_a_worker(settings: dict[str, str]) -> str:
+def end_of_a_worker(settings: dict[str, str], *options: str) -> str:
     """The one line with which a real worker ends at the start."""
     ended = subprocess.run(
-        [BIN / "celery", "-A", "worker.main", "worker"],
+        [BIN / "celery", "-A", "worker.main", "worker", *options],
         cwd=ROOT,
         env=clean_environment(settings),
         stdin=subprocess.DEVNULL,
@@ -136,6 +137,11 @@ def test_an_unknown_setting_ends_a_worker(good: dict[str, str]) -> None:
     assert "FITTRACK_JOBTTL: is not a setting, did you mean FITTRACK_JOB_TTL?" in line
 
 
+@pytest.mark.parametrize("options", [["-P", "prefork"], ["--pool=solo"], ["-Pprocesses"]])
+def test_another_pool_than_threads_ends_a_worker(good: dict[str, str], options: list[str]) -> None:
+    assert "jobs run in threads alone" in end_of_a_worker(good, *options)
+
+
 def test_flower_tells_in_one_line_that_its_port_is_in_use(good: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -159,7 +165,7 @@ def test_a_worker_with_everything_right_gets_ready(
 ) -> None:
     with Process(
         "worker",
-        [BIN / "celery", "-A", "worker.main", "worker", "--loglevel", "INFO"],
+        [BIN / "celery", "-A", "worker.main", "worker", "-P", "threads", "--loglevel", "INFO"],
         tmp_path / "worker.log",
         clean_environment(good | {"FITTRACK_REDIS_URL": real_redis_url}),
         says(" ready."),
@@ -170,4 +176,6 @@ def test_a_worker_with_everything_right_gets_ready(
     assert "garmin.login" in said
     assert "garmin.complete_mfa" in said
     assert "concurrency: 32 (thread)" in said
+    assert "SecurityWarning" not in said
+    assert ("the worker runs as root" in said) == (os.geteuid() == 0)
     assert worker.exit_code == 0

@@ -68,7 +68,9 @@ class Answer:
             is_html=body is None and _is_html(response),
             is_cloudflare=_is_cloudflare(response, body),
             body=body,
-            words=markup.words(markup.spoken(text) if body is None else _spoken(body)),
+            words=markup.words(
+                markup.verdict_texts(text) if body is None else _verdict_texts(body)
+            ),
         )
 
     @property
@@ -216,18 +218,18 @@ def _storable(text: str) -> str:
 def _json_object(text: str) -> Mapping[str, Any] | None:
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return body if isinstance(body, dict) else None
 
 
-def _spoken(body: Mapping[str, Any]) -> list[str]:
+def _verdict_texts(body: Mapping[str, Any]) -> list[str]:
     """Return where a JSON answer can hold a verdict."""
     status, error = body.get("responseStatus"), body.get("error")
-    said = [error]
+    texts = [error]
     for part, keys in ((status, ("type", "message")), (error, ("message",))):
-        said += [part.get(key) for key in keys] if isinstance(part, Mapping) else []
-    return [text for text in said if isinstance(text, str)]
+        texts += [part.get(key) for key in keys] if isinstance(part, Mapping) else []
+    return [text for text in texts if isinstance(text, str)]
 
 
 def _is_html(response: HttpResponse) -> bool:

@@ -24,7 +24,7 @@ def variables(text: str) -> dict[str, str]:
     return {name: html.unescape(value) for name, _, value in _VARIABLE.findall(text)}
 
 
-def spoken(text: str) -> list[str]:
+def verdict_texts(text: str) -> list[str]:
     """Return where a text that is not JSON can hold a verdict.
 
     That is a page's title, its `var status` and the ids of the errors it shows, or the name of an

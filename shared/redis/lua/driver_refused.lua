@@ -89,4 +89,4 @@ if args.account and ends > now then
     redis.call('SADD', known, args.account)
 end
 redis.call('PEXPIRE', known, redis.call('PTTL', rest))
-return {math.max(account_ends, ends) - now, began, why or ''}
+return {math.max(0, account_ends - now, ends - now), began, why or ''}

@@ -93,6 +93,22 @@ def test_ended_jobs_are_marked_together_and_again(marks: Marks) -> None:
     assert not marks.begin(JobRun("another job", 1))
 
 
+def test_the_clock_of_the_process_does_not_make_marks_old(
+    marks: Marks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Behind(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> "Behind":
+            return cls.fromtimestamp(datetime.now(UTC).timestamp(), UTC) - timedelta(days=100)
+
+    monkeypatch.setattr("shared.database.job_marks.datetime", Behind)
+    marks.begin(FIRST)
+    marks.end_all("another job")
+    marks.forget(datetime.now(UTC) - timedelta(minutes=1))
+    assert not marks.begin(FIRST)
+    assert not marks.begin(JobRun("another job", 1))
+
+
 def test_old_marks_are_deleted(marks: Marks) -> None:
     marks.begin(FIRST)
     marks.forget(datetime.now(UTC) - timedelta(minutes=1))

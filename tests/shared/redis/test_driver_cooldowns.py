@@ -57,6 +57,11 @@ def test_a_refused_account_waits_alone(cooldowns: DriverCooldowns) -> None:
     assert cooldowns.remaining("garminconnect", "anna") == 0
 
 
+def test_an_unknown_account_has_no_wait_of_its_own(cooldowns: DriverCooldowns) -> None:
+    assert refuse(cooldowns, account=None, scope=ACCOUNT) == 0
+    assert cooldowns.remaining("garth") == 0
+
+
 @pytest.mark.parametrize("scope", RefusalScope)
 @pytest.mark.parametrize("seconds", [50, 5 * HOUR, DAY])
 def test_what_garmin_asks_for_is_honoured(
