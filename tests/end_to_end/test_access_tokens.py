@@ -110,6 +110,7 @@ def test_many_callers_cause_one_refresh_and_all_get_an_answer(
     assert whose(garmin, token) == garmin.account(app.username)["profile"]["garminGUID"]
     assert app.refreshes(library) == 1
     assert app.refresh_jobs() == 1
+    assert garmin.count("di_refreshes_reused") == 0
 
 
 def test_tokens_of_a_library_that_no_longer_signs_in_are_refreshed(
@@ -143,7 +144,37 @@ def test_a_worker_killed_between_garmins_answer_and_the_database_loses_nothing(
     reply = app.ask()
     assert reply.status_code == 200, reply.text
     assert app.refreshes("garminconnect") == 1
+    assert garmin.count("di_refreshes_reused") == 0
     assert whose(garmin, reply.json()["access_token"])
+
+
+@pytest.mark.parametrize(("grace", "status"), [(60, 200), (0, 409)])
+def test_a_lost_answer_is_asked_for_once_more(
+    stack: Stack, client: Client, garmin: Simulator, grace: int, status: int
+) -> None:
+    """Whether the same refresh token works again is Garmin's to say."""
+    app = App(stack, garmin, client, f"refreshlost-{grace}@example.com")
+    app.connect("garminconnect")
+    garmin.configure(refresh_grace_s=grace)
+    reply = app.ask()
+    assert reply.status_code == status, reply.text
+    assert garmin.count("di_refreshes_repeated") == (1 if grace else 2)
+    assert garmin.count("di_refreshes_reused") == 0
+
+
+@pytest.mark.parametrize(
+    "word", ["refresh401", "refreshlimited", "refreshdown", "refreshcloudflare"]
+)
+def test_what_is_not_invalid_grant_ends_no_connection(
+    stack: Stack, client: Client, garmin: Simulator, word: str
+) -> None:
+    app = App(stack, garmin, client, f"{word}-tessa@example.com")
+    app.connect("garminconnect")
+    reply = app.ask()
+    # The stored token is still valid: it is better than none.
+    assert reply.status_code == 200, reply.text
+    link = client.http.get("/api/users/tessa/garmin", headers=app.headers).json()
+    assert link["garmin"]["state"] == "active"
 
 
 def test_a_revoked_connection_needs_a_sign_in_and_gets_it(
