@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.database import AsyncDatabase
 from api.http.networks import NetworkLimit
-from shared.accounts.clients import ClientRepository, ClientView
+from shared.accounts.clients import ClientRepository, ClientView, Scope
 from shared.crypto.tokens import token_hash
 from shared.errors import UnknownClientError
 
@@ -30,9 +30,14 @@ class ClientKeys:
         self._wrong_keys = wrong_keys
         self._valid: OrderedDict[str, None] = OrderedDict()
 
-    async def client_id(self, key: str, address: str) -> uuid.UUID:
-        """Return the app's id. Raises what `run` raises."""
-        return await self.run(key, address, lambda _, client: client.client_id)
+    async def client_id(self, key: str, address: str, scope: Scope) -> uuid.UUID:
+        """Return the app's id. Raises ScopeMissingError, and what `run` raises."""
+
+        def checked(_: Session, client: ClientView) -> uuid.UUID:
+            client.check(scope)
+            return client.client_id
+
+        return await self.run(key, address, checked)
 
     async def run[T](
         self,

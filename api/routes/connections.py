@@ -8,12 +8,13 @@ from api.contract.requests import USER_ID
 from api.contract.responses import ClientLinkResponse, GarminLinkResponse, JobUser
 from api.http.callers import app
 from api.services import services
+from shared.accounts.clients import Scope
 from shared.accounts.connections import ConnectionRepository, ConnectionView
 from shared.errors import LinkNotFoundError
 
 
 async def get_link(request: Request) -> Response:
-    origin, user_id = await app(request), connected_user_id(request)
+    origin, user_id = await app(request, Scope.CONNECTIONS), connected_user_id(request)
 
     def work(session: Session) -> ConnectionView:
         assert origin.client_id is not None  # noqa: S101 - set by `app`
@@ -30,7 +31,7 @@ async def get_link(request: Request) -> Response:
 
 async def delete_link(request: Request) -> Response:
     """Remove the link, the app's sessions, and tokens that nobody else uses."""
-    origin, user_id = await app(request), connected_user_id(request)
+    origin, user_id = await app(request, Scope.CONNECTIONS), connected_user_id(request)
     accounts, database = services(request).accounts, services(request).database
     await database.run(lambda session: accounts.unlink_client_user(session, user_id, origin))
     return Response(status_code=204)

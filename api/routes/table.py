@@ -55,6 +55,7 @@ def _full(limit: str) -> Standing:
 _BODY_PROBLEMS = (
     NotJsonError(),
     UnknownClientError(),
+    ScopeMissingError(),
     PayloadTooLargeError(),
     UnsupportedMediaTypeError(),
     IdempotencyKeyReusedError(),
@@ -76,7 +77,13 @@ _TOKEN_PROBLEMS = (
     _REDIS_AWAY,
     RefreshFailedError(retry_after=90),
 )
-_LINK_PROBLEMS = (UnknownClientError(), LinkNotFoundError(), NotFoundError(), _DATABASE_AWAY)
+_LINK_PROBLEMS = (
+    UnknownClientError(),
+    ScopeMissingError(),
+    LinkNotFoundError(),
+    NotFoundError(),
+    _DATABASE_AWAY,
+)
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(

@@ -32,8 +32,7 @@ async def client_token(request: Request) -> Response:
     broker = services(request).broker
 
     def read(session: Session, client: ClientView) -> tuple[Origin, Connection]:
-        if Scope.TOKENS not in client.scopes:
-            raise ScopeMissingError
+        client.check(Scope.TOKENS)
         of_client = {"client_id": client.client_id, "client_user_id": user_id}
         connection = broker.of_client(session, client.client_id, user_id)
         return origin.model_copy(update=of_client), connection

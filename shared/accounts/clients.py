@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -11,7 +12,12 @@ from sqlalchemy.orm import Session
 
 from shared.crypto.tokens import new_token, token_hash
 from shared.database.models import ApiClient
-from shared.errors import ClientExistsError, InvalidClientNameError, UnknownClientError
+from shared.errors import (
+    ClientExistsError,
+    InvalidClientNameError,
+    ScopeMissingError,
+    UnknownClientError,
+)
 
 # Shorter than a key, so that a key pasted in place of a name is rejected and never stored.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
@@ -32,6 +38,11 @@ class ClientView:
     created_at: datetime
     scopes: frozenset[Scope] = frozenset(Scope)
 
+    def check(self, scope: Scope) -> None:
+        """Raise ScopeMissingError if the key may not be used for this."""
+        if scope not in self.scopes:
+            raise ScopeMissingError
+
 
 class ClientRepository:
     """Client apps, within the caller's transaction."""
@@ -39,7 +50,7 @@ class ClientRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def add(self, name: str) -> tuple[ClientView, str]:
+    def add(self, name: str, scopes: Iterable[Scope] = tuple(Scope)) -> tuple[ClientView, str]:
         """Add a client; return it with its key, which can't be shown again.
 
         Raises InvalidClientNameError, or ClientExistsError if the name is taken.
@@ -53,7 +64,7 @@ class ClientRepository:
             id=uuid.uuid4(),
             name=name,
             key_hash=token_hash(key),
-            scopes=",".join(Scope),
+            scopes=_text(scopes),
             created_at=datetime.now(UTC),
         )
         self._session.add(row)
@@ -66,6 +77,14 @@ class ClientRepository:
         row.key_hash = token_hash(key)
         self._session.flush()
         return _view(row), key
+
+    def grant(self, name: str, scopes: Iterable[Scope]) -> ClientView:
+        """Let a client's key be used for more. Raises UnknownClientError."""
+        return self._change_scopes(name, lambda had: had | set(scopes))
+
+    def revoke(self, name: str, scopes: Iterable[Scope]) -> ClientView:
+        """Let a client's key no longer be used for these. Raises UnknownClientError."""
+        return self._change_scopes(name, lambda had: had - set(scopes))
 
     def remove(self, name: str) -> None:
         """Delete a client, its key and its connections. Raises UnknownClientError."""
@@ -94,11 +113,25 @@ class ClientRepository:
         """Return every client, by name."""
         return [_view(row) for row in self._session.scalars(select(ApiClient).order_by("name"))]
 
+    def _change_scopes(
+        self, name: str, change: Callable[[frozenset[Scope]], frozenset[Scope]]
+    ) -> ClientView:
+        self._session.execute(select(ApiClient.id).where(ApiClient.name == name).with_for_update())
+        row = self._row(name)
+        row.scopes = _text(change(_view(row).scopes))
+        self._session.flush()
+        return _view(row)
+
     def _row(self, name: str) -> ApiClient:
         row = self._session.scalar(select(ApiClient).where(ApiClient.name == name))
         if row is None:
             raise UnknownClientError
         return row
+
+
+def _text(scopes: Iterable[Scope]) -> str:
+    chosen = set(scopes)
+    return ",".join(scope for scope in Scope if scope in chosen)
 
 
 def _view(row: ApiClient) -> ClientView:

@@ -30,6 +30,7 @@ class EventKind(StrEnum):
     CLIENT_ADDED = "client_added"
     CLIENT_RENEWED = "client_renewed"
     CLIENT_REMOVED = "client_removed"
+    CLIENT_SCOPES_CHANGED = "client_scopes_changed"
 
 
 ENDS_OF_JOBS = {
