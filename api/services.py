@@ -24,6 +24,7 @@ from shared.jobs.store import JobStore
 from shared.jobs.submission import Submitter
 from shared.redis.connection import RedisHealth
 from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.rate_limits import RateLimit
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Services:
     clocks: Clocks
     broker: TokenBroker
     token_refreshes: TokenRefreshes
+    token_limit: RateLimit
     session_tokens: bool
     session_idle: int
     require_client_key: bool

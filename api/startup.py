@@ -47,6 +47,7 @@ from shared.redis.rate_limits import (
     CODE_PER_IP,
     LOGIN_PER_CLIENT,
     LOGIN_PER_IP,
+    TOKENS_PER_CLIENT,
     WRONG_KEY_PER_IP,
     RateLimit,
 )
@@ -115,6 +116,7 @@ def build(timings: Timings) -> Starlette:
             polls,
             notifications,
         ),
+        token_limit=RateLimit(redis, TOKENS_PER_CLIENT, settings.limit_tokens_per_client),
         session_tokens=settings.session_tokens,
         metrics=Metrics(
             JobCounters(redis),

@@ -206,6 +206,9 @@ class Settings(DatabaseSettings):
     limit_codes_per_account: RateLimitNotation = "3/15minute;10/day"
     """Codes that Garmin may be made to send for one account, whoever signs in."""
 
+    limit_tokens_per_client: RateLimitNotation = "3000/minute"
+    """Access tokens that one app may ask for with its key."""
+
     session_tokens: bool = True
     """Whether a person's own session may ask for the person's Garmin access token."""
 

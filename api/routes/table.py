@@ -37,7 +37,7 @@ from shared.redis.rate_limits import (
     CODES_PER_ACCOUNT,
     LOGIN_PER_ACCOUNT,
     LOGIN_PER_IP,
-    WRONG_KEY_PER_IP,
+    TOKENS_PER_CLIENT,
     RateLimitedError,
     Standing,
     Window,
@@ -254,7 +254,7 @@ OPERATIONS: tuple[Operation, ...] = (
         (
             UnknownClientError(),
             NotFoundError(),
-            RateLimitedError(_full(WRONG_KEY_PER_IP)),
+            RateLimitedError(_full(TOKENS_PER_CLIENT)),
             *_TOKEN_PROBLEMS,
         ),
         body=TokenRequest,

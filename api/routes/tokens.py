@@ -20,6 +20,7 @@ from shared.broker.tokens import Connection, Wanted, check, is_fresh, is_usable
 from shared.errors import RefreshFailedError, ScopeMissingError
 from shared.garmin.access import access_token, api_base
 from shared.origin import Origin
+from shared.redis.rate_limits import RateLimitedError
 
 _EVENT_SECONDS = 60
 _SHORTEST_RETRY = 5
@@ -39,6 +40,7 @@ async def client_token(request: Request) -> Response:
 
     key, address = request.headers.get("x-client-key", ""), origin.address or ""
     origin, connection = await services(request).client_keys.run(key, address, read, wait)
+    await run_in_threadpool(_count, request, origin)
     return await _answer(request, origin, connection, wanted, wait)
 
 
@@ -108,6 +110,18 @@ async def _token(request: Request, origin: Origin, connection: Connection) -> Re
         ),
     )
     return Response(body.model_dump_json(), media_type="application/json")
+
+
+def _count(request: Request, origin: Origin) -> None:
+    """Raise RateLimitedError if the app asks too often; record that once a minute."""
+    who = str(origin.client_id)
+    try:
+        services(request).token_limit.hit(who)
+    except RateLimitedError as refusal:
+        limit = refusal.standing.limit
+        event = Event.of(EventKind.RATE_LIMITED, origin, limit)
+        services(request).events.add_once(event, f"{limit}:{who}", _EVENT_SECONDS)
+        raise
 
 
 def _record(request: Request, origin: Origin, connection: Connection) -> None:

@@ -329,3 +329,15 @@ def test_a_persons_session_may_be_kept_from_tokens(
     with in_process(values) as client:
         assert_problem(client.post(MINE, headers=app.bearer), 403, "scope_missing")
         assert client.post(PATH, headers=app.headers).status_code == 200
+
+
+def test_an_app_may_ask_so_often_and_others_go_on(app: App) -> None:
+    app.sign_in(tokens("access"))
+    other = App(app.service)
+    other.sign_in(tokens("other"))
+    values = app.service.stack.settings | {"FITTRACK_LIMIT_TOKENS_PER_CLIENT": "2/minute"}
+    with in_process(values) as client:
+        answers = [client.post(PATH, headers=app.headers) for _ in range(3)]
+        assert [reply.status_code for reply in answers] == [200, 200, 429]
+        assert_problem(answers[-1], 429, "rate_limited")
+        assert client.post(PATH, headers=other.headers).status_code == 200
