@@ -132,7 +132,11 @@ class TokenRequest(_Request):
     model_config = ConfigDict(json_schema_extra={"examples": [examples.TOKEN_REQUEST]})
 
     min_valid_for: int = Field(
-        300, ge=0, le=3600, description="Seconds for which the token has to be valid at least."
+        300,
+        ge=0,
+        le=3600,
+        strict=True,
+        description="Seconds for which the token has to be valid at least.",
     )
     rejected: Annotated[str, _SHA256, AfterValidator(str.lower)] | None = Field(
         None,

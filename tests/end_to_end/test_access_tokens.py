@@ -1,6 +1,7 @@
 """Access tokens through the whole service: many ask, one refresh; whoever dies, none is lost."""
 
 import asyncio
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from tests.end_to_end.database import locked, wait_for_someone_locked_out
 
 DI = "/di-oauth2-service/oauth/token"
 CALLERS = 500
+CONNECTIONS = 20
+ROUNDS = 5
 STALE_S = 100
 LIBRARIES = pytest.mark.parametrize("library", ["garth", "garminconnect"])
 
@@ -200,6 +203,35 @@ def test_a_connection_that_is_due_is_refreshed_though_nobody_asks(
     eventually(lambda: app.ask(wait=0).status_code == 200)
     time.sleep(2 * stack.timings.keep_alive_interval)
     assert app.refreshes("garminconnect") == 1
+
+
+@pytest.mark.long
+def test_while_workers_are_killed_at_random_no_connection_is_lost(
+    own_stack: Stack, own_client: Client, garmin: Simulator
+) -> None:
+    """A refresh whose worker died is repeated: Garmin's grace for that is assumed here."""
+    own_stack.start(workers=3)
+    people = [
+        App(own_stack, garmin, own_client, f"plain-killed{number}@example.com")
+        for number in range(CONNECTIONS)
+    ]
+    for app in people:
+        app.connect("garminconnect")
+    chance = random.Random()  # noqa: S311
+    garmin.configure(refresh_grace_s=3600, latency_by_path={DI: 100.0})
+    for _ in range(ROUNDS):
+        change(own_stack, "UPDATE garmin_tokens SET access_expires_at = now()")
+        for app in people:
+            app.ask(wait=0)
+        time.sleep(chance.uniform(0, 0.5))
+        chance.choice(own_stack.workers[-3:]).kill()
+        own_stack.begin_worker().wait_ready()
+    change(own_stack, "UPDATE garmin_tokens SET access_expires_at = now()")
+    for app in people:
+        eventually(lambda app=app: app.ask().status_code == 200)  # type: ignore[misc]
+        guid = garmin.account(app.username)["profile"]["garminGUID"]
+        assert whose(garmin, app.ask().json()["access_token"]) == guid
+    assert garmin.count("di_refreshes_reused") == 0
 
 
 def begun(stack: Stack) -> bool:
