@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -94,6 +95,13 @@ _CODE = Shape(
 )
 
 
+def _number(value: object) -> object:
+    """Refuse what pydantic would take for a whole number, and JSON Schema does not."""
+    if isinstance(value, bool | str):
+        raise ValueError("must be a whole number")
+    return value
+
+
 def _plain_code(code: SecretStr) -> SecretStr:
     """Return the letters and digits alone, full-width ones as plain ones."""
     text = unicodedata.normalize("NFKC", code.get_secret_value())
@@ -131,12 +139,8 @@ class TokenRequest(_Request):
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.TOKEN_REQUEST]})
 
-    min_valid_for: int = Field(
-        300,
-        ge=0,
-        le=3600,
-        strict=True,
-        description="Seconds for which the token has to be valid at least.",
+    min_valid_for: Annotated[int, BeforeValidator(_number)] = Field(
+        300, ge=0, le=3600, description="Seconds for which the token has to be valid at least."
     )
     rejected: Annotated[str, _SHA256, AfterValidator(str.lower)] | None = Field(
         None,
