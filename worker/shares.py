@@ -42,8 +42,9 @@ def kept_for_urgent(threads: int) -> int:
 class ThreadShares:
     """`per_address` and `per_app` are percentages of the threads that others do not hold.
 
-    A job with an app's key counts for the app alone: its servers submit for all its users. Urgent
-    jobs and the others count apart, so that nobody's sign-ins keep their own code away.
+    A job with an app's key counts for the app alone: its servers submit for all its users. Those
+    that the service itself submits, refreshes, count together as one app's. Urgent jobs and the
+    others count apart, so that nobody's sign-ins keep their own code away.
     """
 
     threads: int
@@ -104,5 +105,7 @@ class ThreadShares:
         elif ":" in address:
             yield network(address, 64), self.per_address
             yield network(address, 48), min(2 * self.per_address, 100)
+        elif not address:
+            yield "", self.per_app
         else:
             yield address, self.per_address

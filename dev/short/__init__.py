@@ -5,6 +5,7 @@ from shared.timings import Timings
 SHORT = Timings(
     login_deadline=20.0,
     code_deadline=15.0,
+    refresh_deadline=15.0,
     lease=3.0,
     lease_renewal=0.5,
     lease_renewal_retry=0.2,
@@ -39,6 +40,7 @@ SHORT = Timings(
     garminconnect_delays=0.0,
     delivery_interval=0.2,
     sweep_interval=0.5,
+    keep_alive_interval=0.5,
     faults_interval=0.5,
     deployment_mark=4.0,
     deployment_renewal=0.5,

@@ -25,6 +25,8 @@ CODE_PER_CHALLENGE = "code-challenge"
 CODES_PER_ACCOUNT = "codes-account"
 CODES_REFUSED_BY_GARMIN = "codes-refused"
 WRONG_KEY_PER_IP = "wrong-key-ip"
+TOKENS_PER_CLIENT = "tokens-client"
+REFRESHES = "refreshes"
 
 
 @dataclass(frozen=True)

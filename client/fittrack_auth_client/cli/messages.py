@@ -67,6 +67,7 @@ FROM_GARMIN: dict[str, Advice] = {
     "garmin_unreachable": _refused(
         "The service could not reach Garmin. If it stays like this, tell the person who runs it."
     ),
+    "tokens_rejected": _refused("Garmin no longer accepts these tokens. Log in."),
     "interrupted": _refused(
         "The sign-in was interrupted half-way: by a fault of the service, or because Garmin was "
         "disconnected meanwhile. Log in again."

@@ -28,7 +28,7 @@ BY_EXIT_CODE = {
     ExitCode.REFUSED: (
         "invalid_credentials mfa_code_invalid mfa_attempts_exhausted account_locked"
         " captcha_required garmin_action_required garmin_rate_limited garmin_unavailable"
-        " garmin_unreachable interrupted timed_out"
+        " garmin_unreachable interrupted timed_out tokens_rejected"
         " unauthorized job_not_found challenge_not_found"
     ),
     ExitCode.USAGE: "invalid_request payload_too_large",
