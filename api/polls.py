@@ -1,9 +1,11 @@
 """Reading a job for its poller, on the event loop: a hop to a thread costs more than the read."""
 
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from typing import cast
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -27,36 +29,54 @@ class JobPolls:
     ) -> None:
         self._keys = JobKeys(keyspace)
         self._keyring = keyring
-        pool = BlockingConnectionPool.from_url(
+        self._timings = timings
+        self._turns = asyncio.Semaphore(_CONNECTIONS)
+        # No timeouts of its own, of which each command would set up four: `_turn` has one.
+        self._redis = Redis.from_url(
             redis_url,
-            max_connections=_CONNECTIONS,
-            timeout=timings.poll_queue,
-            socket_timeout=timings.redis_answer_api,
-            socket_connect_timeout=timings.redis_answer_api,
+            socket_timeout=None,
+            socket_connect_timeout=None,
             # Once: a pooled connection may be left over from before Redis was restarted.
             retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
             health_check_interval=30,
         )
-        self._redis = Redis.from_pool(pool)
 
     async def view(self, job_id: str, poll_token: str) -> JobView:
         """Return the job. Raises JobNotFoundError, ServiceUnavailableError."""
         try:
-            fields = cast("dict[bytes, bytes]", await self._redis.hgetall(self._keys.job(job_id)))
-        except RedisError:
+            async with self._turn():
+                fields = cast(
+                    "dict[bytes, bytes]", await self._redis.hgetall(self._keys.job(job_id))
+                )
+        except (RedisError, TimeoutError):
             raise ServiceUnavailableError("redis") from None
         return view_job(self._keyring, job_id, poll_token, fields)
 
     async def has_ended(self, job_id: str) -> bool:
         """Return whether a job of the service's own has ended. Raises ServiceUnavailableError."""
         try:
-            status = await cast(
-                "Awaitable[bytes | None]", self._redis.hget(self._keys.job(job_id), "status")
-            )
-        except RedisError:
+            async with self._turn():
+                status = await cast(
+                    "Awaitable[bytes | None]", self._redis.hget(self._keys.job(job_id), "status")
+                )
+        except (RedisError, TimeoutError):
             raise ServiceUnavailableError("redis") from None
         text = "" if status is None else status.decode(errors="replace")
         return text not in JobStatus or JobStatus(text).ended
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait until a connection is free, and limit its use. Raises TimeoutError."""
+        if self._turns.locked():
+            async with asyncio.timeout(self._timings.poll_queue):
+                await self._turns.acquire()
+        else:
+            await self._turns.acquire()
+        try:
+            async with asyncio.timeout(self._timings.redis_answer_api):
+                yield
+        finally:
+            self._turns.release()
 
     async def close(self) -> None:
         await self._redis.aclose()

@@ -20,7 +20,7 @@ from shared.memory import limit_arenas, release_unused
 from shared.redis.connection import connect
 from shared.settings import Settings
 from shared.timings import Timings
-from worker import broker, flower, task
+from worker import broker, flower, task, task_events
 from worker.pool import allow_threads_alone
 from worker.runner import JobRunner
 from worker.shares import kept_for_urgent
@@ -42,6 +42,7 @@ class _Program:
 
     def app(self) -> Celery:
         task.register(self._app, self._run_job, self._timings)
+        task_events.install(self._app)
         # Signals keep weak references, and nothing else holds this object.
         setup_logging.connect(self._set_up_logging, weak=False)
         worker_init.connect(self._prepare, weak=False)
