@@ -47,6 +47,7 @@ def create_app(services: Services, cors_origins: Sequence[str] = ()) -> Starlett
             asyncio.create_task(services.notifications.run()),
             asyncio.create_task(_check_clocks(services.clocks)),
             asyncio.create_task(_renew(services.deployment)),
+            asyncio.create_task(run_in_threadpool(services.degradation.names)),  # it logs them
         ]
         release_unused()
         try:

@@ -3,15 +3,16 @@
 import re
 import uuid
 from collections import OrderedDict
+from collections.abc import Callable
 
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from api.database import AsyncDatabase
-from shared.accounts.clients import ClientRepository
-from shared.crypto.keyring import Keyring
+from api.http.networks import NetworkLimit
+from shared.accounts.clients import ClientRepository, ClientView, Scope
 from shared.crypto.tokens import token_hash
 from shared.errors import UnknownClientError
-from shared.redis.rate_limits import RateLimit
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{43}")
 _REMEMBERED = 1000
@@ -24,32 +25,57 @@ class ClientKeys:
     keys of others who share its network.
     """
 
-    def __init__(self, database: AsyncDatabase, wrong_keys: RateLimit, keyring: Keyring) -> None:
+    def __init__(self, database: AsyncDatabase, wrong_keys: NetworkLimit) -> None:
         self._database = database
         self._wrong_keys = wrong_keys
-        self._keyring = keyring
         self._valid: OrderedDict[str, None] = OrderedDict()
 
-    async def client_id(self, key: str, network: str) -> uuid.UUID:
-        """Return the app's id.
+    async def client_id(self, key: str, address: str, scope: Scope) -> uuid.UUID:
+        """Return the app's id. Raises ScopeMissingError, and what `run` raises."""
+
+        def checked(_: Session, client: ClientView) -> uuid.UUID:
+            client.check(scope)
+            return client.client_id
+
+        return await self.run(key, address, checked)
+
+    async def run[T](
+        self,
+        key: str,
+        address: str,
+        work: Callable[[Session, ClientView], T],
+        patience: float | None = None,
+    ) -> T:
+        """Run `work` for the app with this key, in the transaction that looks the key up.
 
         Raises UnknownClientError, RateLimitedError after too many wrong keys, and
-        ServiceUnavailableError.
+        ServiceUnavailableError. `patience` is that of `AsyncDatabase.run`.
         """
         if not _KEY.fullmatch(key):
             raise UnknownClientError
         hashed = token_hash(key)
-        sender = self._keyring.hash_name(f"address {network}")
         if hashed not in self._valid:
-            await run_in_threadpool(self._wrong_keys.check, sender)
+            await run_in_threadpool(self._check_wrong, address)
+
+        def find_and_work(session: Session) -> T:
+            return work(session, ClientRepository(session).find(key))
+
         try:
-            client = await self._database.run(lambda session: ClientRepository(session).find(key))
+            result = await self._database.run(find_and_work, patience)
         except UnknownClientError:
             self._valid.pop(hashed, None)
-            await run_in_threadpool(self._wrong_keys.count, sender)
+            await run_in_threadpool(self._count_wrong, address)
             raise
         self._remember(hashed)
-        return client.client_id
+        return result
+
+    def _check_wrong(self, address: str) -> None:
+        for limit, sender in self._wrong_keys.parts(address):
+            limit.check(sender)
+
+    def _count_wrong(self, address: str) -> None:
+        for limit, sender in self._wrong_keys.parts(address):
+            limit.count(sender)
 
     def _remember(self, hashed: str) -> None:
         self._valid[hashed] = None

@@ -10,6 +10,8 @@ from prometheus_client.registry import Collector
 from shared.errors import RefusalScope, ServiceUnavailableError
 from shared.jobs.counters import JobCounters
 from shared.jobs.kinds import QUEUES
+from shared.jobs.messages import MessageFault
+from shared.jobs.set_aside import SetAside
 from shared.redis.clock import ClockReports
 from shared.redis.driver_states import DriverStates
 from shared.redis.unknown_answers import UnknownAnswers
@@ -21,6 +23,7 @@ class Metrics:
     def __init__(
         self,
         counters: JobCounters,
+        set_aside: SetAside,
         driver_states: DriverStates,
         unknown_answers: UnknownAnswers,
         drivers: tuple[str, ...],
@@ -40,7 +43,7 @@ class Metrics:
             registry=self._registry,
         )
         self._registry.register(
-            _ServiceCollector(counters, driver_states, unknown_answers, drivers, clocks)
+            _ServiceCollector(counters, set_aside, driver_states, unknown_answers, drivers, clocks)
         )
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -56,12 +59,14 @@ class _ServiceCollector(Collector):
     def __init__(
         self,
         counters: JobCounters,
+        set_aside: SetAside,
         driver_states: DriverStates,
         unknown_answers: UnknownAnswers,
         drivers: tuple[str, ...],
         clocks: ClockReports,
     ) -> None:
         self._counters = counters
+        self._set_aside = set_aside
         self._driver_states = driver_states
         self._unknown_answers = unknown_answers
         self._drivers = drivers
@@ -69,6 +74,7 @@ class _ServiceCollector(Collector):
         self._reads = (
             self._jobs,
             self._queue_lengths,
+            self._messages_set_aside,
             self._drivers_now,
             self._refusals,
             self._unknown,
@@ -100,6 +106,17 @@ class _ServiceCollector(Collector):
         )
         for queue, length in self._counters.queued(QUEUES).items():
             family.add_metric([queue], length)
+        return (family,)
+
+    def _messages_set_aside(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(
+            "fittrack_messages_set_aside",
+            "What was in a queue and was no job's message.",
+            labels=["fault"],
+        )
+        counts = self._set_aside.counts()
+        for fault in MessageFault:
+            family.add_metric([fault], counts.get(fault, 0))
         return (family,)
 
     def _drivers_now(self) -> Iterable[Metric]:

@@ -1,5 +1,6 @@
 """Reading a job for its poller, on the event loop: a hop to a thread costs more than the read."""
 
+from collections.abc import Awaitable
 from typing import cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -11,6 +12,7 @@ from redis.exceptions import RedisError
 from shared.crypto.keyring import Keyring
 from shared.errors import ServiceUnavailableError
 from shared.jobs.keys import JobKeys
+from shared.jobs.states import JobStatus
 from shared.jobs.views import JobView, view_job
 from shared.keyspace import KeySpace
 from shared.timings import PRODUCTION, Timings
@@ -44,6 +46,17 @@ class JobPolls:
         except RedisError:
             raise ServiceUnavailableError("redis") from None
         return view_job(self._keyring, job_id, poll_token, fields)
+
+    async def has_ended(self, job_id: str) -> bool:
+        """Return whether a job of the service's own has ended. Raises ServiceUnavailableError."""
+        try:
+            status = await cast(
+                "Awaitable[bytes | None]", self._redis.hget(self._keys.job(job_id), "status")
+            )
+        except RedisError:
+            raise ServiceUnavailableError("redis") from None
+        text = "" if status is None else status.decode(errors="replace")
+        return text not in JobStatus or JobStatus(text).ended
 
     async def close(self) -> None:
         await self._redis.aclose()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from api.http.callers import network
+from api.http.limits import SenderLimit
 from api.services import Services
 from shared.audit.events import Event, EventKind
 from shared.crypto.tokens import token_hash
@@ -35,7 +35,7 @@ def submit_login(services: Services, submission: Submission[Credentials]) -> Acc
     ServiceUnavailableError; GarminRefusesError before the password is kept in vain.
     """
     origin = submission.origin
-    standing = _count(services, services.limits.login_per_ip, _sender(services, origin), origin)
+    standing = _count_sender(services, services.limits.login, origin)
     job = services.submitter.repeat(submission)
     if job is None:
         _check_account(services.account_limit, services, origin)
@@ -54,7 +54,7 @@ def submit_code(services: Services, submission: Submission[CodeSubmission]) -> A
     IdempotencyKeyReusedError, ServiceUnavailableError.
     """
     origin, challenge_id = submission.origin, submission.work.challenge_id
-    standing = _count(services, services.limits.code_per_ip, _sender(services, origin), origin)
+    standing = _count_sender(services, services.limits.code, origin)
     challenge = token_hash(challenge_id.get_secret_value())
     _count(services, services.limits.code_per_challenge, challenge, origin)
     job = services.submitter.repeat(submission)
@@ -84,8 +84,9 @@ def _submit_new_code(services: Services, submission: Submission[CodeSubmission])
     return job
 
 
-def _sender(services: Services, origin: Origin) -> str:
-    return services.keyring.hash_name(f"address {network(origin.address or '')}")
+def _count_sender(services: Services, limit: SenderLimit, origin: Origin) -> Standing:
+    standings = [_count(services, part, who, origin) for part, who in limit.parts(origin)]
+    return standings[0]
 
 
 def _count(services: Services, limit: RateLimit, who: str, origin: Origin) -> Standing:

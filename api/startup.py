@@ -7,14 +7,19 @@ from starlette.applications import Starlette
 from api.app import THREADS, create_app
 from api.client_keys import ClientKeys
 from api.database import AsyncDatabase
-from api.http.limits import SubmissionLimits
+from api.degradation import Degradation
+from api.http.limits import SenderLimit, SubmissionLimits
 from api.http.middleware import WithoutServerHeader
+from api.http.networks import NetworkLimit
 from api.metrics import Metrics
 from api.notifications import JobNotifications
 from api.polls import JobPolls
 from api.services import Services
+from api.token_refreshes import TokenRefreshes
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
+from shared.broker.refreshes import Refreshes
+from shared.broker.tokens import TokenBroker
 from shared.clocks import Clocks
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
@@ -24,18 +29,25 @@ from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.counters import JobCounters
 from shared.jobs.queue import JobQueue
+from shared.jobs.set_aside import SetAside
 from shared.jobs.store import JobStore
 from shared.jobs.submission import Submitter
 from shared.logs.configuration import configure_logging
 from shared.memory import limit_arenas
 from shared.redis.clock import ClockReports
 from shared.redis.connection import Redis, RedisHealth, connect
+from shared.redis.database_disk import DatabaseDisk
 from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.driver_keys import DriverUse
 from shared.redis.driver_states import DriverStates
+from shared.redis.faults import RedisFaults
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
+    CODE_PER_CLIENT,
     CODE_PER_IP,
+    LOGIN_PER_CLIENT,
     LOGIN_PER_IP,
+    TOKENS_PER_CLIENT,
     WRONG_KEY_PER_IP,
     RateLimit,
 )
@@ -57,7 +69,10 @@ def build(timings: Timings) -> Starlette:
     redis = connect(url, timeout=timings.redis_answer_api, keyspace=keyspace)
     # Half of the connections are kept open, the others come and go.
     database = Database(
-        settings.database_url.get_secret_value(), timings, pool_size=_DATABASE_CONNECTIONS // 2
+        settings.database_url.get_secret_value(),
+        timings,
+        pool_size=_DATABASE_CONNECTIONS // 2,
+        on_full=DatabaseDisk(redis).report_full,
     )
     endpoints_database = AsyncDatabase(database, timings, _DATABASE_CONNECTIONS)
     deployment = Deployment.of(settings, database, timings.redis_answer_api, timings)
@@ -66,14 +81,18 @@ def build(timings: Timings) -> Starlette:
     jobs = JobStore(redis, keyring, settings.job_ttl, timings)
     queue = JobQueue(settings.queue_url, timings.redis_answer_api, THREADS, timings, keyspace)
     clock_reports = ClockReports(redis)
+    submitter = Submitter(jobs, queue)
+    notifications = JobNotifications(url, keyspace, timings)
+    polls = JobPolls(url, keyspace, keyring, timings)
+    broker = TokenBroker(keyring)
     services = Services(
         keyring=keyring,
         jobs=jobs,
         challenges=ChallengeStore(
             redis, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
         ),
-        submitter=Submitter(jobs, queue),
-        limits=_limits(redis, settings),
+        submitter=submitter,
+        limits=_limits(redis, settings, keyring),
         account_limit=AccountLimit(redis, settings.limit_login_per_account),
         code_limit=CodeLimit(redis, settings.limit_codes_per_account),
         cooldowns=DriverCooldowns(redis, timings),
@@ -81,15 +100,27 @@ def build(timings: Timings) -> Starlette:
         events=EventOutbox(redis),
         accounts=Accounts(database, keyring, settings.session_ttl, settings.session_idle_ttl),
         client_keys=ClientKeys(
-            endpoints_database, RateLimit(redis, WRONG_KEY_PER_IP, _WRONG_KEYS), keyring
+            endpoints_database, NetworkLimit(redis, WRONG_KEY_PER_IP, _WRONG_KEYS, keyring)
         ),
         database=endpoints_database,
         deployment=deployment,
         redis=RedisHealth(redis),
-        notifications=JobNotifications(url, keyspace, timings),
-        polls=JobPolls(url, keyspace, keyring, timings),
+        degradation=_degradation(redis, settings, timings),
+        notifications=notifications,
+        polls=polls,
+        broker=broker,
+        token_refreshes=TokenRefreshes(
+            Refreshes(submitter, DriverCooldowns(redis, timings, DriverUse.REFRESH)),
+            broker,
+            endpoints_database,
+            polls,
+            notifications,
+        ),
+        token_limit=RateLimit(redis, TOKENS_PER_CLIENT, settings.limit_tokens_per_client),
+        session_tokens=settings.session_tokens,
         metrics=Metrics(
             JobCounters(redis),
+            SetAside(redis),
             DriverStates(redis),
             UnknownAnswers(redis),
             settings.garmin_drivers,
@@ -102,10 +133,24 @@ def build(timings: Timings) -> Starlette:
     return create_app(services, settings.cors_origins)
 
 
-def _limits(redis: Redis, settings: Settings) -> SubmissionLimits:
+def _degradation(redis: Redis, settings: Settings, timings: Timings) -> Degradation:
+    faults = [RedisFaults("redis", redis)]
+    if settings.has_own_broker:
+        broker = connect(settings.queue_url, timeout=timings.redis_answer_api)
+        faults.append(RedisFaults("broker", broker))
+    return Degradation(faults, DatabaseDisk(redis))
+
+
+def _limits(redis: Redis, settings: Settings, keyring: Keyring) -> SubmissionLimits:
     return SubmissionLimits(
-        login_per_ip=RateLimit(redis, LOGIN_PER_IP, settings.limit_login_per_ip),
-        code_per_ip=RateLimit(redis, CODE_PER_IP, settings.limit_code_per_ip),
+        login=SenderLimit(
+            RateLimit(redis, LOGIN_PER_CLIENT, settings.limit_login_per_client),
+            NetworkLimit(redis, LOGIN_PER_IP, settings.limit_login_per_ip, keyring),
+        ),
+        code=SenderLimit(
+            RateLimit(redis, CODE_PER_CLIENT, settings.limit_code_per_client),
+            NetworkLimit(redis, CODE_PER_IP, settings.limit_code_per_ip, keyring),
+        ),
         code_per_challenge=RateLimit(redis, CODE_PER_CHALLENGE, settings.limit_code_per_challenge),
     )
 

@@ -22,13 +22,15 @@ from dev.data_folder import DataFolder, FolderInUseError
 from dev.embedded import embedded_stack, is_set
 from dev.processes import ROOT, NotReadyError, interrupt_on_signals
 from dev.stack import Stack
-from shared.settings import NAMES_OF_OTHERS, PREFIX
+from shared.settings import NAMES_OF_OTHERS, PREFIX, unknown_names
 
 _GARMIN = "sso.garmin.com"
 
 
 def main() -> int:
     interrupt_on_signals()
+    if errors := unknown_names(os.environ):
+        fail("; ".join(errors))
     folder = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else ROOT / ".dev-data"
     try:
         return run(DataFolder(folder), chosen_port())

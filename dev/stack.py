@@ -25,12 +25,15 @@ LIMITS_OFF = {
     f"FITTRACK_LIMIT_{name}": "1000000/second"
     for name in (
         "LOGIN_PER_IP",
+        "LOGIN_PER_CLIENT",
+        "TOKENS_PER_CLIENT",
         "LOGIN_PER_ACCOUNT",
         "CODE_PER_IP",
+        "CODE_PER_CLIENT",
         "CODE_PER_CHALLENGE",
         "CODES_PER_ACCOUNT",
     )
-}
+} | {"FITTRACK_SHARE_PER_IP": "100", "FITTRACK_SHARE_PER_CLIENT": "100"}
 """For who plays many people from one address."""
 
 

@@ -1,5 +1,6 @@
 """Where a request came from, as far as it may be stored: ids, an address, no name."""
 
+import ipaddress
 import uuid
 from typing import Self
 
@@ -11,7 +12,8 @@ class Origin(BaseModel):
 
     `account` is the keyed hash of the Garmin account's name, `client_id` the app, `client_user_id`
     the app's own id of the user, and `address` the client's, as reported by trusted proxies.
-    `began_at` is when the sign-in that a code completes was submitted, in ms by Redis' clock.
+    `began_at` is when the sign-in was submitted (its password, not its code), in ms by Redis'
+    clock.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,3 +39,13 @@ class Origin(BaseModel):
 
 UNKNOWN = Origin()
 """The service itself."""
+
+
+def network(address: str, ipv6_bits: int = 64) -> str:
+    """Return an IPv4 address as it is, and the network of an IPv6 one."""
+    if ":" not in address:
+        return address
+    try:
+        return str(ipaddress.ip_network(f"{address}/{ipv6_bits}", strict=False))
+    except ValueError:  # an origin in Redis that this service has not written
+        return f"unknown/{ipv6_bits}"

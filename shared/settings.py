@@ -134,7 +134,7 @@ class DatabaseSettings(BaseSettings):
     @classmethod
     def from_environment(cls) -> Self:
         """Read and validate all settings. Raises ConfigurationError with all errors in one line."""
-        errors = _unknown_names(os.environ)
+        errors = unknown_names(os.environ)
         try:
             settings = cls()
         except ConfigurationError as error:
@@ -188,11 +188,17 @@ class Settings(DatabaseSettings):
     limit_login_per_ip: RateLimitNotation = "20/minute;100/hour"
     """Sign-ins that one address may submit."""
 
+    limit_login_per_client: RateLimitNotation = "600/minute;20000/day"
+    """Sign-ins that one app may submit with its key, whatever its servers' addresses."""
+
     limit_login_per_account: RateLimitNotation = "5/15minute;20/day"
     """Sign-ins and codes that Garmin may reject for one account; a success resets the count."""
 
     limit_code_per_ip: RateLimitNotation = "30/minute"
     """Codes that one address may submit."""
+
+    limit_code_per_client: RateLimitNotation = "1200/minute"
+    """Codes that one app may submit with its key."""
 
     limit_code_per_challenge: RateLimitNotation = "20/hour"
     """Codes that may be submitted for one challenge, including those that Garmin never judged."""
@@ -200,11 +206,26 @@ class Settings(DatabaseSettings):
     limit_codes_per_account: RateLimitNotation = "3/15minute;10/day"
     """Codes that Garmin may be made to send for one account, whoever signs in."""
 
+    limit_tokens_per_client: RateLimitNotation = "3000/minute"
+    """Access tokens that one app may ask for with its key."""
+
+    session_tokens: bool = True
+    """Whether a person's own session may ask for the person's Garmin access token."""
+
+    share_per_ip: int = Field(25, ge=1, le=100)
+    """Percent of a worker's threads, of those that others leave, that one address may hold."""
+
+    share_per_client: int = Field(75, ge=1, le=100)
+    """The same for one app, with its key."""
+
     require_client_key: bool = False
     """Whether to accept sign-ins and codes only with a client key."""
 
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins whose pages may use the API from a browser, comma-separated."""
+
+    refresh_rate: int = Field(30, ge=1, le=6000)
+    """Refreshes a minute, of the whole service, that keep connections alive nobody uses."""
 
     event_days: int = Field(90, ge=1, le=3650)
     """Days to keep the audit log and ended sessions."""
@@ -268,6 +289,11 @@ class Settings(DatabaseSettings):
         return KeySpace(self.redis_prefix)
 
     @property
+    def has_own_broker(self) -> bool:
+        """Whether Celery's queues are in another Redis than the rest."""
+        return self.broker_url not in (None, self.redis_url)
+
+    @property
     def queue_url(self) -> str:
         """Celery's broker URL. With TLS it requires a valid certificate, which Celery does not."""
         url = (self.broker_url or self.redis_url).get_secret_value()
@@ -284,7 +310,7 @@ def _is_proxy(url: str) -> bool:
         return False
 
 
-def _unknown_names(environment: Iterable[str]) -> list[str]:
+def unknown_names(environment: Iterable[str]) -> list[str]:
     """Return an error for each variable with our prefix that is not a setting."""
     settings = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
     known = {*settings, *(f"{name}_FILE" for name in settings), *NAMES_OF_OTHERS}

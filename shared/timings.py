@@ -17,6 +17,9 @@ class Timings:
     code_deadline: float = 60.0
     """Longest check of a one-time code."""
 
+    refresh_deadline: float = 60.0
+    """Longest refresh of tokens, at most three requests to Garmin."""
+
     lease: float = 15.0
     """How long a job stays with a worker that has stopped renewing its lease.
 
@@ -44,6 +47,11 @@ class Timings:
 
     retry_delay: float = 5.0
     """When a worker tries a job again that another one holds, or that could not be stored."""
+
+    share_delay: float = 0.2
+    share_longest_delay: float = 10.0
+    """How far apart the jobs come back whose address or app holds its share of a worker's threads,
+    and how long one of them is put off. Shorter than `visibility_timeout`."""
 
     unsent_job: float = 15.0
     """How long a job whose message was never confirmed blocks other sign-ins of its account."""
@@ -131,6 +139,12 @@ class Timings:
 
     sweep_interval: float = 5.0
     """How often each worker looks for jobs whose message is lost."""
+
+    keep_alive_interval: float = 10.0
+    """How often each worker looks for connections that have to be kept alive."""
+
+    faults_interval: float = 60.0
+    """How often each worker looks at how Redis is set up, and at its disk."""
 
     deployment_mark: float = 60.0
     deployment_renewal: float = 10.0

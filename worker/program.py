@@ -1,24 +1,31 @@
 """The Celery application of a worker, and of Flower, from the environment's settings."""
 
-import errno
 import logging
 import os
 import sys
-from types import TracebackType
+import warnings
 
 from celery import Celery
+from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, worker_init, worker_ready
+from celery.worker import WorkController
 
 from shared.crypto.keyring import Keyring
 from shared.deployment import Deployment
 from shared.errors import ConfigurationError
 from shared.jobs.queue import celery_app
+from shared.jobs.set_aside import SetAside
 from shared.logs.configuration import configure_logging
 from shared.memory import limit_arenas, release_unused
+from shared.redis.connection import connect
 from shared.settings import Settings
 from shared.timings import Timings
-from worker import broker, task
+from worker import broker, flower, task
+from worker.pool import allow_threads_alone
 from worker.runner import JobRunner
+from worker.shares import kept_for_urgent
+
+_log = logging.getLogger(__name__)
 
 
 class _Program:
@@ -30,16 +37,23 @@ class _Program:
         Keyring.parse(self._settings.encryption_keys.get_secret_value())
         configure_logging(self._settings.log_level, self._settings.log_format)
         self._runner: JobRunner | None = None
-        broker.install(self._timings)
+        broker.install(self._timings, self._set_aside().add)
         self._app = celery_app(self._settings.queue_url, self._timings, self._settings.keyspace)
 
     def app(self) -> Celery:
-        task.register(self._app, self._run_job, self._timings.retry_delay)
+        task.register(self._app, self._run_job, self._timings)
         # Signals keep weak references, and nothing else holds this object.
         setup_logging.connect(self._set_up_logging, weak=False)
         worker_init.connect(self._prepare, weak=False)
         worker_ready.connect(_release_unused, weak=False)
         return self._app
+
+    def _set_aside(self) -> SetAside:
+        url, timeout = (
+            self._settings.redis_url.get_secret_value(),
+            self._timings.redis_answer_worker,
+        )
+        return SetAside(connect(url, timeout=timeout, keyspace=self._settings.keyspace))
 
     def _run_job(self, job_id: str) -> str:
         assert self._runner is not None, "jobs come only after worker_init"  # noqa: S101 - for the type checker
@@ -52,15 +66,18 @@ class _Program:
             level = min(level, loglevel)
         configure_logging(level, self._settings.log_format)
 
-    def _prepare(self, **_: object) -> None:
+    def _prepare(self, sender: WorkController, **_: object) -> None:
         from worker.startup import build_heartbeat, build_runner, build_schedule, open_database
 
         settings, timings = self._settings, self._timings
+        _warn_of_root()
         try:
             database = open_database(settings, timings)
             deployment = Deployment.of(settings, database, timings.redis_answer_worker, timings)
             deployment.start()
-            self._runner = build_runner(settings, database, timings)
+            threads = _threads(sender)
+            broker.keep_room(kept_for_urgent(threads))
+            self._runner = build_runner(settings, database, timings, threads)
             heartbeat = build_heartbeat(settings, timings)
             heartbeat.install(self._app)
             schedule = build_schedule(settings, database, deployment, timings)
@@ -68,6 +85,17 @@ class _Program:
                 periodic.start()
         except ConfigurationError as error:
             sys.exit(f"fittrack-auth worker: {error}")
+
+
+def _warn_of_root() -> None:
+    if os.geteuid() == 0:
+        _log.warning("the worker runs as root: give it a user without privileges")
+
+
+def _threads(worker: WorkController) -> int:
+    if not isinstance(worker.concurrency, int):
+        raise ConfigurationError("--concurrency must be a number of threads")
+    return worker.concurrency
 
 
 def _release_unused(**_: object) -> None:
@@ -81,25 +109,8 @@ def start(timings: Timings) -> Celery:
         app = _Program(timings).app()
     except ConfigurationError as error:
         sys.exit(f"fittrack-auth worker: {error}")
-    # In Flower's list of tasks, a sign-in that Garmin refused is a finished task too.
-    os.environ.setdefault("FLOWER_TASKS_COLUMNS", "name,uuid,state,result,received,runtime,worker")
-    _explain_port_in_use()
+    # Celery's about root, whose text the log would suppress: `_warn_of_root` says it.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    allow_threads_alone()
+    flower.prepare()
     return app
-
-
-def _explain_port_in_use() -> None:
-    """Let Flower end with one line if its port is taken; it raises an OSError without the port."""
-    log = sys.excepthook
-
-    def explain(
-        kind: type[BaseException], error: BaseException, traceback: TracebackType | None
-    ) -> None:
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            from tornado.options import options
-
-            text = f"port {options.port} is in use: choose another one with --port"
-            print(f"fittrack-auth flower: {text}", file=sys.stderr)
-        else:
-            log(kind, error, traceback)
-
-    sys.excepthook = explain

@@ -25,6 +25,7 @@ from worker.handlers.handler import Handler
 from worker.lease import Lease, LeaseKeeper
 from worker.marks import RunMarks
 from worker.run import PostponedError, Run
+from worker.shares import ThreadShares
 
 _log = logging.getLogger(__name__)
 
@@ -37,14 +38,20 @@ class JobRunner:
     keeper: LeaseKeeper
     marks: RunMarks
     handlers: Mapping[JobKind, Handler]
+    shares: ThreadShares
     timings: Timings = PRODUCTION
 
     def run(self, job_id: str) -> str:
         """Run one job to completion; return its result code.
 
         Raises JobNotFoundError (nothing to do), JobBusyError (another worker has it),
-        PostponedError (come back later), ServiceUnavailableError (Redis is away).
+        PostponedError (come back later), ServiceUnavailableError (Redis is away); and, of a job
+        that has not been begun, ShareUsedUpError and NoThreadFreeError.
         """
+        with self.shares.hold(*self.claims.look_at(job_id)):
+            return self._run(job_id)
+
+    def _run(self, job_id: str) -> str:
         claim = self.claims.claim(job_id, owner=new_token())
         kind, handler = KINDS[claim.kind], self.handlers[claim.kind]
 

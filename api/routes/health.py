@@ -6,7 +6,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.contract.responses import Health
+from api.contract.responses import Health, Readiness
 from api.http.errors import NotReadyError
 from api.services import services
 from shared.errors import ServiceUnavailableError
@@ -14,17 +14,21 @@ from shared.errors import ServiceUnavailableError
 
 async def healthz(_: Request) -> Response:
     """Answer without asking Redis or the database."""
-    return _ok()
+    return _response(Health())
 
 
 async def readyz(request: Request) -> Response:
-    """Ask Redis and the database. Raise NotReadyError, naming those that don't answer."""
+    """Ask Redis and the database. Raise NotReadyError, naming those that don't answer.
+
+    What answers, but is not as it has to be, is named in the body.
+    """
+    degraded = await run_in_threadpool(services(request).degradation.names)
     redis, database = services(request).redis, services(request).database
     checks = {"redis": run_in_threadpool(redis.ping), "database": database.ping()}
     missing = [name for name, check in checks.items() if not await _answers(check)]
     if missing:
         raise NotReadyError(missing)
-    return _ok()
+    return _response(Readiness(status="degraded", degraded=degraded) if degraded else Readiness())
 
 
 async def metrics(request: Request) -> Response:
@@ -41,5 +45,5 @@ async def _answers(check: Awaitable[None]) -> bool:
     return True
 
 
-def _ok() -> Response:
-    return Response(Health().model_dump_json(), media_type="application/json")
+def _response(body: Health | Readiness) -> Response:
+    return Response(body.model_dump_json(exclude_none=True), media_type="application/json")

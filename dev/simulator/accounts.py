@@ -1,90 +1,14 @@
-"""Accounts whose usernames say how their sign-in goes.
-
-The local part of a username is read word by word, split at dashes, up to the first unknown word:
-`plain-anna@example.com`, `sms-codelocked-7@example.com`, `ticket401-email-bob@example.com`.
-"""
+"""Accounts: everything about one follows from its username and domain."""
 
 import hashlib
 import re
 import uuid
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+
+from dev.simulator.words import Method, Outcome, settings_of
 
 PASSWORD = "correct horse battery staple"
-
-
-class Outcome(StrEnum):
-    """How Garmin responds to credentials or a code."""
-
-    ACCEPTED = "accepted"
-    WRONG = "wrong"
-    WRONG_WITHOUT_VERDICT = "401"
-    LOCKED = "locked"
-    LOCKED_IN_MESSAGE = "lockedmessage"
-    CAPTCHA = "captcha"
-    NEED_CAPTCHA = "needcaptcha"
-    CAPTCHA_IN_XML = "captchaxml"
-    DISABLED = "disabled"
-    MFA_SETUP = "mfasetup"
-    RENEW_PASSWORD = "renewpassword"
-    CHILD = "child"
-    PHONE_NUMBER = "phonenumber"
-    CONSENT = "consent"
-    NO_MORE_CODES = "limit"
-    EXHAUSTED = "exhausted"
-    EXPIRED = "expired"
-    SESSION_EXPIRED = "sessionexpired"
-    CONFLICT = "409"
-    LIMITED = "limited"
-    LIMITED_AFTER = "limited-after"
-    LIMITED_IN_BODY = "limitedbody"
-    REFUSED_427 = "http427"
-    REFUSED_427_IN_BODY = "mfa427"
-    CLOUDFLARE = "cloudflare"
-    CLOUDFLARE_ATTENTION = "cfattention"
-    CLOUDFLARE_DENIED = "cfdenied"
-    CLOUDFLARE_1015 = "cf1015"
-    CLOUDFLARE_1020 = "cf1020"
-    DOWN = "down"
-    HANG = "hang"
-    CUT_BEFORE = "cut-before"
-    CUT_AFTER = "cut-after"
-    GARBAGE = "garbage"
-
-
-class Method(StrEnum):
-    """How a code is sent, as in `mfaLastMethodUsed` (only `email` is recorded)."""
-
-    EMAIL = "email"
-    SMS = "sms"
-    APP = "totp"
-
-
-_ONLY_AFTER_A_CODE = {
-    Outcome.WRONG_WITHOUT_VERDICT,
-    Outcome.EXHAUSTED,
-    Outcome.EXPIRED,
-    Outcome.SESSION_EXPIRED,
-    Outcome.CONFLICT,
-}
-_BOTH = {str(o): o for o in Outcome if o not in (Outcome.ACCEPTED, Outcome.WRONG)}
-LOGIN_WORDS = {"wrongpassword": Outcome.WRONG, "nocodes": Outcome.NO_MORE_CODES} | {
-    word: outcome
-    for word, outcome in _BOTH.items()
-    if outcome not in (*_ONLY_AFTER_A_CODE, Outcome.NO_MORE_CODES)
-}
-CODE_WORDS = {"wrongcode": Outcome.WRONG} | {f"code{word}": o for word, o in _BOTH.items()}
-METHOD_WORDS = {"email": Method.EMAIL, "sms": Method.SMS, "app": Method.APP}
-FLAG_WORDS = {
-    "nomfainfo": "without_mfa_info",
-    "choosemethod": "chooses_method",
-    "ticket401": "ticket_refused",
-    "direfused": "di_refused",
-    "inactive": "di_inactive",
-}
-PROFILE_WORD = re.compile(r"profile500(?:x(\d+))?")
 
 
 @dataclass(frozen=True)
@@ -95,6 +19,10 @@ class Account:
     without_mfa_info: the JSON flows do not say how the code is sent.
     chooses_method: the widget asks how to send the code, instead of sending one.
     profile_failures: how many profile requests fail with 500 before one succeeds.
+    refresh: how a refresh of DI or OAuth2 tokens goes.
+    lost_refreshes: how many refreshes are cut after the tokens are issued.
+    key: how the exchange of a Personal API key goes. key_is_ending: it has ten days left.
+    key_without_guid: the tokens that a key is exchanged for do not say whose they are.
     """
 
     username: str
@@ -107,7 +35,13 @@ class Account:
     ticket_refused: bool = False
     di_refused: bool = False
     di_inactive: bool = False
+    exchange_refused: bool = False
     profile_failures: int = 0
+    refresh: Outcome = Outcome.ACCEPTED
+    lost_refreshes: int = 0
+    key: Outcome = Outcome.ACCEPTED
+    key_is_ending: bool = False
+    key_without_guid: bool = False
 
     @property
     def garmin_guid(self) -> str:
@@ -155,35 +89,10 @@ class Account:
 def account_for(username: str, domain: str) -> Account:
     """Return the account with this username, which is case-insensitive, as at Garmin."""
     username = username.strip().lower()
-    settings: dict[str, Any] = {}
-    words = username.partition("@")[0].split("-")
-    while words:
-        # Some words contain a dash: try the first two as one.
-        for length in (2, 1):
-            if (setting := _setting("-".join(words[:length]))) is not None:
-                settings |= setting
-                words = words[length:]
-                break
-        else:
-            break
-    account = Account(username, domain, **settings)
+    account = Account(username, domain, **settings_of(username.partition("@")[0]))
     if account.method is None and _implies_code(account):
         return replace(account, method=Method.EMAIL)
     return account
-
-
-def _setting(word: str) -> dict[str, Any] | None:
-    if word in METHOD_WORDS:
-        return {"method": METHOD_WORDS[word]}
-    if word in LOGIN_WORDS:
-        return {"login": LOGIN_WORDS[word]}
-    if word in CODE_WORDS:
-        return {"code": CODE_WORDS[word]}
-    if word in FLAG_WORDS:
-        return {FLAG_WORDS[word]: True}
-    if match := PROFILE_WORD.fullmatch(word):
-        return {"profile_failures": int(match[1] or 2)}
-    return None
 
 
 def _implies_code(account: Account) -> bool:

@@ -90,6 +90,8 @@ class HttpConnection:
             if request.method == "HEAD":
                 response = replace(response, body=b"")
             await self.send(response)
+            if response.on_delivered is not None:
+                response.on_delivered()
             if self._http.states != {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}:
                 break
             self._http.start_next_cycle()

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from dev.simulator.accounts import PASSWORD
+from dev.simulator.keys import DAY_S, LIFETIME_DAYS, PersonalKey
 from dev.simulator.messages import Request, Response, json_response
 from dev.simulator.profile import profile_of
 from dev.simulator.sessions import SentCode
@@ -51,6 +52,15 @@ class Control:
         account = self.state.account(username, domain)
         return {**asdict(account), "password": PASSWORD, "profile": profile_of(account)}
 
+    def now(self) -> float:
+        """Return the simulated time, in seconds since the epoch."""
+        return self.state.now()
+
+    def advance_clock(self, seconds: float) -> float:
+        """Move the clock, back if negative; return the new time. Raises ValidationError."""
+        self.configure(clock_offset_s=self.state.settings.clock_offset_s + seconds)
+        return self.now()
+
     def expire_codes(self, username: str | None = None) -> int:
         return self.state.sessions.expire_codes(_normalized(username))
 
@@ -64,6 +74,18 @@ class Control:
     def revoke_tokens(self, username: str | None = None) -> int:
         """Revoke access, OAuth1 and refresh tokens; return how many."""
         return self.state.tokens.revoke(_normalized(username))
+
+    def make_key(self, username: str, days: float = LIFETIME_DAYS) -> PersonalKey:
+        """Make a Personal API key that ends after so many days."""
+        account = self.state.account(username, "garmin.com")
+        key = self.state.keys.make(account, self.state.now() + days * DAY_S)
+        self.state.issued.record("personal_api_key", key.value)
+        return key
+
+    def revoke_keys(self, username: str | None = None) -> int:
+        """Revoke Personal API keys, and the access tokens made of them; return how many keys."""
+        self.state.tokens.expire_access(_normalized(username), "personal")
+        return self.state.keys.revoke(_normalized(username))
 
     def reset(self) -> None:
         """Restore the initial settings; drop counters, sessions, codes and tokens."""
@@ -99,6 +121,10 @@ def _dispatch(control: Control, request: Request) -> Response:
         case "GET", "/accounts" if username:
             domain = argument.get("domain", "garmin.com")
             return json_response(200, control.account(username, domain))
+        case "GET", "/clock":
+            return json_response(200, {"now": control.now()})
+        case "POST", "/clock":
+            return json_response(200, {"now": control.advance_clock(**request.json)})
         case "POST", "/codes/expire":
             return json_response(200, {"expired": control.expire_codes(username)})
         case "POST", "/sessions/expire":
@@ -107,6 +133,11 @@ def _dispatch(control: Control, request: Request) -> Response:
             return json_response(200, {"expired": control.expire_tokens(username)})
         case "POST", "/tokens/revoke":
             return json_response(200, {"revoked": control.revoke_tokens(username)})
+        case "POST", "/keys" if username:
+            key = control.make_key(**argument)
+            return json_response(200, {"key": key.value, "expires_at": key.expires_at})
+        case "POST", "/keys/revoke":
+            return json_response(200, {"revoked": control.revoke_keys(username)})
         case "POST", "/reset":
             control.reset()
             return json_response(200, {"status": "reset"})

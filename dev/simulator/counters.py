@@ -17,7 +17,11 @@ Count = Literal[
     "oauth2_exchanges",
     "di_exchanges",
     "di_refreshes",
+    "di_refreshes_repeated",
+    "di_refreshes_reused",
+    "key_exchanges",
     "profiles",
+    "data_reads",
     "refused",
     "faults",
 ]

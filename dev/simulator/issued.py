@@ -14,6 +14,7 @@ Kind = Literal[
     "mfa_token",
     "access_token",
     "refresh_token",
+    "personal_api_key",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _PUBLIC_COOKIES = {

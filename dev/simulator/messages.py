@@ -1,7 +1,7 @@
 """Requests and responses, and how a response is delivered."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -72,12 +72,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """An HTTP response; `headers` may repeat a name, as `Set-Cookie` does."""
+    """An HTTP response; `headers` may repeat a name, as `Set-Cookie` does.
+
+    on_delivered: called once the whole response was sent to a client that still listens.
+    """
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     delivery: Delivery = Delivery.WHOLE
+    on_delivered: Callable[[], None] | None = None
 
 
 def json_response(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from dev.simulator.accounts import PASSWORD, Account, Method, Outcome
+from dev.simulator.accounts import PASSWORD, Account
 from dev.simulator.cookies import balancer_cookie, page_cookies, signed_in_cookies
 from dev.simulator.messages import (
     Delivery,
@@ -17,6 +17,7 @@ from dev.simulator.sessions import SsoSession
 from dev.simulator.state import State
 from dev.simulator.tokens import Ticket
 from dev.simulator.verdicts import VERDICTS
+from dev.simulator.words import Method, Outcome
 
 GARTH_CLIENT = "GCM_ANDROID_DARK"
 PAGE = """<!DOCTYPE html>

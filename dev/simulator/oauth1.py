@@ -8,12 +8,13 @@ from urllib.parse import urlencode
 from oauthlib.oauth1 import RequestValidator, SignatureOnlyEndpoint
 
 from dev.simulator.messages import Request, Response, json_response, text_response
-from dev.simulator.state import OAUTH1_TTL_S, State
+from dev.simulator.refreshes import lost_or, refused_refresh
+from dev.simulator.replies import cloudflare_page
+from dev.simulator.state import State
 from dev.simulator.tokens import OAuth1Token
 
 CONSUMER_KEY = "5a1d0c3e-7f42-4b8e-9c55-0000f17e57ed"
 CONSUMER_SECRET = "simulated-consumer-secret"
-REFRESH_TTL_S = 2591999
 SCOPE = " ".join(
     (
         "COMMUNITY_COURSE_READ GARMINPAY_WRITE GOLF_API_READ ATP_READ GHS_SAMD GHS_UPLOAD",
@@ -44,7 +45,7 @@ def preauthorized(state: State, request: Request) -> Response:
         return _unauthorized("Invalid ticket")
     state.redeem(ticket)
     state.count("oauth1_exchanges", ticket.account, ticket.client)
-    token = state.tokens.new_oauth1(ticket, state.now() + OAUTH1_TTL_S)
+    token = state.tokens.new_oauth1(ticket, state.now() + state.settings.oauth1_ttl_s)
     state.issued.record("oauth1_token", token.value)
     state.issued.record("oauth1_secret", token.secret)
     fields = {"oauth_token": token.value, "oauth_token_secret": token.secret}
@@ -65,6 +66,21 @@ def exchange(state: State, request: Request) -> Response:
     token = state.tokens.oauth1[key]
     if token.expires_at <= state.now() or request.form.get("mfa_token") != token.mfa_token:
         return _unauthorized("Invalid token")
+    if token.account.exchange_refused:
+        return cloudflare_page()
+    if not is_refresh(request):
+        return _exchanged(state, token)
+    dead = _unauthorized("Invalid token")
+    refusal = refused_refresh(token.account, dead)
+    return refusal or lost_or(state, token.account, _exchanged(state, token))
+
+
+def is_refresh(request: Request) -> bool:
+    """Whether an exchange renews tokens: garth names an audience only at sign-in."""
+    return "audience" not in request.form
+
+
+def _exchanged(state: State, token: OAuth1Token) -> Response:
     state.count("oauth2_exchanges", token.account, token.client)
     return json_response(200, _oauth2_tokens(state, token), ("Cache-Control", "no-store"))
 
@@ -91,7 +107,7 @@ def _oauth2_tokens(state: State, token: OAuth1Token) -> dict[str, object]:
         "token_type": "Bearer",
         "refresh_token": refresh_token,
         "expires_in": ttl,
-        "refresh_token_expires_in": REFRESH_TTL_S,
+        "refresh_token_expires_in": state.settings.refresh_ttl_s,
     }
 
 

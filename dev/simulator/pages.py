@@ -2,7 +2,7 @@
 
 from html import escape
 
-from dev.simulator.accounts import Outcome
+from dev.simulator.words import Outcome
 
 EMBED = """<html>
 <head><title>GAuth Embedded Version</title></head>

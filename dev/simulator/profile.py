@@ -1,19 +1,17 @@
 """The profile of the person whose token was sent."""
 
 from dev.simulator.accounts import Account
+from dev.simulator.bearer import authorized
 from dev.simulator.messages import Request, Response, html_response, json_response
 from dev.simulator.replies import unavailable
 from dev.simulator.state import State
-from dev.simulator.tokens import AccessToken
 
 
 def social_profile(state: State, request: Request) -> Response:
     """`GET /userprofile-service/socialProfile`, with a bearer token or a JWT_WEB cookie."""
-    token = _token_of(state, request)
-    if token is None or token.account.domain != request.domain:
-        return _unauthorized("Token is not valid")
-    if token.kind == "di" and token.account.di_inactive:
-        return _unauthorized("Token is not active")
+    token = authorized(state, request)
+    if isinstance(token, Response):
+        return token
     if state.profile_fails(token.account):
         return unavailable(500)
     state.count("profiles", token.account, token.client)
@@ -114,14 +112,3 @@ _SHOWN = (
     "showRecentGear",
     "showBadges",
 )
-
-
-def _token_of(state: State, request: Request) -> AccessToken | None:
-    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-    value = bearer if scheme.lower() == "bearer" else request.cookies.get("JWT_WEB", "")
-    token = state.tokens.access.get(value)
-    return token if token is not None and token.expires_at > state.now() else None
-
-
-def _unauthorized(message: str) -> Response:
-    return json_response(401, {"message": message, "error": "NotAuthorizedException"})

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from dev.simulator.accounts import Outcome
 from dev.simulator.messages import (
     Delivery,
     Response,
@@ -12,6 +11,7 @@ from dev.simulator.messages import (
     undelivered,
 )
 from dev.simulator.settings import Refusal
+from dev.simulator.words import Outcome
 
 CLOUDFLARE_PAGE = """<!DOCTYPE html>
 <html lang="en-US"><head><title>Just a moment...</title>
@@ -29,6 +29,11 @@ DENIED_PAGE = """<!DOCTYPE html>
 UNAVAILABLE_PAGE = """<html>
 <head><title>503 Service Temporarily Unavailable</title></head>
 <body><center><h1>503 Service Temporarily Unavailable</h1></center></body>
+</html>
+"""
+UNAUTHORIZED_PAGE = """<html>
+<head><title>401 Authorization Required</title></head>
+<body><center><h1>401 Authorization Required</h1></center></body>
 </html>
 """
 GARBAGE = b'{"responseStatus": {"type": "SUCC\xff\xfe\x00'

@@ -5,7 +5,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from dev.simulator import di, mobile, oauth1, profile, widget
+from dev.simulator import (
+    activities,
+    di,
+    mobile,
+    oauth1,
+    personal,
+    preferences,
+    profile,
+    steps,
+    widget,
+)
+from dev.simulator.bearer import PERSONAL_SUBDOMAIN
 from dev.simulator.cookies import visitor_cookie
 from dev.simulator.messages import (
     Delivery,
@@ -22,9 +33,10 @@ from dev.simulator.state import State
 
 SUBDOMAINS = ("sso", "connectapi", "connect", "diauth", "mobile.integration")
 CONSUMER_HOST = "thegarth.s3.amazonaws.com"
+PERSONAL_HOST = f"{PERSONAL_SUBDOMAIN}.garmin.com"
 HOSTS = frozenset(
     f"{subdomain}.{domain}" for subdomain in SUBDOMAINS for domain in ("garmin.com", "garmin.cn")
-) | {CONSUMER_HOST}
+) | {CONSUMER_HOST, PERSONAL_HOST}
 
 Handler = Callable[[State, Request], Response]
 
@@ -41,6 +53,15 @@ class Route:
     stage: Stage
 
 
+def _data(subdomain: str, flow: str) -> tuple[Route, ...]:
+    return (
+        Route("GET", subdomain, SETTINGS, preferences.profile_settings, flow, Stage.DATA),
+        Route("GET", subdomain, ACTIVITIES, activities.search, flow, Stage.DATA),
+        Route("GET", subdomain, FIT_FILE, activities.download, flow, Stage.DATA),
+        Route("GET", subdomain, STEPS, steps.daily_steps, flow, Stage.DATA),
+    )
+
+
 def _json_flow(flow: str) -> tuple[Route, ...]:
     verify = f"/{flow}/api/mfa/verifyCode"
     return (
@@ -54,7 +75,13 @@ WIDGET_CODE = "/sso/verifyMFA/loginEnterMfaCode"
 PREAUTHORIZED = "/oauth-service/oauth/preauthorized"
 EXCHANGE = "/oauth-service/oauth/exchange/user/2.0"
 DI_TOKEN = "/di-oauth2-service/oauth/token"
+KEY_TOKEN = "/personalapitoken-service/personal-api/personal-api-key/token"
 PROFILE = "/userprofile-service/socialProfile"
+SETTINGS = "/userprofile-service/userprofile/settings"
+USER_SETTINGS = "/userprofile-service/userprofile/user-settings"
+ACTIVITIES = "/activitylist-service/activities/search/activities"
+FIT_FILE = "/download-service/files/activity/*"
+STEPS = "/usersummary-service/stats/steps/daily/*/*"
 ROUTES = (
     *_json_flow("mobile"),
     *_json_flow("portal"),
@@ -70,6 +97,10 @@ ROUTES = (
     Route("POST", "connectapi", EXCHANGE, oauth1.exchange, "oauth2", Stage.EXCHANGE),
     Route("POST", "diauth", DI_TOKEN, di.token, "di", Stage.TICKET),
     Route("GET", "connectapi", PROFILE, profile.social_profile, "profile", Stage.PROFILE),
+    Route("GET", "connectapi", USER_SETTINGS, preferences.user_settings, "data", Stage.DATA),
+    *_data("connectapi", "data"),
+    Route("POST", PERSONAL_SUBDOMAIN, KEY_TOKEN, personal.exchange, "personal", Stage.EXCHANGE),
+    *_data(PERSONAL_SUBDOMAIN, "personal"),
     Route("GET", "connect", "/app", profile.service_page, "portal", Stage.OTHER),
     Route("GET", "mobile.integration", "/gcm/*", profile.service_page, "mobile", Stage.OTHER),
 )
@@ -128,8 +159,13 @@ def _route(request: Request) -> Route | None:
 
 
 def _stage(route: Route, request: Request) -> Stage:
-    is_refresh = route.flow == "di" and request.form.get("grant_type") == "refresh_token"
-    return Stage.REFRESH if is_refresh else route.stage
+    match route.flow:
+        case "di" if di.is_refresh(request):
+            return Stage.REFRESH
+        case "oauth2" if oauth1.is_refresh(request):
+            return Stage.REFRESH
+        case _:
+            return route.stage
 
 
 def _refusal_keys(route: Route, request: Request) -> list[str]:
@@ -149,6 +185,7 @@ def _count_refused(state: State, route: Route, request: Request, stage: Stage) -
 
 def _apply(fault: Fault, response: Response) -> Response:
     """Spoil a good response."""
+    response = replace(response, on_delivered=None)
     if fault.kind is FaultKind.WITHOUT_FIELD:
         return _without_field(response, fault.field)
     if fault.kind in _REPLACEMENTS:

@@ -9,7 +9,7 @@ from dev.simulator.messages import Delivery
 
 
 class Stage(StrEnum):
-    """The step of a sign-in that a request belongs to."""
+    """The step that a request belongs to, of a sign-in or after it."""
 
     PAGE = "page"
     LOGIN = "login"
@@ -18,6 +18,7 @@ class Stage(StrEnum):
     EXCHANGE = "exchange"
     REFRESH = "refresh"
     PROFILE = "profile"
+    DATA = "data"
     OTHER = "other"
 
 
@@ -93,7 +94,9 @@ class Settings(Frozen):
 
     latency_by_path: path patterns to latencies that replace `latency_ms`.
     access_ttl_s: lifetime of new access tokens; None draws from the recorded range.
-    refuse: by clientId (SSO or DI) or flow: mobile, portal, widget, oauth1, oauth2, di, profile.
+    refresh_grace_s: how long a DI refresh token that was used is answered again.
+    refuse: by clientId (SSO or DI) or flow: mobile, portal, widget, oauth1, oauth2, di, profile,
+        data, personal.
     """
 
     latency_ms: float = Field(default=0, ge=0)
@@ -104,10 +107,16 @@ class Settings(Frozen):
     code_length: int = Field(default=6, ge=1)
     ticket_ttl_s: float = 300
     access_ttl_s: int | None = None
+    refresh_ttl_s: int = Field(default=2591999, ge=1)
+    refresh_grace_s: float = Field(default=0, ge=0)
+    oauth1_ttl_s: int = Field(default=365 * 24 * 3600, ge=1)
     resend_interval_s: float = 30
     max_wrong_codes: int = 10
     clock_offset_s: float = 0
     wrong_code: WrongCode = WrongCode()
+    dead_key_status: int = 401
+    personal_limit: int = Field(default=11, ge=0)
+    personal_window_s: float = 10
     locked_status: int = 401
     captcha_status: int = 200
     widget_sends_code: bool = True

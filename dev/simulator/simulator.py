@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from dev.simulator.control import Control
+from dev.simulator.keys import LIFETIME_DAYS
 from dev.simulator.server import Addresses, Server
 from dev.simulator.sessions import SentCode
 from dev.simulator.settings import Settings
@@ -124,6 +125,14 @@ class Simulator:
         """Append a fault; return all settings. Raises ValidationError."""
         return self._call(lambda control: control.add_fault(**fault))
 
+    def now(self) -> float:
+        """Return the simulated time, in seconds since the epoch."""
+        return self._call(lambda control: control.now())
+
+    def advance_clock(self, seconds: float) -> float:
+        """Move the simulated clock, back if negative; return the new time."""
+        return self._call(lambda control: control.advance_clock(seconds))
+
     def expire_codes(self, username: str | None = None) -> int:
         return self._call(lambda control: control.expire_codes(username))
 
@@ -137,6 +146,14 @@ class Simulator:
     def revoke_tokens(self, username: str | None = None) -> int:
         """Revoke access, OAuth1 and refresh tokens; return how many."""
         return self._call(lambda control: control.revoke_tokens(username))
+
+    def make_key(self, username: str, days: float = LIFETIME_DAYS) -> str:
+        """Make a Personal API key that ends after so many days."""
+        return self._call(lambda control: control.make_key(username, days)).value
+
+    def revoke_keys(self, username: str | None = None) -> int:
+        """Revoke Personal API keys, and the access tokens made of them; return how many keys."""
+        return self._call(lambda control: control.revoke_keys(username))
 
     def reset(self) -> None:
         """Restore the initial settings; drop counters, sessions, codes and tokens."""

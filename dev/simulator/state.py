@@ -3,18 +3,19 @@
 import random
 import secrets
 import time
+from collections import Counter, deque
 from collections.abc import Collection
 
-from dev.simulator.accounts import Account, Outcome, account_for
+from dev.simulator.accounts import Account, account_for
 from dev.simulator.counters import Count, Counters
 from dev.simulator.faults import Faults, Refusals
 from dev.simulator.issued import IssuedSecrets
+from dev.simulator.keys import PersonalKeys
 from dev.simulator.messages import Request
 from dev.simulator.sessions import Challenge, SentCode, SsoSession, SsoSessions
 from dev.simulator.settings import Fault, Settings
 from dev.simulator.tokens import Ticket, Tokens
-
-OAUTH1_TTL_S = 365 * 24 * 3600
+from dev.simulator.words import Outcome
 
 
 class State:
@@ -30,8 +31,11 @@ class State:
         self.sessions = SsoSessions()
         self.tokens = Tokens()
         self.issued = IssuedSecrets()
+        self.keys = PersonalKeys()
+        self.personal_requests: dict[Account, deque[float]] = {}
         self._codes: dict[str, list[SentCode]] = {}
-        self._profile_failures: dict[Account, int] = {}
+        self._profile_failures: Counter[Account] = Counter()
+        self._lost_refreshes: Counter[Account] = Counter()
         self.configure(self._initial_settings, Settings.model_fields)
 
     def configure(self, settings: Settings, changed: Collection[str]) -> None:
@@ -115,9 +119,13 @@ class State:
 
     def profile_fails(self, account: Account) -> bool:
         """Count a profile request; return whether it is one that has to fail."""
-        failed = self._profile_failures.get(account, 0)
-        self._profile_failures[account] = failed + 1
-        return failed < account.profile_failures
+        self._profile_failures[account] += 1
+        return self._profile_failures[account] <= account.profile_failures
+
+    def refresh_is_lost(self, account: Account) -> bool:
+        """Count a refresh; return whether its answer is one that has to be lost."""
+        self._lost_refreshes[account] += 1
+        return self._lost_refreshes[account] <= account.lost_refreshes
 
     def _make_code(self, challenge: Challenge) -> None:
         account, now = challenge.account, self.now()

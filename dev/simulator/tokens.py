@@ -37,7 +37,10 @@ class OAuth1Token:
 
 @dataclass(frozen=True)
 class AccessToken:
-    """A bearer token, or the value of a JWT_WEB cookie. kind: `oauth2`, `di` or `jwt_web`."""
+    """A bearer token, or the value of a JWT_WEB cookie.
+
+    kind: `oauth2`, `di`, `personal` or `jwt_web`.
+    """
 
     value: str
     kind: str
@@ -46,14 +49,25 @@ class AccessToken:
     expires_at: float
 
 
-@dataclass(frozen=True)
+@dataclass
 class RefreshToken:
-    """A DI refresh token. Works once."""
+    """A DI refresh token. Works once.
+
+    used_at: when it was exchanged. delivered: the answer to that reached the client.
+    successor: the refresh token in that answer.
+    """
 
     value: str
     account: Account
     client: str
     di_client: str
+    expires_at: float
+    used_at: float | None = None
+    delivered: bool = False
+    successor: str = ""
+
+    def confirm_delivery(self) -> None:
+        self.delivered = True
 
 
 class Tokens:
@@ -99,41 +113,52 @@ class Tokens:
         client: str,
         issued_at: float,
         expires_at: float,
+        *,
+        with_guid: bool = True,
         **claims: object,
     ) -> AccessToken:
         """Issue an access token as a JWT, its claims in the recorded order."""
-        payload = {
+        payload: dict[str, object] = {
             **claims,
             "iat": int(issued_at),
             "exp": int(expires_at),
             "jti": str(uuid.uuid4()),
-            "garmin_guid": account.garmin_guid,
         }
+        if with_guid:
+            payload["garmin_guid"] = account.garmin_guid
         token = AccessToken(self._sign(payload), kind, account, client, expires_at)
         self.access[token.value] = token
         return token
 
-    def new_refresh(self, account: Account, client: str, di_client: str) -> RefreshToken:
-        token = RefreshToken(secrets.token_urlsafe(96), account, client, di_client)
+    def new_refresh(
+        self, account: Account, client: str, di_client: str, expires_at: float
+    ) -> RefreshToken:
+        value = secrets.token_urlsafe(96)
+        token = RefreshToken(value, account, client, di_client, expires_at)
         self.refresh[token.value] = token
         return token
 
-    def expire_access(self, username: str | None = None) -> int:
-        """Expire all access tokens, or one person's; return how many."""
-        gone = [t for t in self.access.values() if username in (None, t.account.username)]
+    def expire_access(self, username: str | None = None, kind: str | None = None) -> int:
+        """Expire all access tokens, or those of one person or kind; return how many."""
+        gone = [
+            token
+            for token in self.access.values()
+            if username in (None, token.account.username) and kind in (None, token.kind)
+        ]
         for token in gone:
             del self.access[token.value]
         return len(gone)
 
     def revoke(self, username: str | None = None) -> int:
         """Revoke all tokens, or one person's, as a change of password does; return how many."""
-        stores: tuple[dict[str, OAuth1Token], dict[str, RefreshToken]] = (self.oauth1, self.refresh)
-        gone = self.expire_access(username)
-        for store in stores:
-            for value in [v for v, t in store.items() if username in (None, t.account.username)]:
-                del store[value]
-                gone += 1
-        return gone
+        usable = [t.value for t in self.refresh.values() if t.used_at is None]
+        revoked = [v for v in usable if username in (None, self.refresh[v].account.username)]
+        for value in revoked:
+            del self.refresh[value]
+        oauth1 = [t.value for t in self.oauth1.values() if username in (None, t.account.username)]
+        for value in oauth1:
+            del self.oauth1[value]
+        return self.expire_access(username) + len(revoked) + len(oauth1)
 
     def _sign(self, payload: dict[str, object]) -> str:
         header = {"alg": "HS256", "typ": "JWT", "kid": "di-oauth-signer-simulated"}

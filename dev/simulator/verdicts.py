@@ -6,7 +6,7 @@ Each of the two is known for some of these only; the other one is a guess, made 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dev.simulator.accounts import Outcome
+from dev.simulator.words import Outcome
 
 SIGN_IN_TITLE = "GARMIN Authentication Application"
 

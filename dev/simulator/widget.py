@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
 from dev.simulator import pages
-from dev.simulator.accounts import PASSWORD, Account, Outcome
+from dev.simulator.accounts import PASSWORD, Account
 from dev.simulator.cookies import cloudflare_cookies, page_cookies, signed_in_cookies
 from dev.simulator.messages import (
     Delivery,
@@ -20,6 +20,7 @@ from dev.simulator.replies import CAPTCHA_IN_XML, INFRASTRUCTURE, error_in_json,
 from dev.simulator.sessions import Challenge, SsoSession
 from dev.simulator.state import State
 from dev.simulator.verdicts import VERDICTS
+from dev.simulator.words import Outcome
 
 CLIENT = "widget"
 LOCALE_COOKIE = "org.springframework.web.servlet.i18n.CookieLocaleResolver.LOCALE=en; Path=/"

@@ -19,28 +19,43 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-SCHEMA_REVISION = "0005"
+SCHEMA_REVISION = "0006"
 """The newest in `shared/database/migrations/versions`; importing alembic would take 10 MB."""
 
-_RETRIED_STATES = {"40001", "40P01", "23505"}
-"""PostgreSQL's codes for serialization failure, deadlock and unique violation."""
+_CONFLICTS = {"40001", "40P01", "23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
+"""Serialization failure, deadlock and unique violation, as PostgreSQL and SQLite name them."""
+
+_DISK_FULL = {"53100", "SQLITE_FULL"}
 
 _REFUSING_STATES = {"42501": "a right is missing", "25006": "it is read-only"}
 """What an operator can put right: until then, it is as if the database were away."""
 
-_RETRIED_NAMES = {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
-
 
 class Database:
-    """One engine per process; each transaction runs on a pooled connection."""
+    """One engine per process; each transaction runs on a pooled connection.
 
-    def __init__(self, url: str, timings: Timings = PRODUCTION, pool_size: int = 8) -> None:
+    `on_full` is called when the database refuses to write because its disk is full.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        timings: Timings = PRODUCTION,
+        pool_size: int = 8,
+        on_full: Callable[[], None] = lambda: None,
+    ) -> None:
         self._engine = _make_engine(url, timings, pool_size)
+        self._on_full = on_full
 
     @classmethod
-    def migrated(cls, url: str, timings: Timings = PRODUCTION) -> "Database":
+    def migrated(
+        cls,
+        url: str,
+        timings: Timings = PRODUCTION,
+        on_full: Callable[[], None] = lambda: None,
+    ) -> "Database":
         """Open a database. Raises ConfigurationError if it is unreachable or not migrated."""
-        database = cls(url, timings)
+        database = cls(url, timings, on_full=on_full)
         database.check_migrated()
         return database
 
@@ -54,6 +69,8 @@ class Database:
         try:
             return _retrying_conflicts(lambda: self._transaction(work))
         except (DBAPIError, PoolTimeoutError) as error:
+            if _codes(error) & _DISK_FULL:
+                self._on_full()
             raise _translated(error) from None
 
     def _transaction[T](self, work: Callable[[Session], T]) -> T:
@@ -136,11 +153,13 @@ def _begin_sqlite(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event
 
 
 def _is_conflict(error: BaseException) -> bool:
+    return bool(_codes(error) & _CONFLICTS)
+
+
+def _codes(error: BaseException) -> set[str | None]:
+    """PostgreSQL's code of an error, SQLite's name of one."""
     cause = getattr(error, "orig", None)
-    return (
-        getattr(cause, "sqlstate", None) in _RETRIED_STATES
-        or getattr(cause, "sqlite_errorname", None) in _RETRIED_NAMES
-    )
+    return {getattr(cause, "sqlstate", None), getattr(cause, "sqlite_errorname", None)}
 
 
 _retrying_conflicts = Retrying(

@@ -36,7 +36,8 @@ class TooManyCodesError(RateLimitedError):
     """Garmin has sent too many codes for an account."""
 
     message = (
-        "Garmin has sent too many codes for this account: enter the last one, or try again later."
+        "Garmin has sent too many codes for this account: enter the last one, if a sign-in still "
+        "waits for it, or try again later."
     )
 
 

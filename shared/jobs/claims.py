@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from typing import cast
 
 from shared.audit import outbox
 from shared.audit.events import Event
@@ -10,15 +11,15 @@ from shared.crypto.secret import Sealable
 from shared.errors import JobLostError, JobNotFoundError
 from shared.jobs import counters, events
 from shared.jobs.keys import JobKeys, ms, subject
-from shared.jobs.kinds import KINDS
+from shared.jobs.kinds import KINDS, Kind
 from shared.jobs.states import (
-    OUTCOME_TYPES,
     TRANSITIONS,
     Failure,
     JobKind,
     JobStage,
     JobStatus,
     Outcome,
+    status_of,
 )
 from shared.origin import UNKNOWN, Origin
 from shared.redis.connection import LuaScript, Redis, redis_errors_translated
@@ -62,6 +63,7 @@ class JobClaims:
     def __init__(
         self, redis: Redis, keyring: Keyring, ttl: int, timings: Timings = PRODUCTION
     ) -> None:
+        self._redis = redis
         self._keys = JobKeys(redis.keyspace)
         self._events = outbox.key(redis.keyspace)
         self._keyring = keyring
@@ -71,6 +73,20 @@ class JobClaims:
         self._move = LuaScript(redis, __package__, "job_move")
         self._renew = LuaScript(redis, __package__, "lease_renew")
         self._release = LuaScript(redis, __package__, "lease_release")
+
+    @redis_errors_translated
+    def look_at(self, job_id: str) -> tuple[Kind, Origin]:
+        """Return what is known of a job before it is claimed; nothing of it changes.
+
+        Raises JobNotFoundError when it is gone, or of a kind that only a newer version knows.
+        """
+        kind, origin = cast(
+            "list[bytes | None]", self._redis.hmget(self._keys.job(job_id), ["kind", "origin"])
+        )
+        row = KINDS.get(cast("JobKind", (kind or b"").decode(errors="replace")))
+        if row is None:
+            raise JobNotFoundError
+        return row, Origin.read((origin or b"{}").decode(errors="replace"))
 
     @redis_errors_translated
     def claim(self, job_id: str, owner: str) -> Claim:
@@ -97,10 +113,10 @@ class JobClaims:
             raise JobBusyError
         if answer[0] != b"claimed":
             raise JobNotFoundError
-        _, kind, runs, sealed, progress, origin_json, poll_hash, created_at, now = answer
+        _, kind, runs, sealed, progress, origin_json, poll_hash, now = answer
         origin_text = origin_json.decode(errors="replace")
         origin = Origin.read(origin_text)
-        began_at = origin.began_at or int(created_at)
+        began_at = origin.began_at or int(now)
         return Claim(
             job_id,
             owner,
@@ -158,7 +174,7 @@ class JobClaims:
         The result code is the job's status, or the code of its error. Raises JobLostError.
         """
         sealed = self._keyring.seal(outcome.reveal(), Purpose.JOB_OUTCOME, claim.subject)
-        status = next(s for s, kind in OUTCOME_TYPES.items() if isinstance(outcome, kind))
+        status = status_of(outcome)
         result = str(outcome.code if isinstance(outcome, Failure) else status)
         event = events.ended(claim.job_id, claim.kind, outcome, claim.origin)
         min_ttl = self._timings.outcome_ttl

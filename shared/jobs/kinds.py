@@ -35,11 +35,15 @@ class AuditEvents:
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """`max_runs` is how many workers may begin the job before it counts as interrupted."""
+    """`max_runs` is how many workers may begin the job before it counts as interrupted.
+
+    `urgent`: somebody waits with a code in hand. Each worker keeps threads for such jobs.
+    """
 
     name: JobKind
     task: str
     queue: str
+    urgent: bool = False
     deadline: Callable[[Timings], float]
     max_runs: int
     account_lock: AccountLock | None
@@ -52,6 +56,7 @@ _ROWS = (
         name=JobKind.MFA_COMPLETION,
         task="garmin.complete_mfa",
         queue="mfa",
+        urgent=True,
         deadline=lambda timings: timings.code_deadline,
         max_runs=2,
         account_lock=AccountLock.MARK,
@@ -79,9 +84,21 @@ _ROWS = (
             failed=EventKind.SIGN_IN_FAILED,
         ),
     ),
+    Kind(
+        name=JobKind.REFRESH,
+        task="garmin.refresh",
+        queue="refresh",
+        deadline=lambda timings: timings.refresh_deadline,
+        max_runs=3,
+        account_lock=AccountLock.ALONE,
+        first_stage=JobStage.CONTACTING_GARMIN,
+        events=AuditEvents(succeeded=EventKind.TOKENS_REFRESHED, failed=EventKind.REFRESH_FAILED),
+    ),
 )
 
 KINDS: dict[JobKind, Kind] = {row.name: row for row in _ROWS}
 
 QUEUES: tuple[str, ...] = tuple(dict.fromkeys(row.queue for row in _ROWS))
-"""In the order in which workers serve them: people with a code in hand first."""
+"""In the order in which workers serve them: people with a code in hand first, refreshes last."""
+
+URGENT_QUEUES = frozenset(row.queue for row in _ROWS if row.urgent)

@@ -17,12 +17,16 @@ from shared.errors import FitTrackError
 from shared.redis.connection import LuaScript, Redis, redis_errors_translated
 
 LOGIN_PER_IP = "login-ip"
+LOGIN_PER_CLIENT = "login-client"
 LOGIN_PER_ACCOUNT = "login-account"
 CODE_PER_IP = "code-ip"
+CODE_PER_CLIENT = "code-client"
 CODE_PER_CHALLENGE = "code-challenge"
 CODES_PER_ACCOUNT = "codes-account"
 CODES_REFUSED_BY_GARMIN = "codes-refused"
 WRONG_KEY_PER_IP = "wrong-key-ip"
+TOKENS_PER_CLIENT = "tokens-client"
+REFRESHES = "refreshes"
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class RateLimitedError(FitTrackError):
     """A limit is reached. `retry_after` is in seconds."""
 
     code = "rate_limited"
-    message = "Too often: try again later."
+    message = "Too many submissions: try again later."
 
     def __init__(self, standing: Standing) -> None:
         super().__init__(standing.limit)
@@ -64,16 +68,18 @@ class RateLimitedError(FitTrackError):
 
 
 class RateLimit:
-    """One limit with one or more windows, such as `20/minute;100/hour`.
+    """One limit with one or more windows, such as `20/minute;100/hour`; `times` multiplies quotas.
 
     Every method raises ServiceUnavailableError when Redis does not answer: then nothing is
     allowed.
     """
 
-    def __init__(self, redis: Redis, name: str, notation: str) -> None:
+    def __init__(self, redis: Redis, name: str, notation: str, times: int = 1) -> None:
         self._redis = redis
         self._name = name
-        self._windows: list[RateLimitItem] = parse_many(notation)
+        self._windows: list[RateLimitItem] = [
+            type(window)(window.amount * times, window.multiples) for window in parse_many(notation)
+        ]
         self._script = LuaScript(redis, __package__, "rate_limit")
 
     def hit(self, who: str, event: str | None = None) -> Standing:

@@ -1,10 +1,15 @@
 """GET /healthz, /readyz and /metrics."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from redis import Redis
 
 from dev.processes import free_port
+from dev.servers import RedisServer
 from shared.errors import JobErrorCode, RefusalScope
 from shared.jobs.states import Failure
 from shared.redis.driver_cooldowns import DriverCooldowns
@@ -13,6 +18,7 @@ from tests.api.problems import assert_problem
 from tests.api.service import LOGIN, Service, bearer, in_process, settings
 from tests.api.wire import wire
 from tests.cooldowns import refuse
+from tests.end_to_end.recorders import wait_until
 
 
 def figures(text: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
@@ -115,7 +121,11 @@ def test_metrics_count_ended_and_waiting_jobs(service: Service) -> None:
         (("kind", "login"), ("result", "timed_out")): 2,
         (("kind", "login"), ("result", "account_locked")): 1,
     }
-    assert metrics["fittrack_queue_length"] == {(("queue", "login"),): 2, (("queue", "mfa"),): 0}
+    assert metrics["fittrack_queue_length"] == {
+        (("queue", "login"),): 2,
+        (("queue", "mfa"),): 0,
+        (("queue", "refresh"),): 0,
+    }
 
 
 def test_metrics_count_the_answers_that_nobody_knows(service: Service) -> None:
@@ -141,3 +151,58 @@ def test_metrics_show_a_driver_cooling_down(service: Service) -> None:
     assert refusals[(("driver", "garth"), ("scope", "client"))] == 1
     assert refusals[(("driver", "garminconnect"), ("scope", "account"))] == 1
     assert refusals[(("driver", "garth"), ("scope", "account"))] == 0
+
+
+def test_what_can_lose_sign_ins_is_named_by_a_service_that_is_ready(
+    tmp_path: Path, own_redis: RedisServer
+) -> None:
+    with Redis.from_url(own_redis.url) as redis:
+        redis.config_set("maxmemory-policy", "allkeys-lru")
+        with in_process(settings(own_redis.url, tmp_path)) as client:
+            assert client.get("/healthz").json() == {"status": "ok"}
+            reply = client.get("/readyz")
+            degraded = {"status": "degraded", "degraded": ["redis_eviction"]}
+            assert (reply.status_code, reply.json()) == (200, degraded)
+            redis.config_set("appendonly", "no")
+            redis.set("fittrack:database-disk", 1)
+            reply = client.get("/readyz").json()
+            assert reply["degraded"] == ["redis_eviction", "redis_persistence", "database_disk"]
+            redis.delete("fittrack:database-disk")
+            redis.config_set("appendonly", "yes")
+            redis.config_set("maxmemory-policy", "noeviction")
+            assert client.get("/readyz").json() == {"status": "ok"}
+
+
+def test_a_queue_in_a_redis_of_its_own_is_looked_at_as_well(
+    tmp_path: Path, own_redis: RedisServer, real_redis_url: str
+) -> None:
+    with Redis.from_url(own_redis.url) as redis:
+        redis.config_set("maxmemory-policy", "allkeys-lru")
+        chosen = settings(real_redis_url, tmp_path) | {"FITTRACK_BROKER_URL": own_redis.url}
+        with in_process(chosen) as client:
+            assert client.get("/readyz").json()["degraded"] == ["broker_eviction"]
+
+
+def test_a_redis_that_refuses_to_write_to_its_disk_is_away(
+    tmp_path: Path, own_redis: RedisServer
+) -> None:
+    with (
+        Redis.from_url(own_redis.url) as redis,
+        in_process(settings(own_redis.url, tmp_path)) as client,
+    ):
+        redis.config_set("save", "3600 1")
+        shutil.rmtree(own_redis.folder)
+        redis.bgsave()
+        wait_until(lambda: redis.info("persistence")["rdb_last_bgsave_status"] == "err")
+        problem = assert_problem(client.get("/readyz"), 503, "service_unavailable")
+        assert problem["unavailable"] == ["redis"]
+        redis.config_set("stop-writes-on-bgsave-error", "no")
+        assert client.get("/readyz").json()["degraded"] == ["redis_disk"]
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    (tmp_path / "redis").mkdir()
+    with RedisServer(tmp_path / "redis") as server:
+        assert isinstance(server, RedisServer)
+        yield server

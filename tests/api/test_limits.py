@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from api.http.networks import WIDER_QUOTA
 from dev.stack import Stack
 from shared.errors import JobErrorCode, RefusalScope
 from shared.garmin.types import Credentials
@@ -36,6 +37,8 @@ LIMITS = {
     "FITTRACK_LIMIT_LOGIN_PER_IP": "4/hour;6/day",
     "FITTRACK_LIMIT_LOGIN_PER_ACCOUNT": PER_ACCOUNT,
     "FITTRACK_LIMIT_CODE_PER_IP": "4/hour",
+    "FITTRACK_LIMIT_LOGIN_PER_CLIENT": "7/hour",
+    "FITTRACK_LIMIT_CODE_PER_CLIENT": "6/hour",
     "FITTRACK_LIMIT_CODE_PER_CHALLENGE": "2/hour",
     "FITTRACK_LIMIT_CODES_PER_ACCOUNT": CODES,
     "FORWARDED_ALLOW_IPS": "127.0.0.1",
@@ -97,6 +100,53 @@ def test_a_whole_ipv6_network_is_one_address(limited: Service) -> None:
         assert login(limited, f"six{n}", f"2001:db8:1:2::{n}").status_code == 202
     refused(login(limited, "six", "2001:db8:1:2:ffff::1"))
     assert login(limited, "seven", "2001:db8:1:3::1").status_code == 202
+
+
+def test_the_networks_of_one_ipv6_customer_are_counted_together(limited: Service) -> None:
+    """A /48 has 65,536 of the networks that are one address each."""
+    allowed = 4 * WIDER_QUOTA
+    for n in range(allowed):
+        assert login(limited, f"wide{n}", f"2001:db8:1:{n // 4:x}::{n}").status_code == 202
+    reply = login(limited, "wide", "2001:db8:1:ffff::1")
+    refused(reply)
+    assert "login-ip-48-3600s" in reply.headers["RateLimit"]
+    assert login(limited, "other", "2001:db8:2:1::1").status_code == 202
+    events = repr(limited.redis.xrange("fittrack:events"))
+    assert events.count("rate_limited") == 1
+
+
+def test_an_app_is_limited_by_its_key_and_not_by_its_servers_address(limited: Service) -> None:
+    app, other = limited.app_with_link("limited-app"), limited.app_with_link("other-app")
+
+    def submit(headers: dict[str, str], name: str, address: str = "192.0.2.1") -> httpx.Response:
+        body = {"username": f"{name}@example.com", "password": "x"}
+        forwarded = {"X-Forwarded-For": address}
+        return limited.client.post(LOGIN, json=body, headers=headers | forwarded)
+
+    replies = [submit(app, f"a{n}", f"192.0.2.{n % 2}") for n in range(8)]
+    assert [reply.status_code for reply in replies] == [202] * 7 + [429]
+    assert '"login-client-3600s";q=7' in replies[0].headers["RateLimit-Policy"]
+    refused(replies[-1])
+    assert submit(other, "b").status_code == 202
+    assert submit({}, "c").status_code == 202  # the address has its quota still
+
+
+def test_an_apps_codes_are_limited_by_its_key(limited: Service) -> None:
+    app = limited.app_with_link("limited-app")
+    bodies = [{"challenge_id": f"unknown-{n}", "mfa_code": "123456"} for n in range(7)]
+    replies = [limited.client.post(CODE, json=body, headers=app) for body in bodies]
+    assert [reply.status_code for reply in replies] == [404] * 6 + [429]
+    assert limited.send_code("unknown").status_code == 404
+
+
+def test_a_wrong_key_is_counted_against_the_address(limited: Service) -> None:
+    """Or anybody could have sign-ins counted elsewhere by sending one."""
+    for n in range(4):
+        assert login(limited, f"wrong{n}").status_code == 202
+    headers = {"X-Client-Key": "x" * 43, "X-Forwarded-For": "192.0.2.1"}
+    reply = limited.client.post(LOGIN, json=CREDENTIALS, headers=headers)
+    assert_problem(reply, 401, "unauthorized")
+    refused(login(limited, "wrong4"))
 
 
 def test_a_forwarded_address_is_trusted_only_from_a_configured_proxy(

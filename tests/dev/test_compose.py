@@ -5,7 +5,8 @@ import re
 import pytest
 from ruamel.yaml import YAML
 
-from api.command import DEFAULTS
+from api.app import THREADS
+from api.command import _MOST_OPEN_FILES, DEFAULTS
 from dev.processes import ROOT
 from shared.settings import PREFIX, Settings
 from tests.dev.compose import COMPOSE, SECRETS, MissingVariableError, interpolated, services
@@ -58,6 +59,32 @@ def test_every_service_is_confined(name: str) -> None:
     assert raw.get("user") == {"postgres": "postgres", "redis": "redis"}.get(name)
 
 
+@pytest.mark.parametrize("name", services())
+def test_every_service_is_bounded(name: str) -> None:
+    raw = services()[name].raw
+    assert re.fullmatch(r"\d+[mg]", raw["mem_limit"])
+    assert 0 < raw["pids_limit"] <= 512
+    assert raw["ulimits"]["core"] == 0
+    assert raw["ulimits"]["nofile"] >= 4096
+
+
+def test_the_bounds_are_wide_enough() -> None:
+    found = services()
+    assert found["api"].raw["pids_limit"] > THREADS + 50
+    assert found["api"].raw["ulimits"]["nofile"] == _MOST_OPEN_FILES
+    words = found["redis"].command[-1].split()
+    memory = words[words.index("--maxmemory") + 1]
+    assert 2 * int(memory.removesuffix("mb")) < int(found["redis"].raw["mem_limit"][:-1])
+
+
+@pytest.mark.parametrize("server", ["postgres", "redis"])
+def test_a_servers_image_can_be_chosen_by_digest(server: str) -> None:
+    chosen = f"{server}:1@sha256:{'0' * 64}"
+    named = services(variables=SECRETS | {f"{server.upper()}_IMAGE": chosen})
+    assert named[server].image == chosen
+    assert services()[server].image.startswith(f"{server}:")
+
+
 @pytest.mark.parametrize("secret", SECRETS)
 def test_no_secret_has_a_default(secret: str) -> None:
     assert set(re.findall(rf"\$\{{{secret}\b(..)", COMPOSE)) == {":?"}
@@ -78,10 +105,17 @@ def test_nothing_but_the_api_and_flower_is_published_and_only_on_the_loopback() 
 def test_only_what_has_to_can_reach_the_outside() -> None:
     networks = YAML(typ="safe").load(COMPOSE)["networks"]
     assert networks["backend"] == {"internal": True}
-    for name, service in services().items():
-        outside = set(service.raw["networks"]) - {"backend"}
-        assert bool(outside) == (name in {"api", "worker", "flower"}), name
-        assert outside <= set(networks)
+    for name in ("edge", "monitoring"):
+        assert networks[name]["driver_opts"] == {
+            "com.docker.network.bridge.enable_ip_masquerade": "false"
+        }
+    assert networks["outbound"] is None
+    outside = {name: set(s.raw["networks"]) - {"backend"} for name, s in services().items()}
+    assert {name: names for name, names in outside.items() if names} == {
+        "api": {"edge"},
+        "flower": {"monitoring"},
+        "worker": {"outbound"},
+    }
 
 
 def test_dependencies_can_be_fulfilled() -> None:

@@ -2,11 +2,15 @@
 
 import ast
 import re
+from collections.abc import Collection
 
 import pytest
 
 from dev.processes import ROOT
-from dev.simulator.accounts import CODE_WORDS, FLAG_WORDS, LOGIN_WORDS, METHOD_WORDS
+from dev.simulator.counters import NAMES as COUNTERS
+from dev.simulator.issued import KINDS as ISSUED
+from dev.simulator.settings import Settings as SimulatorSettings
+from dev.simulator.words import WORDS
 from shared.settings import PREFIX, Settings
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -74,11 +78,22 @@ def test_the_operations_page_has_every_setting_and_its_true_default(field: str) 
         assert told == str(default)
 
 
-@pytest.mark.parametrize("word", [*METHOD_WORDS, *LOGIN_WORDS, *CODE_WORDS, *FLAG_WORDS])
+@pytest.mark.parametrize("word", WORDS)
 def test_the_simulators_page_explains_every_word_of_a_username(word: str) -> None:
-    accounts = TEXTS["docs/simulator.md"].partition("## Accounts\n")[2].partition("\n## ")[0]
+    accounts = TEXTS["docs/simulator.md"].partition("## Accounts\n")[2].partition("\n## Data\n")[0]
     first_cells = re.findall(r"^\| (.*?) \|", accounts, re.MULTILINE)
     assert any(f"`{word}`" in cell for cell in first_cells)
+
+
+@pytest.mark.parametrize(
+    ("title", "names"),
+    [("Counters", COUNTERS), ("Issued", ISSUED), ("Settings", SimulatorSettings.model_fields)],
+)
+def test_the_simulators_page_has_every_counter_and_setting(
+    title: str, names: Collection[str]
+) -> None:
+    section = TEXTS["docs/simulator.md"].partition(f"### {title}\n")[2].partition("\n##")[0]
+    assert {name for name in names if f"`{name}`" not in section} == set()
 
 
 def _anchors(text: str) -> set[str]:

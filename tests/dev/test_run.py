@@ -172,3 +172,20 @@ def test_ending_it_stops_everything_and_removes_the_settings_file(running: Runni
         pass
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{running.port}/healthz", trust_env=False)
+
+
+def test_an_unknown_setting_is_named_in_one_line(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [*_COMMAND, tmp_path / "data"],
+        cwd=ROOT,
+        env=clean_environment({"FITTRACK_JOBTTL": "300"}),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert (ended.stdout, ended.stderr) == (
+        "",
+        "make dev: FITTRACK_JOBTTL: is not a setting, did you mean FITTRACK_JOB_TTL?\n",
+    )

@@ -1,6 +1,9 @@
 """The control endpoint, and the same operations as methods."""
 
+import base64
+import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -89,6 +92,19 @@ def test_tokens_are_expired_or_revoked(client: Wire, garmin: Simulator) -> None:
     assert call(garmin, "POST", "/tokens/revoke", username=PLAIN).json() == {"revoked": 2}
     assert client.profile(tokens["access_token"]).status_code == 401
     assert client.refresh_at_di(tokens["refresh_token"]).status_code == 400
+
+
+def test_the_clock_is_moved(client: Wire, garmin: Simulator) -> None:
+    now = call(garmin, "GET", "/clock").json()["now"]
+    assert now == pytest.approx(time.time(), abs=60)
+    assert call(garmin, "POST", "/clock", seconds=86400).json()["now"] >= now + 86400
+    assert call(garmin, "POST", "/clock", seconds=86400).status_code == 200
+    assert garmin.now() >= now + 2 * 86400
+    payload = client.di_tokens(PLAIN)["access_token"].split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    assert claims["iat"] >= int(now) + 2 * 86400
+    assert garmin.advance_clock(-2 * 86400) < now + 3600
+    assert call(garmin, "POST", "/clock", hours=1).status_code == 422
 
 
 def test_a_reset_restores_the_initial_state(client: Wire, garmin: Simulator) -> None:

@@ -6,7 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 
 from dev.simulator import PASSWORD, Simulator
-from dev.simulator.accounts import Method, Outcome, account_for
+from dev.simulator.accounts import account_for
+from dev.simulator.words import Method, Outcome
 from tests.dev.wire import PROFILE, SERVICE, SSO, Wire, preauthorized_url, sign, wire
 
 PLAIN = "plain-anna@example.com"

@@ -29,10 +29,13 @@ PATIENCE = 150.0
 
 
 class Client:
-    def __init__(self, url: str, patience: float = PATIENCE) -> None:
+    """`address` is one of 127.0.0.0/8 to connect from; by default 127.0.0.1."""
+
+    def __init__(self, url: str, patience: float = PATIENCE, address: str | None = None) -> None:
         self._patience = patience
         any_number = httpx.Limits(max_connections=None)  # of threads that share the client
-        self.http = httpx.Client(base_url=url, trust_env=False, timeout=45, limits=any_number)
+        transport = httpx.HTTPTransport(trust_env=False, limits=any_number, local_address=address)
+        self.http = httpx.Client(base_url=url, trust_env=False, timeout=45, transport=transport)
         self.auth = FitTrackAuth(url, timeout=45, max_retries=0, http_client=self.http)
 
     def close(self) -> None:

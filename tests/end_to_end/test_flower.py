@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import httpx
+
 from dev.simulator import Simulator
 from dev.stack import Stack
 from tests.end_to_end.client import Client
@@ -23,9 +25,16 @@ def test_the_list_of_tasks_shows_how_each_job_ended(
             flower.wait_until_told(job["job_id"])
         tasks = flower.client.get("/api/tasks").raise_for_status().json()
         columns = flower.columns()
+        statuses = {
+            path: httpx.get(flower.client.base_url.join(path), trust_env=False).status_code
+            for path in ("/metrics", "/tasks", "/healthcheck")
+        }
+        metrics = flower.client.get("/metrics")
         rows = flower.rows()
     for result, job in ended.items():
         assert tasks[job["job_id"]]["state"] == "SUCCESS"  # Garmin judged it: the task is done
         assert tasks[job["job_id"]]["result"] == f"'{result}'"
         assert rows[job["job_id"]]["result"] == f"'{result}'"
     assert "result" in columns
+    assert statuses == {"/metrics": 401, "/tasks": 401, "/healthcheck": 200}  # without a password
+    assert "flower_events_total" in metrics.raise_for_status().text

@@ -74,26 +74,6 @@ def test_a_workers_debug_log_holds_no_secret_and_names_the_job(
     assert telltale["job_id"]
 
 
-def test_a_bug_in_a_task_is_logged_with_its_job_and_without_its_message(
-    own_stack: Stack, own_client: Client
-) -> None:
-    own_stack.begin_api().wait_ready()
-    job = own_client.submit_login("plain-zoe@example.com")
-    with Redis.from_url(own_stack.settings["FITTRACK_REDIS_URL"]) as redis:
-        redis.hset(f"fittrack:job:{job['job_id']}", "kind", "canary-kind")
-    worker = own_stack.begin_worker().wait_ready()
-
-    eventually(lambda: "raised unexpected" in worker.output())
-
-    [line] = [line for line in json_lines(worker) if line["level"] == "error"]
-    assert line["logger"] == "celery.app.trace"
-    assert line["job_id"] == job["job_id"]
-    assert line["event"] == f"Task garmin.login[{job['job_id']}] raised unexpected: ValueError"
-    assert line["exception"].startswith("ValueError at ")
-    assert "shared/jobs/claims.py" in line["exception"]
-    assert "canary" not in worker.output()
-
-
 def test_a_worker_logs_no_more_than_the_log_level_allows(
     own_stack: Stack, own_client: Client
 ) -> None:

@@ -14,6 +14,11 @@ def test_a_message_comes_back_when_the_lease_of_its_dead_worker_is_over(timings:
 
 
 @both
+def test_a_job_over_its_share_comes_back_before_its_message_does(timings: Timings) -> None:
+    assert timings.share_delay < timings.share_longest_delay < timings.visibility_timeout
+
+
+@both
 def test_a_lease_outlasts_several_renewals_that_fail(timings: Timings) -> None:
     assert timings.lease >= 5 * timings.lease_renewal
     assert timings.lease_renewal_retry < timings.lease_renewal

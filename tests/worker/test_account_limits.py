@@ -32,6 +32,7 @@ from worker.handlers.mfa_completion import MfaCompletionHandler
 from worker.lease import LeaseKeeper
 from worker.marks import RunMarks
 from worker.runner import JobRunner
+from worker.shares import ThreadShares
 
 ANNA = Origin(account="keyed-hash-of-anna")
 ACCOUNT = "keyed-hash-of-anna"
@@ -79,6 +80,7 @@ def worker(redis: Redis, keyring: Keyring, sqlite_url: str) -> Worker:
             JobKind.LOGIN: LoginHandler(chain, challenges, completion),
             JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
         },
+        shares=ThreadShares(32, 25, 75),
         timings=SHORT,
         marks=RunMarks(database),
     )

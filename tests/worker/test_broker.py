@@ -54,7 +54,7 @@ def still_waits(work: Future[None]) -> bool:
 
 
 def test_a_message_is_sent_once_there_is_memory_again(broker: Connection, redis: Redis) -> None:
-    queue = broker.SimpleQueue("login")
+    queue = broker.SimpleQueue("tests")
     with full(redis) as pool:
         sending = pool.submit(queue.put, "a job")
         assert still_waits(sending)
@@ -65,7 +65,7 @@ def test_a_message_is_sent_once_there_is_memory_again(broker: Connection, redis:
 
 def test_a_message_that_can_only_be_taken_out_is_not_lost(broker: Connection, redis: Redis) -> None:
     """What is taken out of a queue is written down elsewhere, for which there is no memory."""
-    queue = broker.SimpleQueue("login")
+    queue = broker.SimpleQueue("tests")
     queue.put("a job")
     with full(redis) as pool:
         taking = pool.submit(lambda: queue.get(timeout=PATIENCE).ack())
@@ -77,7 +77,7 @@ def test_a_message_that_can_only_be_taken_out_is_not_lost(broker: Connection, re
 def test_a_message_is_given_back_once_there_is_memory_again(
     broker: Connection, redis: Redis
 ) -> None:
-    queue = broker.SimpleQueue("login")
+    queue = broker.SimpleQueue("tests")
     queue.put("a job")
     message = queue.get(timeout=PATIENCE)
     with full(redis) as pool:

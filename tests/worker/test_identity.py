@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import select
 
 from dev.short import SHORT
 from dev.simulator import PASSWORD, Simulator
@@ -36,6 +37,7 @@ from worker.handlers.mfa_completion import MfaCompletionHandler
 from worker.lease import LeaseKeeper
 from worker.marks import RunMarks
 from worker.runner import JobRunner
+from worker.shares import ThreadShares
 
 PROFILE = "/userprofile-service/socialProfile"
 PREAUTHORIZED = "/oauth-service/oauth/preauthorized"
@@ -63,9 +65,8 @@ class Worker:
     def driver_of(self, outcome: Outcome) -> str:
         """Return the driver that the stored tokens belong to."""
         assert isinstance(outcome, Success), outcome
-        return self.database.run(
-            lambda session: session.get_one(GarminToken, UUID(outcome.user_id)).driver
-        )
+        of_user = select(GarminToken.driver).where(GarminToken.user_id == UUID(outcome.user_id))
+        return self.database.run(lambda session: session.scalars(of_user).one())
 
     def guid_of(self, outcome: Outcome) -> str:
         assert isinstance(outcome, Success), outcome
@@ -117,7 +118,7 @@ def worker(
             JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
         }
         keeper, marks = LeaseKeeper(jobs, TIMINGS), RunMarks(database)
-        runner = JobRunner(jobs, keeper, marks, handlers, TIMINGS)
+        runner = JobRunner(jobs, keeper, marks, handlers, ThreadShares(32, 25, 75), TIMINGS)
         return Worker(jobs, challenges, database, runner)
 
     return build

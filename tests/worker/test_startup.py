@@ -1,5 +1,6 @@
 """A worker that can't work says why in one line and ends; one that can takes jobs."""
 
+import os
 import socket
 import subprocess
 from pathlib import Path
@@ -12,11 +13,12 @@ from shared.errors import ConfigurationError
 from shared.jobs.kinds import KINDS
 from shared.jobs.states import JobKind
 from shared.redis.connection import connect
-from shared.settings import Settings
+from shared.settings import KNOWN_DRIVERS, Settings
 from shared.timings import PRODUCTION
 from tests.databases import migrated_sqlite
 from tests.shared.samples import nothing_listens
 from worker.handlers.login import LoginHandler
+from worker.handlers.refresh import RefreshHandler
 from worker.startup import build_runner, check_environment, open_database
 
 PASSWORD = "database-password"
@@ -57,7 +59,7 @@ def good(migrated: str) -> dict[str, str]:
     }
 
 
-def test_only_the_drivers_that_are_set_are_built(
+def test_only_the_drivers_that_are_set_sign_in_and_all_refresh(
     good: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for names in (("garth",), ("garminconnect",), ("garminconnect", "garth")):
@@ -65,18 +67,21 @@ def test_only_the_drivers_that_are_set_are_built(
             monkeypatch.setenv(name, value)
         settings = Settings.from_environment()
         database = open_database(settings, PRODUCTION)
-        handlers = build_runner(settings, database, PRODUCTION).handlers
+        handlers = build_runner(settings, database, PRODUCTION, 32).handlers
         assert set(handlers) == set(KINDS)
         handler = handlers[JobKind.LOGIN]
         database.close()
         assert isinstance(handler, LoginHandler)
         assert tuple(handler.chain._drivers) == names
+        refreshes = handlers[JobKind.REFRESH]
+        assert isinstance(refreshes, RefreshHandler)
+        assert set(refreshes.drivers) == set(KNOWN_DRIVERS)
 
 
-def end_of_a_worker(settings: dict[str, str]) -> str:
+def end_of_a_worker(settings: dict[str, str], *options: str) -> str:
     """The one line with which a real worker ends at the start."""
     ended = subprocess.run(
-        [BIN / "celery", "-A", "worker.main", "worker"],
+        [BIN / "celery", "-A", "worker.main", "worker", *options],
         cwd=ROOT,
         env=clean_environment(settings),
         stdin=subprocess.DEVNULL,
@@ -132,6 +137,11 @@ def test_an_unknown_setting_ends_a_worker(good: dict[str, str]) -> None:
     assert "FITTRACK_JOBTTL: is not a setting, did you mean FITTRACK_JOB_TTL?" in line
 
 
+@pytest.mark.parametrize("options", [["-P", "prefork"], ["--pool=solo"], ["-Pprocesses"]])
+def test_another_pool_than_threads_ends_a_worker(good: dict[str, str], options: list[str]) -> None:
+    assert "jobs run in threads alone" in end_of_a_worker(good, *options)
+
+
 def test_flower_tells_in_one_line_that_its_port_is_in_use(good: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -155,7 +165,7 @@ def test_a_worker_with_everything_right_gets_ready(
 ) -> None:
     with Process(
         "worker",
-        [BIN / "celery", "-A", "worker.main", "worker", "--loglevel", "INFO"],
+        [BIN / "celery", "-A", "worker.main", "worker", "-P", "threads", "--loglevel", "INFO"],
         tmp_path / "worker.log",
         clean_environment(good | {"FITTRACK_REDIS_URL": real_redis_url}),
         says(" ready."),
@@ -166,4 +176,6 @@ def test_a_worker_with_everything_right_gets_ready(
     assert "garmin.login" in said
     assert "garmin.complete_mfa" in said
     assert "concurrency: 32 (thread)" in said
+    assert "SecurityWarning" not in said
+    assert ("the worker runs as root" in said) == (os.geteuid() == 0)
     assert worker.exit_code == 0

@@ -30,6 +30,7 @@ from worker.lease import LeaseKeeper
 from worker.marks import RunMarks
 from worker.run import PostponedError
 from worker.runner import JobRunner
+from worker.shares import ThreadShares
 
 CREDENTIALS = Credentials(username=SecretStr("anna@example.com"), password=SecretStr("secret"))
 
@@ -102,6 +103,7 @@ def runner(
         keeper=LeaseKeeper(jobs),
         marks=RunMarks(Database(url)),
         handlers={JobKind.LOGIN: LoginHandler(chain, challenges, completion)},
+        shares=ThreadShares(32, 25, 75),
         timings=SHORT,
     )
 

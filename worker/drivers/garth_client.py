@@ -32,7 +32,7 @@ with warnings.catch_warnings(), absent("logfire"):
 __all__ = ["GarthClient", "OAuth1Token", "OAuth2Token", "TicketIssuedError", "asdict", "sso"]
 
 _SIGN_IN_PATH = "/mobile/api/"
-_PASSWORD_PATH = "/mobile/api/login"  # noqa: S105
+_PASSWORD_PATH = "/mobile/api/login"  # noqa: S105 - a path, no secret
 _TICKET = re.compile(r"[\w.+/=-]{1,512}", re.ASCII)
 
 

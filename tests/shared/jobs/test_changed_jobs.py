@@ -24,18 +24,19 @@ FORGED = [
     {"client_id": None},
     {"address": "192.0.2.2"},
     {"account": None},
+    {"began_at": 1},
 ]
 
 
 @pytest.mark.parametrize("change", FORGED, ids=str)
 def test_a_changed_origin_opens_nothing_of_its_job(
-    jobs: Jobs, redis: Redis, change: dict[str, str | None]
+    jobs: Jobs, redis: Redis, change: dict[str, str | int | None]
 ) -> None:
     """Whoever writes to Redis can't connect a sign-in to another app or another person of it."""
     job = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS, OURS)
     claim = jobs.claim(job.job_id, "first")
     jobs.keep_progress(claim, JobStage.STORING, garmin_tokens())
-    forged = json.dumps(OURS.model_dump(mode="json", exclude_none=True) | change)
+    forged = json.dumps(claim.origin.model_dump(mode="json", exclude_none=True) | change)
     redis.hset(f"fittrack:job:{job.job_id}", "origin", forged)
     lose_lease(redis, job.job_id)
     later = jobs.claim(job.job_id, "second")
@@ -44,7 +45,9 @@ def test_a_changed_origin_opens_nothing_of_its_job(
     with pytest.raises(SealBrokenError):
         jobs.open_progress(later, GarminTokens)
 
-    redis.hset(f"fittrack:job:{job.job_id}", "origin", OURS.model_dump_json(exclude_none=True))
+    redis.hset(
+        f"fittrack:job:{job.job_id}", "origin", claim.origin.model_dump_json(exclude_none=True)
+    )
     jobs.end(jobs.claim(job.job_id, "second"), SUCCESS)
     redis.hset(f"fittrack:job:{job.job_id}", "origin", forged)
     view = jobs.view(job.job_id, job.poll_token.get_secret_value())

@@ -26,6 +26,7 @@ from shared.jobs.states import (
     Outcome,
 )
 from shared.origin import Origin
+from shared.redis.clock import redis_ms
 from shared.redis.connection import Redis, connect
 from shared.timings import PRODUCTION
 from tests.shared.jobs.both_sides import Jobs
@@ -132,11 +133,13 @@ def test_the_time_of_a_process_whose_clock_is_wrong_does_not_count(
 
 
 def test_a_worker_learns_when_the_sign_in_began(jobs: Jobs, redis: Redis) -> None:
-    job = new_login(jobs)
-    redis.hincrby(f"fittrack:job:{job.job_id}", "sent_at", -60_000)
+    a_minute_ago = Origin(began_at=redis_ms(redis) - 60_000)
     before = time.monotonic()
-    claim = jobs.claim(job.job_id, "first")
+    claim = jobs.claim(new_login(jobs).job_id, "first")
     assert before <= claim.sent_at <= time.monotonic()
+    assert time.monotonic() - claim.began < 5
+    job = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS, a_minute_ago)
+    claim = jobs.claim(job.job_id, "first")
     assert time.monotonic() - claim.began == pytest.approx(60, abs=5)
     code = jobs.create(
         jobs.new_id(), JobKind.MFA_COMPLETION, SUBMISSION, Origin(began_at=claim.began_at)
