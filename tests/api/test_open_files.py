@@ -4,7 +4,7 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -84,22 +84,42 @@ def test_more_clients_than_the_limit_are_refused_and_the_others_served(
 ) -> None:
     limit = connection_limit(OPEN_FILES)
     with (
+        ExitStack() as exit,
         api(tmp_path, real_redis_url, "python -m api") as (process, port),
-        crowd(port, limit + 5) as clients,
+        crowd(port, 1) as first,
     ):
-        clients[-1].request("GET", "/healthz")
-        assert clients[-1].getresponse().status == 503
+        assert asked(first[0], "/healthz") == 200  # all that connected before is gone
+        clients = first + exit.enter_context(crowd(port, limit - 2))
+        assert all(asked(client, "/healthz") == 200 for client in clients)  # and stay connected
+        for _ in range(5):
+            with crowd(port, 1) as [refused]:
+                assert asked(refused, "/healthz") == 503
         assert len(list(Path(f"/proc/{process.pid}/fd").iterdir())) < OPEN_FILES
-        for client in clients[-7:]:
+        for client in clients[1:]:
             client.close()
+        eventually(lambda: asked(clients[0], "/readyz") == 200)
 
-        def served() -> bool:
-            clients[0].request("GET", "/readyz")
-            answer = clients[0].getresponse()
-            answer.read()
-            return answer.status == 200
 
-        eventually(served)
+def test_clients_that_send_nothing_keep_nobody_else_away(
+    tmp_path: Path, real_redis_url: str
+) -> None:
+    with (
+        ExitStack() as exit,
+        api(tmp_path, real_redis_url, "python -m api") as (process, port),
+    ):
+        for _ in range(OPEN_FILES // 4):
+            exit.enter_context(crowd(port, 5))
+            with crowd(port, 1) as [client]:
+                assert asked(client, "/healthz") == 200
+        assert len(list(Path(f"/proc/{process.pid}/fd").iterdir())) < OPEN_FILES
+
+
+def asked(client: http.client.HTTPConnection, path: str) -> int:
+    """Return the status of an answer, read to its end."""
+    client.request("GET", path)
+    answer = client.getresponse()
+    answer.read()
+    return answer.status
 
 
 @pytest.mark.parametrize(("open_files", "clients"), [(1024, 724), (16_384, 16_084), (48, 24)])
