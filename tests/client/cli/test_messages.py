@@ -25,7 +25,8 @@ BY_EXIT_CODE = {
         "invalid_credentials mfa_code_invalid mfa_attempts_exhausted account_locked"
         " captcha_required garmin_action_required garmin_rate_limited garmin_unavailable"
         " garmin_unreachable interrupted timed_out tokens_rejected"
-        " unauthorized job_not_found challenge_not_found"
+        " unauthorized job_not_found challenge_not_found sign_in_required link_not_found"
+        " scope_missing"
     ),
     ExitCode.USAGE: "invalid_request payload_too_large",
     ExitCode.SERVICE: (
@@ -34,7 +35,7 @@ BY_EXIT_CODE = {
     ),
 }
 
-NOT_SEEN = {"idempotency_key_reused", "link_not_found"}
+NOT_SEEN = {"idempotency_key_reused"}
 """Codes that no command can get."""
 
 
