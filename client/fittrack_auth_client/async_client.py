@@ -1,11 +1,13 @@
 """The client, for asyncio."""
 
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 import httpx
 
 from fittrack_auth_client.address import Server
+from fittrack_auth_client.garmin_auth import AsyncHttpxAuth
 from fittrack_auth_client.models import (
     CodeRequired,
     Connection,
@@ -205,6 +207,14 @@ class AsyncFitTrackAuth:
                 user_id, min_valid_for=min_valid_for, rejected=rejected, timeout=timeout
             )
         )
+
+    def httpx_auth(self, user_id: str) -> httpx.Auth:
+        """Return what puts a fresh token on each request to Garmin's API.
+
+        Where Garmin answers 401, the request is sent once more, with another token. A request to
+        another address than the token's `api_base` raises UsageError.
+        """
+        return AsyncHttpxAuth(partial(self.token, user_id))
 
     async def disconnect(self, user_id: str) -> None:
         """End the link of `user_id` and the sessions that this app opened. Needs `client_key`.

@@ -1,11 +1,14 @@
 """The client, without asyncio."""
 
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import httpx
 
 from fittrack_auth_client.address import Server
+from fittrack_auth_client.garmin_auth import HttpxAuth, RequestsAuth
 from fittrack_auth_client.models import (
     CodeRequired,
     Connection,
@@ -25,6 +28,9 @@ from fittrack_auth_client.operations import (
 )
 from fittrack_auth_client.retries import OnRetry
 from fittrack_auth_client.transport import SyncTransport
+
+if TYPE_CHECKING:
+    import requests
 
 
 class FitTrackAuth:
@@ -212,6 +218,20 @@ class FitTrackAuth:
                 user_id, min_valid_for=min_valid_for, rejected=rejected, timeout=timeout
             )
         )
+
+    def httpx_auth(self, user_id: str) -> httpx.Auth:
+        """Return what puts a fresh token on each request to Garmin's API.
+
+        Where Garmin answers 401, the request is sent once more, with another token. A request to
+        another address than the token's `api_base` raises UsageError.
+        """
+        return HttpxAuth(partial(self.token, user_id))
+
+    def requests_auth(
+        self, user_id: str
+    ) -> "Callable[[requests.PreparedRequest], requests.PreparedRequest]":
+        """Return the same for `auth=` of requests."""
+        return RequestsAuth(partial(self.token, user_id))
 
     def disconnect(self, user_id: str) -> None:
         """End the link of `user_id` and the sessions that this app opened. Needs `client_key`.

@@ -262,14 +262,18 @@ def problem(
 
 
 def token(
-    access_token: str, *, expires_in: int = 3600, held_by: threading.Event | None = None
+    access_token: str,
+    *,
+    expires_in: int = 3600,
+    api_base: str = "https://connectapi.garmin.com",
+    held_by: threading.Event | None = None,
 ) -> Answer:
     data = {
         "access_token": access_token,
         "token_type": "Bearer",
         "expires_at": "2026-01-02T10:00:00Z",
         "expires_in": expires_in,
-        "api_base": "https://connectapi.garmin.com",
+        "api_base": api_base,
         "access": "read_write",
         "domain": "garmin.com",
         "method": "password",
