@@ -116,7 +116,7 @@ def test_help_names_every_command_and_the_version_is_the_package_s(program: Prog
     told = program.run("--help")
 
     assert told.exit_code == 0
-    for command in ("login", "whoami", "logout", "status"):
+    for command in ("login", "whoami", "token", "logout", "status"):
         assert command in told.out
         assert program.run(command, "--help").exit_code == 0
     assert program.run("--version").out == f"{version('fittrack-auth')}\n"
