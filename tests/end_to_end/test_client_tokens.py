@@ -39,23 +39,26 @@ def key(stack: Stack) -> Iterator[str]:
 
 
 def with_httpx(stack: Stack, key: str, garmin: Simulator) -> None:
-    with FitTrackAuth(stack.url, client_key=key) as auth:
-        with httpx.Client(auth=auth.httpx_auth(MEMBER), **options(garmin)) as http:
-            newest = http.get(ACTIVITIES).raise_for_status().json()[0]
-            garmin.expire_tokens(USERNAME)
-            file = http.get(f"{DOWNLOAD}/{newest['activityId']}").raise_for_status()
-            assert file.content.startswith(b"PK")
+    with (
+        FitTrackAuth(stack.url, client_key=key) as auth,
+        httpx.Client(auth=auth.httpx_auth(MEMBER), **options(garmin)) as http,
+    ):
+        newest = http.get(ACTIVITIES).raise_for_status().json()[0]
+        garmin.expire_tokens(USERNAME)
+        file = http.get(f"{DOWNLOAD}/{newest['activityId']}").raise_for_status()
+        assert file.content.startswith(b"PK")
 
 
 def with_asyncio(stack: Stack, key: str, garmin: Simulator) -> None:
     async def sync() -> None:
-        async with AsyncFitTrackAuth(stack.url, client_key=key) as auth:
-            async with httpx.AsyncClient(auth=auth.httpx_auth(MEMBER), **options(garmin)) as http:
-                newest = (await http.get(ACTIVITIES)).raise_for_status().json()[0]
-                garmin.expire_tokens(USERNAME)
-                file = f"{DOWNLOAD}/{newest['activityId']}"
-                replies = await asyncio.gather(*(http.get(file) for _ in range(20)))
-                assert {reply.status_code for reply in replies} == {200}
+        auth = AsyncFitTrackAuth(stack.url, client_key=key)
+        http = httpx.AsyncClient(auth=auth.httpx_auth(MEMBER), **options(garmin))
+        async with auth, http:
+            newest = (await http.get(ACTIVITIES)).raise_for_status().json()[0]
+            garmin.expire_tokens(USERNAME)
+            file = f"{DOWNLOAD}/{newest['activityId']}"
+            replies = await asyncio.gather(*(http.get(file) for _ in range(20)))
+            assert {reply.status_code for reply in replies} == {200}
 
     asyncio.run(sync())
 
