@@ -1,7 +1,7 @@
 """Who may hold how many of a worker's threads."""
 
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -200,8 +200,11 @@ def test_only_jobs_that_are_known_are_looked_at(redis: Redis, keyring: Keyring) 
 
 def test_refreshes_leave_room_for_sign_ins() -> None:
     threads = Threads()
-    with pytest.raises((ShareUsedUpError, NoThreadFreeError)):
-        for _ in range(32):
+    begun = 0
+    with suppress(ShareUsedUpError, NoThreadFreeError):
+        while True:
             threads.begin(UNKNOWN, KINDS[JobKind.REFRESH])
+            begun += 1
+    assert 8 < begun < 28
     assert threads.is_open_to(NOBODY_IN_PARTICULAR)
     threads.jobs.close()
