@@ -1,11 +1,13 @@
 """The client, for asyncio."""
 
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 import httpx
 
 from fittrack_auth_client.address import Server
+from fittrack_auth_client.garmin_auth import AsyncHttpxAuth
 from fittrack_auth_client.models import (
     CodeRequired,
     Connection,
@@ -13,8 +15,16 @@ from fittrack_auth_client.models import (
     Session,
     SignedIn,
     SubmittedJob,
+    Token,
 )
-from fittrack_auth_client.operations import OnStage, Operations, Text, ignore
+from fittrack_auth_client.operations import (
+    MIN_VALID_FOR,
+    TOKEN_SECONDS,
+    OnStage,
+    Operations,
+    Text,
+    ignore,
+)
 from fittrack_auth_client.retries import OnRetry
 from fittrack_auth_client.transport import AsyncTransport
 
@@ -143,6 +153,21 @@ class AsyncFitTrackAuth:
         """Return the session of an access token. Raises UnauthorizedError once it is over."""
         return await self._transport.run(self._operations.session(access_token))
 
+    async def session_token(
+        self,
+        access_token: Text,
+        *,
+        min_valid_for: int = MIN_VALID_FOR,
+        rejected: Text | None = None,
+        timeout: float = TOKEN_SECONDS,
+    ) -> Token:
+        """Return Garmin's access token of a session's person. See `token`."""
+        return await self._transport.run(
+            self._operations.session_token(
+                access_token, min_valid_for=min_valid_for, rejected=rejected, timeout=timeout
+            )
+        )
+
     async def log_out(self, access_token: Text) -> None:
         """End the session."""
         await self._transport.run(self._operations.delete("/api/session", access_token))
@@ -161,6 +186,35 @@ class AsyncFitTrackAuth:
         Raises LinkNotFoundError.
         """
         return await self._transport.run(self._operations.connection(user_id))
+
+    async def token(
+        self,
+        user_id: str,
+        *,
+        min_valid_for: int = MIN_VALID_FOR,
+        rejected: Text | None = None,
+        timeout: float = TOKEN_SECONDS,
+    ) -> Token:
+        """Return Garmin's access token of a connection, refreshed if need be. Needs `client_key`.
+
+        It is kept for a few minutes, and asked for once however many want it. `min_valid_for` is
+        for how many seconds it has to be valid (0 to 3600), `rejected` an access token that Garmin
+        answered with 401. Raises LinkNotFoundError, SignInRequiredError, ServiceUnavailableError,
+        and NoResultInTimeError after `timeout` seconds.
+        """
+        return await self._transport.run(
+            self._operations.token(
+                user_id, min_valid_for=min_valid_for, rejected=rejected, timeout=timeout
+            )
+        )
+
+    def httpx_auth(self, user_id: str) -> httpx.Auth:
+        """Return what puts a fresh token on each request to Garmin's API.
+
+        Where Garmin answers 401, the request is sent once more, with another token. A request to
+        another address than the token's `api_base` raises UsageError.
+        """
+        return AsyncHttpxAuth(partial(self.token, user_id))
 
     async def disconnect(self, user_id: str) -> None:
         """End the link of `user_id` and the sessions that this app opened. Needs `client_key`.

@@ -1,6 +1,7 @@
 """What this package raises: one root, one class for each error code that a caller may handle."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar, TypeVar
 
 from fittrack_auth_client.fields import Fields, items, text
@@ -56,7 +57,7 @@ class UnexpectedAnswerError(FitTrackAuthError):
 
 
 class NoResultInTimeError(FitTrackAuthError):
-    """The job had not ended when the wait for it was over."""
+    """The job had not ended, or the token was not refreshed, when the wait for it was over."""
 
     default_code = "no_result_in_time"
 
@@ -82,7 +83,8 @@ class ApiError(FitTrackAuthError):
     """The service refused a request.
 
     `errors` says which fields were wrong (`invalid_request`), `unavailable` what does not answer
-    (`service_unavailable`). `request_id` stands in the service's log.
+    (`service_unavailable`), `reason` and `since` why and since when only a sign-in helps
+    (`sign_in_required`). `request_id` stands in the service's log.
     """
 
     def __init__(
@@ -95,12 +97,16 @@ class ApiError(FitTrackAuthError):
         request_id: str | None = None,
         errors: tuple[FieldError, ...] = (),
         unavailable: tuple[str, ...] = (),
+        reason: str | None = None,
+        since: datetime | None = None,
     ) -> None:
         super().__init__(message, code=code, retry_after=retry_after)
         self.status = status
         self.request_id = request_id
         self.errors = errors
         self.unavailable = unavailable
+        self.reason = reason
+        self.since = since
 
 
 class InvalidRequestError(ApiError):
@@ -133,6 +139,21 @@ class LinkNotFoundError(ApiError):
     """This app has linked no Garmin account to this `user_id`."""
 
     default_code = "link_not_found"
+
+
+class SignInRequiredError(ApiError):
+    """Garmin no longer renews the connection: the person has to sign in.
+
+    `reason` is `rejected`, `expired` or `key_revoked`.
+    """
+
+    default_code = "sign_in_required"
+
+
+class ScopeMissingError(ApiError):
+    """The operator has not granted this to the client key, or to any session."""
+
+    default_code = "scope_missing"
 
 
 class ChallengeBusyError(ApiError):

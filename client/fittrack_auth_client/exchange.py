@@ -1,14 +1,14 @@
 """Requests and replies as values, so that one description of a call serves both clients.
 
-An operation is a generator that yields requests, is sent replies, and returns its result. A
-transport (`transport.py`) runs it, with or without asyncio.
+An operation is a generator that yields requests, is sent replies, and returns its result. It may
+also yield something to wait for. A transport (`transport.py`) runs it, with or without asyncio.
 """
 
 import json
-import re
 from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TypeAlias, TypeVar
+from typing import ClassVar, TypeAlias, TypeVar
 
 import httpx
 
@@ -16,18 +16,17 @@ from fittrack_auth_client.errors import (
     AnswerLostError,
     ApiError,
     FieldError,
+    FitTrackAuthError,
     RateLimitedError,
     ServiceUnavailableError,
     UnexpectedAnswerError,
     UsageError,
     error_class,
 )
-from fittrack_auth_client.fields import Fields, MalformedError, items, text
+from fittrack_auth_client.fields import TOKEN, Fields, MalformedError, items, moment, text
 from fittrack_auth_client.secret import Secret
 
 T = TypeVar("T")
-
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,4096}")  # RFC 6750
 
 # What a proxy in front of the service means when it answers in the service's stead.
 _WITHOUT_BODY = {
@@ -49,7 +48,7 @@ class Request:
     path: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     params: Mapping[str, str] = field(default_factory=dict)
-    body: Mapping[str, str | Secret] | None = None
+    body: Mapping[str, str | int | Secret] | None = None
     wait: int = 0
     delay: float = 0.0
 
@@ -61,7 +60,8 @@ class Request:
 
     @property
     def is_submission(self) -> bool:
-        return self.method == "POST"
+        """Whether it must not be done twice."""
+        return "Idempotency-Key" in self.headers
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,23 @@ class Reply:
             raise UnexpectedAnswerError(message) from None
 
 
-Operation: TypeAlias = Generator[Request, Reply, T]
+@dataclass(frozen=True)
+class Waiting:
+    """Waits until `ended` is done, for at most so many seconds. Its reply has no meaning."""
+
+    ended: Future[FitTrackAuthError | None]
+    seconds: float
+
+    reply: ClassVar[Reply] = Reply(204, b"")
+
+
+Operation: TypeAlias = Generator[Request | Waiting, Reply, T]
 
 
 def header_token(secret: Secret) -> str:
     """A token as a header may hold it. Raises UsageError(`bad_input`)."""
     token = secret.reveal()
-    if not _TOKEN.fullmatch(token):
+    if not TOKEN.fullmatch(token):
         message = "a token or key has other characters than this one"
         raise UsageError(message, code="bad_input")
     return token
@@ -114,6 +124,7 @@ def require_success(request: Request, reply: Reply) -> Reply:
         message = "; ".join(filter(None, map(str, errors)))
         message = message or fields.optional("detail", text) or fields.optional("title", text) or ""
         unavailable = fields.optional("unavailable", items(text)) or ()
+        reason, since = fields.optional("reason", text), fields.optional("since", moment)
     except (MalformedError, UnexpectedAnswerError):
         raise _error_without_body(request, reply) from None
     raise error_class(ApiError, code)(
@@ -124,6 +135,8 @@ def require_success(request: Request, reply: Reply) -> Reply:
         request_id=reply.request_id,
         errors=errors,
         unavailable=unavailable,
+        reason=reason,
+        since=since,
     )
 
 

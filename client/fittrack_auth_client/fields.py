@@ -1,5 +1,6 @@
 """Typed access to the fields of a JSON object."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -7,6 +8,8 @@ from typing import TypeVar
 from fittrack_auth_client.secret import Secret
 
 T = TypeVar("T")
+
+TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,8192}")  # RFC 6750
 
 
 class MalformedError(ValueError):
@@ -38,6 +41,13 @@ def text(value: object) -> str:
 
 def secret(value: object) -> Secret:
     return Secret(text(value))
+
+
+def bearer_token(value: object) -> Secret:
+    """A token that a header can hold."""
+    if not TOKEN.fullmatch(text(value)):
+        raise MalformedError
+    return secret(value)
 
 
 def integer(value: object) -> int:

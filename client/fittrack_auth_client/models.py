@@ -7,6 +7,7 @@ from typing import ClassVar, TypeAlias
 from fittrack_auth_client.fields import (
     Fields,
     MalformedError,
+    bearer_token,
     boolean,
     integer,
     moment,
@@ -240,6 +241,55 @@ class Connection:
             user_id=fields.get("user_id", text),
             user=fields.get("user", User.read),
             garmin=fields.get("garmin", GarminLink.read),
+        )
+
+
+@dataclass(frozen=True)
+class TokenUser:
+    """`garmin_display_name` is the name in the addresses of Garmin's API, if it is known."""
+
+    id: str
+    display_name: str | None = None
+    garmin_display_name: str | None = None
+
+    @classmethod
+    def read(cls, data: object) -> "TokenUser":
+        fields = Fields(data)
+        return cls(
+            fields.get("id", text),
+            fields.optional("display_name", text),
+            fields.optional("garmin_display_name", text),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """Garmin's access token of a connection, for requests to `api_base`.
+
+    `expires_in` is how many seconds are left; `access` is `read_write` or `read`.
+    """
+
+    access_token: Secret
+    expires_at: datetime
+    expires_in: int
+    api_base: str
+    access: str
+    domain: str
+    method: str
+    user: TokenUser
+
+    @classmethod
+    def read(cls, data: object) -> "Token":
+        fields = Fields(data)
+        return cls(
+            access_token=fields.get("access_token", bearer_token),
+            expires_at=fields.get("expires_at", moment),
+            expires_in=fields.get("expires_in", integer),
+            api_base=fields.get("api_base", text),
+            access=fields.get("access", text),
+            domain=fields.get("domain", text),
+            method=fields.get("method", text),
+            user=fields.get("user", TokenUser.read),
         )
 
 

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeAlias, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
 from fittrack_auth_client.errors import NoResultInTimeError, UnexpectedAnswerError, job_failed
-from fittrack_auth_client.exchange import Operation, Reply, Request, header_token
+from fittrack_auth_client.exchange import Operation, Reply, Request, Waiting, header_token
 from fittrack_auth_client.models import (
     CodeRequired,
     Connection,
@@ -17,16 +18,21 @@ from fittrack_auth_client.models import (
     Session,
     SignedIn,
     SubmittedJob,
+    Token,
     read_job,
 )
 from fittrack_auth_client.retries import SHORTEST_PAUSE, Deadline, OnRetry, send
 from fittrack_auth_client.secret import Secret, as_secret
+from fittrack_auth_client.tokens import TokenCache, Turn, Wanted, digest
 
 RETRY_SECONDS = 60.0
 LONGEST_POLL = 20
 LONGEST_JOB = 3600.0
+MIN_VALID_FOR = 300
+TOKEN_SECONDS = 60.0
 FIRST_STAGE = "waiting_for_worker"
 _PAUSE_WITHOUT_RETRY_AFTER = 1.0
+_REFRESHING = 202
 
 T = TypeVar("T")
 OnStage: TypeAlias = Callable[[str], None]
@@ -44,6 +50,7 @@ class Operations:
         self._client_headers = _client_key_header(client_key)
         self._max_retries = max_retries
         self._on_retry = on_retry
+        self._tokens = TokenCache()
 
     def submit_sign_in(
         self,
@@ -90,6 +97,7 @@ class Operations:
             if isinstance(job, JobFailed):
                 raise job_failed(job)
             if not isinstance(job, JobInProgress):
+                self._tokens.clear()  # a sign-in may have moved a connection
                 return job
             pause = _pause_before_next_poll(reply, changed=job.stage != stage)
             stage = job.stage
@@ -122,15 +130,66 @@ class Operations:
         reply = yield from self._send(Request("GET", "/api/session", _bearer(access_token)))
         return reply.read(Session.read)
 
+    def token(
+        self, user_id: str, *, min_valid_for: int, rejected: Text | None, timeout: float
+    ) -> Operation[Token]:
+        request = Request("POST", f"{_garmin_of(user_id)}/token", self._client_headers)
+        wanted = Wanted.of(min_valid_for, _optional_secret(rejected))
+        return self._token(_name_of_user(user_id), request, wanted, timeout)
+
+    def session_token(
+        self, access_token: Text, *, min_valid_for: int, rejected: Text | None, timeout: float
+    ) -> Operation[Token]:
+        request = Request("POST", "/api/garmin/token", _bearer(access_token))
+        wanted = Wanted.of(min_valid_for, _optional_secret(rejected))
+        return self._token(_name_of_session(access_token), request, wanted, timeout)
+
     def delete(self, path: str, access_token: Text) -> Operation[None]:
-        yield from self._send(Request("DELETE", path, _bearer(access_token)))
+        try:
+            yield from self._send(Request("DELETE", path, _bearer(access_token)))
+        finally:
+            self._tokens.forget(_name_of_session(access_token))
 
     def connection(self, user_id: str) -> Operation[Connection]:
         reply = yield from self._send(Request("GET", _garmin_of(user_id), self._client_headers))
         return reply.read(Connection.read)
 
     def disconnect(self, user_id: str) -> Operation[None]:
-        yield from self._send(Request("DELETE", _garmin_of(user_id), self._client_headers))
+        try:
+            yield from self._send(Request("DELETE", _garmin_of(user_id), self._client_headers))
+        finally:
+            self._tokens.forget(_name_of_user(user_id))
+
+    def _token(
+        self, name: str, request: Request, wanted: Wanted, timeout: float
+    ) -> Operation[Token]:
+        """From the cache, from somebody else who is asking for it, or from the service."""
+        deadline = Deadline.after(timeout)
+        while True:
+            found = self._tokens.find(name, wanted)
+            if isinstance(found, Token):
+                return found
+            if isinstance(found, Turn):
+                with self._tokens.asking(name, found):
+                    token = yield from self._refreshed(replace(request, body=wanted.body), deadline)
+                    found.keep(token)
+                return token
+            yield Waiting(found, deadline.left)
+            error = found.result() if found.done() else NoResultInTimeError()
+            if error is not None:
+                raise error
+
+    def _refreshed(self, request: Request, deadline: Deadline) -> Operation[Token]:
+        """Ask until the service has refreshed the token. Raises NoResultInTimeError."""
+        pause = 0.0
+        while pause < deadline.left:
+            wait = min(LONGEST_POLL, int(deadline.left - pause))
+            request = replace(request, wait=wait, delay=pause)
+            reply = yield from send(request, deadline, self._max_retries, self._on_retry)
+            if reply.status != _REFRESHING:
+                return reply.read(Token.read)
+            pause = _pause_before_next_poll(reply, changed=False)
+        raise NoResultInTimeError
 
     def _submit(
         self, path: str, body: Mapping[str, Text], idempotency_key: str | None
@@ -169,6 +228,18 @@ def _client_key_header(client_key: Text | None) -> dict[str, str]:
 
 def _garmin_of(user_id: str) -> str:
     return f"/api/users/{_segment(user_id)}/garmin"
+
+
+def _name_of_user(user_id: str) -> str:
+    return f"user:{user_id}"
+
+
+def _name_of_session(access_token: Text) -> str:
+    return f"session:{digest(as_secret(access_token))}"
+
+
+def _optional_secret(value: Text | None) -> Secret | None:
+    return None if value is None else as_secret(value)
 
 
 def _segment(text: str) -> str:

@@ -1,10 +1,11 @@
 """Runs operations over httpx. Redirects are never followed: requests carry secrets."""
 
 import asyncio
+import concurrent.futures
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.metadata import version
 from typing import TypeVar
 
@@ -19,7 +20,7 @@ from fittrack_auth_client.errors import (
     UnexpectedAnswerError,
     UsageError,
 )
-from fittrack_auth_client.exchange import Operation, Reply, Request
+from fittrack_auth_client.exchange import Operation, Reply, Request, Waiting
 from fittrack_auth_client.retries import parse_retry_after
 
 CONNECT_SECONDS = 5.0
@@ -46,18 +47,25 @@ class SyncTransport:
             self._http.close()
 
     def run(self, operation: Operation[T]) -> T:
-        try:
-            request = next(operation)
-            while True:
-                try:
-                    reply = self._exchange(request)
-                except FitTrackAuthError as error:
-                    request = operation.throw(error)
-                else:
-                    request = operation.send(reply)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
+        with closing(operation):
+            try:
+                step = next(operation)
+                while True:
+                    try:
+                        reply = self._take(step)
+                    except FitTrackAuthError as error:
+                        step = operation.throw(error)
+                    else:
+                        step = operation.send(reply)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+
+    def _take(self, step: Request | Waiting) -> Reply:
+        if isinstance(step, Request):
+            return self._exchange(step)
+        concurrent.futures.wait([step.ended], step.seconds)
+        return step.reply
 
     def _exchange(self, request: Request) -> Reply:
         if request.delay:
@@ -88,18 +96,25 @@ class AsyncTransport:
             await self._http.aclose()
 
     async def run(self, operation: Operation[T]) -> T:
-        try:
-            request = next(operation)
-            while True:
-                try:
-                    reply = await self._exchange(request)
-                except FitTrackAuthError as error:
-                    request = operation.throw(error)
-                else:
-                    request = operation.send(reply)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
+        with closing(operation):
+            try:
+                step = next(operation)
+                while True:
+                    try:
+                        reply = await self._take(step)
+                    except FitTrackAuthError as error:
+                        step = operation.throw(error)
+                    else:
+                        step = operation.send(reply)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+
+    async def _take(self, step: Request | Waiting) -> Reply:
+        if isinstance(step, Request):
+            return await self._exchange(step)
+        await asyncio.wait([asyncio.wrap_future(step.ended)], timeout=step.seconds)
+        return step.reply
 
     async def _exchange(self, request: Request) -> Reply:
         if request.delay:

@@ -47,7 +47,7 @@ class Request:
     line: str
     query: dict[str, list[str]]
     headers: dict[str, str]
-    data: dict[str, str] | None
+    data: dict[str, object] | None
 
 
 class StandIn:
@@ -245,8 +245,10 @@ def problem(
     *,
     retry_after: int | None = None,
     errors: list[dict[str, object]] | None = None,
+    more: dict[str, object] | None = None,
 ) -> Answer:
     data: dict[str, object] = {
+        **(more or {}),
         "type": f"https://example.com/problems/{code}",
         "title": code.replace("_", " "),
         "status": status,
@@ -257,6 +259,31 @@ def problem(
         data["errors"] = errors
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     return Answer(status, data, headers)
+
+
+def token(
+    access_token: str,
+    *,
+    expires_in: int = 3600,
+    api_base: str = "https://connectapi.garmin.com",
+    held_by: threading.Event | None = None,
+) -> Answer:
+    data = {
+        "access_token": access_token,
+        "token_type": "Bearer",
+        "expires_at": "2026-01-02T10:00:00Z",
+        "expires_in": expires_in,
+        "api_base": api_base,
+        "access": "read_write",
+        "domain": "garmin.com",
+        "method": "password",
+        "user": {"id": "user-1", "display_name": "Runner", "garmin_display_name": "runner7"},
+    }
+    return Answer(200, data, held_by=held_by)
+
+
+def refreshing(*, retry_after: int) -> Answer:
+    return Answer(202, {"status": "refreshing"}, {"Retry-After": str(retry_after)})
 
 
 def session() -> Answer:

@@ -24,6 +24,7 @@ from fittrack_auth_client import (
     JobInProgress,
     JobNotFoundError,
     LinkNotFoundError,
+    NoResultInTimeError,
     Secret,
     SignedIn,
     SignInInProgressError,
@@ -267,6 +268,37 @@ def test_an_app_sees_and_ends_its_connections(
         app.connection(user_id)
     with pytest.raises(LinkNotFoundError):
         app.disconnect(user_id)
+
+
+def test_an_app_gets_the_token_of_a_connection(service: Service, connect: Connect) -> None:
+    key = service.app_with_link("member-4711")["X-Client-Key"]
+    app = connect(service.stack.url, client_key=key, max_retries=0)
+
+    token = app.token("member-4711", min_valid_for=3600)
+    assert token.access_token == Secret("garmin-access")
+    assert "garmin-access" not in repr(token)
+    assert timedelta(hours=23) < token.expires_at - datetime.now(UTC) <= timedelta(days=1)
+    assert (token.api_base, token.access) == ("https://connectapi.garmin.com", "read_write")
+    assert (token.domain, token.method) == ("garmin.com", "password")
+    assert (token.user.display_name, token.user.garmin_display_name) == ("Läufer 🏃", None)
+
+    with pytest.raises(LinkNotFoundError):
+        app.token("somebody-else")
+    with pytest.raises(NoResultInTimeError):  # there is no worker that would refresh it
+        app.token("member-4711", rejected=token.access_token, timeout=0.5)
+    with pytest.raises(InvalidRequestError):
+        connect(service.stack.url, client_key=key).token("member-4711", min_valid_for=3601)
+
+
+def test_a_person_gets_their_own_token(service: Service, auth: FitTrackAuth) -> None:
+    account = service.sign_in()
+    token = auth.session_token(account.access_token)
+    assert token.access_token == Secret("garmin-access")
+    assert token.user.id == str(account.user_id)
+
+    auth.log_out(account.access_token)
+    with pytest.raises(UnauthorizedError):
+        auth.session_token(account.access_token)
 
 
 @pytest.mark.parametrize("user_id", [".", "..", "../garmin/tokens"])

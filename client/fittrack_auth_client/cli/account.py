@@ -50,6 +50,14 @@ def who_am_i(file: SessionFile, server: Server | None, on_retry: OnRetry) -> Rep
     return reports.current_session(session, stored.server)
 
 
+def token(file: SessionFile, server: Server | None, on_retry: OnRetry) -> Report:
+    stored = _stored_session(file, server)
+    if stored is None:
+        raise CliError("not_signed_in")
+    with _client(stored, on_retry) as auth:
+        return reports.garmin_token(auth.session_token(stored.access_token))
+
+
 def log_out(
     file: SessionFile, server: Server | None, on_retry: OnRetry, *, everywhere: bool
 ) -> Report:

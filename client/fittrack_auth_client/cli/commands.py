@@ -174,6 +174,17 @@ def whoami(server: ServerOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def token(server: ServerOption = None, as_json: JsonOption = False) -> None:
+    """Print a fresh Garmin access token, and nothing else.
+
+    It is a secret. With --json, prints also where it is good for, and until when.
+    """
+    with _output(Inputs(), as_json=as_json) as output:
+        file = SessionFile.of_this_user()
+        output.show(account.token(file, _server(server), output.retrying))
+
+
+@app.command()
 def logout(
     server: ServerOption = None,
     everywhere: Annotated[

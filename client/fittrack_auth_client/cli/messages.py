@@ -84,6 +84,11 @@ FROM_SERVICE: dict[str, Advice] = {
         "The service does not speak this program's language: their versions may not fit."
     ),
     "unauthorized": _refused("This session is over. Log in with: fittrack-auth login"),
+    "sign_in_required": _refused(
+        "Garmin no longer renews this connection. Log in again with: fittrack-auth login"
+    ),
+    "link_not_found": _refused("No Garmin account is connected any more. Log in again."),
+    "scope_missing": _refused("Whoever runs this service does not allow this."),
     "job_not_found": _refused(
         "There is no such job, or it has expired, or the poll token is not the one for it. "
         "For a sign-in, log in again."
@@ -129,9 +134,7 @@ FROM_HERE: dict[str, Advice] = {
         "This service takes sign-ins from known apps alone. Put the key that whoever runs it gave "
         "you into FITTRACK_CLIENT_KEY."
     ),
-    "no_result_in_time": _service(
-        "There was no result within the time the service keeps one. Log in again."
-    ),
+    "no_result_in_time": _service("There was no result in time. Run the command again."),
     "code_not_in_time": _refused(
         "The code was not entered in time. Log in again to get a new code."
     ),

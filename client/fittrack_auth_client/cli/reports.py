@@ -25,6 +25,7 @@ from fittrack_auth_client.models import (
     JobInProgress,
     Session,
     SignedIn,
+    Token,
     User,
 )
 from fittrack_auth_client.secret import Secret
@@ -90,6 +91,27 @@ def current_session(session: Session, server: str) -> Report:
         *_link_rows(garmin),
     ]
     return Report(rows, data)
+
+
+def garmin_token(token: Token) -> Report:
+    """The token alone, for a command substitution; every field of it for a program."""
+    secret = token.access_token.reveal()
+    data: Json = {
+        "access_token": secret,
+        "token_type": "Bearer",
+        "expires_at": rfc3339(token.expires_at),
+        "expires_in": token.expires_in,
+        "api_base": token.api_base,
+        "access": token.access,
+        "domain": token.domain,
+        "method": token.method,
+        "user": {
+            "id": token.user.id,
+            "display_name": token.user.display_name,
+            "garmin_display_name": token.user.garmin_display_name,
+        },
+    }
+    return Report([("", secret)], data)
 
 
 def _link_rows(garmin: GarminLink) -> Rows:

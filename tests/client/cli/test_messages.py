@@ -29,7 +29,8 @@ BY_EXIT_CODE = {
         "invalid_credentials mfa_code_invalid mfa_attempts_exhausted account_locked"
         " captcha_required garmin_action_required garmin_rate_limited garmin_unavailable"
         " garmin_unreachable interrupted timed_out tokens_rejected"
-        " unauthorized job_not_found challenge_not_found"
+        " unauthorized job_not_found challenge_not_found sign_in_required link_not_found"
+        " scope_missing"
     ),
     ExitCode.USAGE: "invalid_request payload_too_large",
     ExitCode.SERVICE: (
@@ -38,7 +39,7 @@ BY_EXIT_CODE = {
     ),
 }
 
-NOT_SEEN = {"idempotency_key_reused", "link_not_found"}
+NOT_SEEN = {"idempotency_key_reused"}
 """Codes that no command can get."""
 
 
@@ -141,7 +142,7 @@ def test_help_names_every_command_and_the_version_is_the_package_s(program: Prog
     told = program.run("--help")
 
     assert told.exit_code == 0
-    for command in ("login", "whoami", "logout", "status"):
+    for command in ("login", "whoami", "token", "logout", "status"):
         assert command in told.out
         assert program.run(command, "--help").exit_code == 0
     assert program.run("--version").out == f"{version('fittrack-auth')}\n"

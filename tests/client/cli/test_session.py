@@ -18,7 +18,11 @@ from tests.client.stand_in import (
     problem,
     session,
     succeeded,
+    token,
 )
+
+TOKEN = "POST /api/garmin/token"
+GARMIN_TOKEN = f"eyJhbGciOi.{'x' * 1500}.a-b_c"
 
 
 @pytest.fixture
@@ -87,7 +91,48 @@ def test_whoami_asks_again_after_a_lost_answer(service: StandIn, signed_in: Prog
     assert signed_in.run("whoami").exit_code == 0
 
 
-@pytest.mark.parametrize("command", ["whoami", "logout"])
+def test_token_prints_the_token_and_nothing_else(service: StandIn, signed_in: Program) -> None:
+    service.on(TOKEN, token(GARMIN_TOKEN))
+
+    result = signed_in.run("token")
+
+    assert (result.exit_code, result.out, result.err) == (0, f"{GARMIN_TOKEN}\n", "")
+    assert service.seen(TOKEN)[0].headers["authorization"] == f"Bearer {ACCESS_TOKEN}"
+
+
+def test_token_prints_every_field_as_json(service: StandIn, signed_in: Program) -> None:
+    answer = token(GARMIN_TOKEN)
+    service.on(TOKEN, answer)
+
+    assert signed_in.run("token", "--json").objects == [answer.data]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (409, "sign_in_required", "fittrack-auth login"),
+        (403, "scope_missing", "does not allow"),
+        (404, "link_not_found", "connected"),
+        (401, "unauthorized", "session is over"),
+    ],
+)
+def test_no_token_says_why(
+    service: StandIn, signed_in: Program, status: int, code: str, words: str
+) -> None:
+    service.on(TOKEN, problem(status, code))
+
+    result = signed_in.run("token")
+
+    assert (result.exit_code, result.out) == (1, "")
+    assert words in result.err
+
+
+def test_no_token_without_a_session(program: Program) -> None:
+    result = program.run("token")
+    assert (result.exit_code, result.out) == (1, "")
+
+
+@pytest.mark.parametrize("command", ["whoami", "token", "logout"])
 def test_an_access_token_goes_to_no_other_server(
     service: StandIn, signed_in: Program, command: str
 ) -> None:
