@@ -31,7 +31,7 @@ class RunMarks:
         """Use connections of their own, which give up soon."""
         seconds = timings.mark_answer
         prompt = replace(timings, database_statement=seconds, database_answer=seconds)
-        return cls(Database(url, prompt, _CONNECTIONS))
+        return cls(Database(url, prompt, _CONNECTIONS, single_statements=True))
 
     def begin(self, claim: Claim) -> bool:
         """Mark that a run begins; False if the job has come further than Redis knows."""
