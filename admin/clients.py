@@ -1,4 +1,4 @@
-"""`clients add`, `list`, `renew`, `remove`: client apps and their keys."""
+"""`clients add`, `grant`, `revoke`, `list`, `renew`, `remove`: client apps and their keys."""
 
 import sys
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from admin.service import open_service
 from shared.accounts.accounts import Accounts
-from shared.accounts.clients import ClientRepository, ClientView
+from shared.accounts.clients import ClientRepository, ClientView, Scope
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.origin import Origin
@@ -23,13 +23,37 @@ Name = Annotated[
 ]
 
 
+Scopes = Annotated[
+    list[Scope], typer.Argument(metavar="SCOPE...", help="sign_in, connections, tokens.")
+]
+
+
 @app.command()
-def add(name: Name) -> None:
+def add(
+    name: Name,
+    scope: Annotated[
+        list[Scope] | None,
+        typer.Option(help="What the key may be used for; repeat it. By default everything."),
+    ] = None,
+) -> None:
     """Add an app and print its key.
 
     The key can't be shown again: only its hash is stored.
     """
-    _print_key(name, EventKind.CLIENT_ADDED, lambda clients: clients.add(name))
+    scopes = tuple(scope or Scope)
+    _print_key(name, EventKind.CLIENT_ADDED, lambda clients: clients.add(name, scopes))
+
+
+@app.command()
+def grant(name: Name, scopes: Scopes) -> None:
+    """Let an app's key be used for more."""
+    _change_scopes(lambda clients: clients.grant(name, scopes))
+
+
+@app.command()
+def revoke(name: Name, scopes: Scopes) -> None:
+    """Let an app's key no longer be used for something, from now on."""
+    _change_scopes(lambda clients: clients.revoke(name, scopes))
 
 
 @app.command()
@@ -71,7 +95,24 @@ def list_clients() -> None:
     with open_service() as service:
         clients = service.database.run(lambda session: ClientRepository(session).all())
     for client in clients:
-        print(f"{client.name}\t{client.client_id}\tadded {client.created_at:%Y-%m-%d %H:%M} UTC")
+        added = f"added {client.created_at:%Y-%m-%d %H:%M} UTC"
+        print(f"{client.name}\t{client.client_id}\t{added}\t{_scopes(client)}")
+
+
+def _scopes(client: ClientView) -> str:
+    return ",".join(scope for scope in Scope if scope in client.scopes) or "nothing"
+
+
+def _change_scopes(change: Callable[[ClientRepository], ClientView]) -> None:
+    def work(session: Session) -> ClientView:
+        client = change(ClientRepository(session))
+        origin = Origin(client_id=client.client_id)
+        _record(session, EventKind.CLIENT_SCOPES_CHANGED, origin, _scopes(client))
+        return client
+
+    with open_service() as service:
+        client = service.database.run(work)
+    print(f"{client.name}: {_scopes(client)}")
 
 
 def _print_key(
@@ -88,5 +129,5 @@ def _print_key(
     print("Keep this key now: it can't be shown again.", file=sys.stderr)
 
 
-def _record(session: Session, kind: EventKind, origin: Origin, name: str) -> None:
-    EventLog(session).append(Event.of(kind, origin, name))
+def _record(session: Session, kind: EventKind, origin: Origin, outcome: str) -> None:
+    EventLog(session).append(Event.of(kind, origin, outcome))

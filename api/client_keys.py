@@ -3,12 +3,14 @@
 import re
 import uuid
 from collections import OrderedDict
+from collections.abc import Callable
 
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from api.database import AsyncDatabase
 from api.http.networks import NetworkLimit
-from shared.accounts.clients import ClientRepository
+from shared.accounts.clients import ClientRepository, ClientView, Scope
 from shared.crypto.tokens import token_hash
 from shared.errors import UnknownClientError
 
@@ -28,25 +30,44 @@ class ClientKeys:
         self._wrong_keys = wrong_keys
         self._valid: OrderedDict[str, None] = OrderedDict()
 
-    async def client_id(self, key: str, address: str) -> uuid.UUID:
-        """Return the app's id.
+    async def client_id(self, key: str, address: str, scope: Scope) -> uuid.UUID:
+        """Return the app's id. Raises ScopeMissingError, and what `run` raises."""
+
+        def checked(_: Session, client: ClientView) -> uuid.UUID:
+            client.check(scope)
+            return client.client_id
+
+        return await self.run(key, address, checked)
+
+    async def run[T](
+        self,
+        key: str,
+        address: str,
+        work: Callable[[Session, ClientView], T],
+        patience: float | None = None,
+    ) -> T:
+        """Run `work` for the app with this key, in the transaction that looks the key up.
 
         Raises UnknownClientError, RateLimitedError after too many wrong keys, and
-        ServiceUnavailableError.
+        ServiceUnavailableError. `patience` is that of `AsyncDatabase.run`.
         """
         if not _KEY.fullmatch(key):
             raise UnknownClientError
         hashed = token_hash(key)
         if hashed not in self._valid:
             await run_in_threadpool(self._check_wrong, address)
+
+        def find_and_work(session: Session) -> T:
+            return work(session, ClientRepository(session).find(key))
+
         try:
-            client = await self._database.run(lambda session: ClientRepository(session).find(key))
+            result = await self._database.run(find_and_work, patience)
         except UnknownClientError:
             self._valid.pop(hashed, None)
             await run_in_threadpool(self._count_wrong, address)
             raise
         self._remember(hashed)
-        return client.client_id
+        return result
 
     def _check_wrong(self, address: str) -> None:
         for limit, sender in self._wrong_keys.parts(address):

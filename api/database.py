@@ -24,12 +24,13 @@ class AsyncDatabase:
         self._free = asyncio.Semaphore(threads)
         self._limiter = CapacityLimiter(threads)
 
-    async def run[T](self, work: Callable[[Session], T]) -> T:
+    async def run[T](self, work: Callable[[Session], T], patience: float | None = None) -> T:
         """Run `work` in one transaction, as `Database.run` does.
 
-        Also raises ServiceUnavailableError if no thread is free within a moment.
+        Also raises ServiceUnavailableError if no thread is free within a moment, or within
+        `patience` seconds.
         """
-        return await self._call(lambda: self._database.run(work))
+        return await self._call(lambda: self._database.run(work), patience)
 
     async def ping(self) -> None:
         """Raise ServiceUnavailableError if the database does not answer, or is too busy to."""
@@ -38,9 +39,9 @@ class AsyncDatabase:
     def close(self) -> None:
         self._database.close()
 
-    async def _call[T](self, work: Callable[[], T]) -> T:
+    async def _call[T](self, work: Callable[[], T], patience: float | None = None) -> T:
         try:
-            async with asyncio.timeout(self._queue_seconds):
+            async with asyncio.timeout(max(self._queue_seconds, patience or 0.0)):
                 await self._free.acquire()
         except TimeoutError:
             raise ServiceUnavailableError("database", retry_after=1) from None

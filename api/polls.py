@@ -1,7 +1,7 @@
 """Reading a job for its poller, on the event loop: a hop to a thread costs more than the read."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from shared.crypto.keyring import Keyring
 from shared.errors import ServiceUnavailableError
 from shared.jobs.keys import JobKeys
+from shared.jobs.states import JobStatus
 from shared.jobs.views import JobView, view_job
 from shared.keyspace import KeySpace
 from shared.timings import PRODUCTION, Timings
@@ -30,7 +31,7 @@ class JobPolls:
         self._keyring = keyring
         self._timings = timings
         self._turns = asyncio.Semaphore(_CONNECTIONS)
-        # No timeouts of its own, of which each command would set up four: `view` has one.
+        # No timeouts of its own, of which each command would set up four: `_turn` has one.
         self._redis = Redis.from_url(
             redis_url,
             socket_timeout=None,
@@ -43,7 +44,7 @@ class JobPolls:
     async def view(self, job_id: str, poll_token: str) -> JobView:
         """Return the job. Raises JobNotFoundError, ServiceUnavailableError."""
         try:
-            async with self._turn(), asyncio.timeout(self._timings.redis_answer_api):
+            async with self._turn():
                 fields = cast(
                     "dict[bytes, bytes]", await self._redis.hgetall(self._keys.job(job_id))
                 )
@@ -51,16 +52,29 @@ class JobPolls:
             raise ServiceUnavailableError("redis") from None
         return view_job(self._keyring, job_id, poll_token, fields)
 
+    async def has_ended(self, job_id: str) -> bool:
+        """Return whether a job of the service's own has ended. Raises ServiceUnavailableError."""
+        try:
+            async with self._turn():
+                status = await cast(
+                    "Awaitable[bytes | None]", self._redis.hget(self._keys.job(job_id), "status")
+                )
+        except (RedisError, TimeoutError):
+            raise ServiceUnavailableError("redis") from None
+        text = "" if status is None else status.decode(errors="replace")
+        return text not in JobStatus or JobStatus(text).ended
+
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
-        """Wait until a connection is free. Raises TimeoutError."""
+        """Wait until a connection is free, and limit its use. Raises TimeoutError."""
         if self._turns.locked():
             async with asyncio.timeout(self._timings.poll_queue):
                 await self._turns.acquire()
         else:
             await self._turns.acquire()
         try:
-            yield
+            async with asyncio.timeout(self._timings.redis_answer_api):
+                yield
         finally:
             self._turns.release()
 

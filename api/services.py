@@ -11,8 +11,10 @@ from api.http.limits import SubmissionLimits
 from api.metrics import Metrics
 from api.notifications import JobNotifications
 from api.polls import JobPolls
+from api.token_refreshes import TokenRefreshes
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
+from shared.broker.tokens import TokenBroker
 from shared.clocks import Clocks
 from shared.crypto.keyring import Keyring
 from shared.deployment import Deployment
@@ -22,6 +24,7 @@ from shared.jobs.store import JobStore
 from shared.jobs.submission import Submitter
 from shared.redis.connection import RedisHealth
 from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.rate_limits import RateLimit
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,10 @@ class Services:
     polls: JobPolls
     metrics: Metrics
     clocks: Clocks
+    broker: TokenBroker
+    token_refreshes: TokenRefreshes
+    token_limit: RateLimit
+    session_tokens: bool
     session_idle: int
     require_client_key: bool
 

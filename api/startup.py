@@ -15,8 +15,11 @@ from api.metrics import Metrics
 from api.notifications import JobNotifications
 from api.polls import JobPolls
 from api.services import Services
+from api.token_refreshes import TokenRefreshes
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
+from shared.broker.refreshes import Refreshes
+from shared.broker.tokens import TokenBroker
 from shared.clocks import Clocks
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
@@ -35,6 +38,7 @@ from shared.redis.clock import ClockReports
 from shared.redis.connection import Redis, RedisHealth, connect
 from shared.redis.database_disk import DatabaseDisk
 from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.driver_keys import DriverUse
 from shared.redis.driver_states import DriverStates
 from shared.redis.faults import RedisFaults
 from shared.redis.rate_limits import (
@@ -43,6 +47,7 @@ from shared.redis.rate_limits import (
     CODE_PER_IP,
     LOGIN_PER_CLIENT,
     LOGIN_PER_IP,
+    TOKENS_PER_CLIENT,
     WRONG_KEY_PER_IP,
     RateLimit,
 )
@@ -76,13 +81,17 @@ def build(timings: Timings) -> Starlette:
     jobs = JobStore(redis, keyring, settings.job_ttl, timings)
     queue = JobQueue(settings.queue_url, timings.redis_answer_api, THREADS, timings, keyspace)
     clock_reports = ClockReports(redis)
+    submitter = Submitter(jobs, queue)
+    notifications = JobNotifications(url, keyspace, timings)
+    polls = JobPolls(url, keyspace, keyring, timings)
+    broker = TokenBroker(keyring)
     services = Services(
         keyring=keyring,
         jobs=jobs,
         challenges=ChallengeStore(
             redis, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
         ),
-        submitter=Submitter(jobs, queue),
+        submitter=submitter,
         limits=_limits(redis, settings, keyring),
         account_limit=AccountLimit(redis, settings.limit_login_per_account),
         code_limit=CodeLimit(redis, settings.limit_codes_per_account),
@@ -97,8 +106,18 @@ def build(timings: Timings) -> Starlette:
         deployment=deployment,
         redis=RedisHealth(redis),
         degradation=_degradation(redis, settings, timings),
-        notifications=JobNotifications(url, keyspace, timings),
-        polls=JobPolls(url, keyspace, keyring, timings),
+        notifications=notifications,
+        polls=polls,
+        broker=broker,
+        token_refreshes=TokenRefreshes(
+            Refreshes(submitter, DriverCooldowns(redis, timings, DriverUse.REFRESH)),
+            broker,
+            endpoints_database,
+            polls,
+            notifications,
+        ),
+        token_limit=RateLimit(redis, TOKENS_PER_CLIENT, settings.limit_tokens_per_client),
+        session_tokens=settings.session_tokens,
         metrics=Metrics(
             JobCounters(redis),
             SetAside(redis),

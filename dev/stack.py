@@ -26,6 +26,7 @@ LIMITS_OFF = {
     for name in (
         "LOGIN_PER_IP",
         "LOGIN_PER_CLIENT",
+        "TOKENS_PER_CLIENT",
         "LOGIN_PER_ACCOUNT",
         "CODE_PER_IP",
         "CODE_PER_CLIENT",

@@ -6,6 +6,7 @@ a ticket.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Self
 
@@ -27,6 +28,7 @@ class JobErrorCode(StrEnum):
     GARMIN_UNAVAILABLE = "garmin_unavailable"
     GARMIN_UNREACHABLE = "garmin_unreachable"
     RATE_LIMITED = "rate_limited"
+    TOKENS_REJECTED = "tokens_rejected"
     INTERRUPTED = "interrupted"
     TIMED_OUT = "timed_out"
     INTERNAL_ERROR = "internal_error"
@@ -66,10 +68,38 @@ class SubmissionUncertainError(ServiceUnavailableError):
 class GarminRefusesError(ServiceUnavailableError):
     """Garmin refuses every driver for now."""
 
-    message = "Garmin refuses sign-ins from here for now: try again later."
+    message = "Garmin refuses sign-ins for now: try again later."
 
     def __init__(self, retry_after: int) -> None:
         super().__init__("garmin", retry_after)
+
+
+class RefreshFailedError(ServiceUnavailableError):
+    """Garmin does not renew these tokens for now."""
+
+    message = "Garmin does not renew this token for now: try again later."
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("garmin", retry_after)
+
+
+class SignInRequiredError(FitTrackError):
+    """Only a sign-in gives another token: `reason` says why, `since` when that began."""
+
+    code = "sign_in_required"
+    message = "Garmin no longer renews this connection: the person has to connect again."
+
+    def __init__(self, reason: str, since: datetime) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.since = since
+
+
+class ScopeMissingError(FitTrackError):
+    """The client key, or any session, may not be used for this."""
+
+    code = "scope_missing"
+    message = "This key may not be used for that: the operator can grant it."
 
 
 class UnauthorizedError(FitTrackError):
@@ -102,14 +132,15 @@ class LinkNotFoundError(FitTrackError):
 
 
 class SignInInProgressError(FitTrackError):
-    """A sign-in for the same Garmin account is running."""
+    """A sign-in for the same Garmin account is running, as the job `job_id`."""
 
     code = "sign_in_in_progress"
     message = "A sign-in for this account is running: poll its job, or wait for its end."
 
-    def __init__(self, retry_after: int) -> None:
+    def __init__(self, retry_after: int, job_id: str = "") -> None:
         super().__init__("sign-in in progress")
         self.retry_after = retry_after
+        self.job_id = job_id
 
 
 class IdempotencyKeyReusedError(FitTrackError):
@@ -234,7 +265,7 @@ class CodeLimitReachedError(SignInError):
     code = JobErrorCode.GARMIN_RATE_LIMITED
     message = (
         "Garmin sends no new code for this account for a day: enter the last one that it sent, "
-        "or sign in again tomorrow."
+        "if a sign-in still waits for it, or sign in again tomorrow."
     )
 
     def __init__(self, retry_after: int | None = None) -> None:
@@ -333,8 +364,8 @@ class GarminUnreachableError(GarminUnavailableError):
 class TokensRejectedError(SignInError):
     """Garmin no longer accepts the tokens: the user has to sign in again."""
 
-    code = JobErrorCode.GARMIN_UNAVAILABLE
-    message = "Garmin did not give a usable answer: try again later."
+    code = JobErrorCode.TOKENS_REJECTED
+    message = "Garmin no longer accepts these tokens: sign in again."
 
 
 class InterruptedSignInError(SignInError):

@@ -1,5 +1,6 @@
 """Where a request came from, as far as it may be stored: ids, an address, no name."""
 
+import ipaddress
 import uuid
 from typing import Self
 
@@ -38,3 +39,13 @@ class Origin(BaseModel):
 
 UNKNOWN = Origin()
 """The service itself."""
+
+
+def network(address: str, ipv6_bits: int = 64) -> str:
+    """Return an IPv4 address as it is, and the network of an IPv6 one."""
+    if ":" not in address:
+        return address
+    try:
+        return str(ipaddress.ip_network(f"{address}/{ipv6_bits}", strict=False))
+    except ValueError:  # an origin in Redis that this service has not written
+        return f"unknown/{ipv6_bits}"

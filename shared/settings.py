@@ -206,6 +206,12 @@ class Settings(DatabaseSettings):
     limit_codes_per_account: RateLimitNotation = "3/15minute;10/day"
     """Codes that Garmin may be made to send for one account, whoever signs in."""
 
+    limit_tokens_per_client: RateLimitNotation = "3000/minute"
+    """Access tokens that one app may ask for with its key."""
+
+    session_tokens: bool = True
+    """Whether a person's own session may ask for the person's Garmin access token."""
+
     share_per_ip: int = Field(25, ge=1, le=100)
     """Percent of a worker's threads, of those that others leave, that one address may hold."""
 
@@ -217,6 +223,9 @@ class Settings(DatabaseSettings):
 
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins whose pages may use the API from a browser, comma-separated."""
+
+    refresh_rate: int = Field(30, ge=1, le=6000)
+    """Refreshes a minute, of the whole service, that keep connections alive nobody uses."""
 
     event_days: int = Field(90, ge=1, le=3650)
     """Days to keep the audit log and ended sessions."""

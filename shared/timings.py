@@ -17,6 +17,9 @@ class Timings:
     code_deadline: float = 60.0
     """Longest check of a one-time code."""
 
+    refresh_deadline: float = 60.0
+    """Longest refresh of tokens, at most three requests to Garmin."""
+
     lease: float = 15.0
     """How long a job stays with a worker that has stopped renewing its lease.
 
@@ -94,7 +97,9 @@ class Timings:
     """For a connection to PostgreSQL, one statement at the server, and the server's answer."""
 
     mark_answer: int = 2
-    """For the database's answer where it is written down how far a job has come."""
+    mark_pause: float = 10.0
+    """For the database's answer where it is written down how far a job has come, and how long it
+    is not asked for that again once it gave none."""
 
     store_patience: float = 10.0
     """How long a worker tries to store tokens before it gives the job back."""
@@ -134,6 +139,9 @@ class Timings:
 
     sweep_interval: float = 5.0
     """How often each worker looks for jobs whose message is lost."""
+
+    keep_alive_interval: float = 10.0
+    """How often each worker looks for connections that have to be kept alive."""
 
     faults_interval: float = 60.0
     """How often each worker looks at how Redis is set up, and at its disk."""

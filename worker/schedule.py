@@ -76,6 +76,8 @@ class Housekeeping:
 
     def deliver_events(self) -> None:
         """Move all audit events in the outbox to the database."""
+        while self._outbox.end_counts():
+            pass
         while deliver(self._outbox, self._database):
             pass
 

@@ -8,6 +8,8 @@ from pydantic import SecretStr
 
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
+from shared.broker.keep_alive import KeepAlive
+from shared.broker.refreshes import Refreshes
 from shared.clocks import CHECK_INTERVAL, CHECK_RETRY, Clocks
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
@@ -19,16 +21,19 @@ from shared.jobs.claims import JobClaims
 from shared.jobs.lost_messages import LostMessages
 from shared.jobs.queue import JobQueue, QueuedMessages
 from shared.jobs.states import JobKind
+from shared.jobs.store import JobStore
+from shared.jobs.submission import Submitter
 from shared.redis.clock import ClockReports
 from shared.redis.connection import Redis, RedisHealth, connect
 from shared.redis.database_disk import DatabaseDisk
 from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.driver_keys import DriverUse
 from shared.redis.faults import RedisFaults
 from shared.redis.left_proxies import LeftProxies
 from shared.redis.oauth_consumer import KeptConsumer
 from shared.redis.password_posts import PasswordPosts
 from shared.redis.unknown_answers import UnknownAnswers
-from shared.settings import Settings
+from shared.settings import KNOWN_DRIVERS, Settings
 from shared.timings import Timings
 from worker.chain import DriverChain
 from worker.drivers.consumer import ConsumerStore
@@ -40,6 +45,7 @@ from worker.drivers.proxies import GarminProxies, Proxy
 from worker.handlers.completion import Completion
 from worker.handlers.login import LoginHandler
 from worker.handlers.mfa_completion import MfaCompletionHandler
+from worker.handlers.refresh import RefreshHandler
 from worker.health import heartbeat_file
 from worker.heartbeat import Heartbeat
 from worker.lease import LeaseKeeper
@@ -86,12 +92,18 @@ def build_runner(
     )
     prompt = connect(url, timeout=timings.redis_answer_worker, keyspace=keyspace)
     proxies = _proxies(settings, keyring, prompt)
-    drivers = _drivers(settings.garmin_drivers, timings, KeptConsumer(prompt, keyring), proxies)
+    count_unknown = UnknownAnswers(prompt).count
+    drivers = {
+        name: GuidedDriver(driver, proxies, count_unknown)
+        for name, driver in _drivers(
+            settings.garmin_drivers, timings, KeptConsumer(prompt, keyring), proxies
+        ).items()
+    }
     challenges = ChallengeStore(
         patient, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
     )
     chain = DriverChain(
-        [GuidedDriver(driver, proxies, UnknownAnswers(prompt).count) for driver in drivers],
+        [drivers[name] for name in settings.garmin_drivers],
         DriverCooldowns(patient, timings),
         PasswordPosts(patient),
     )
@@ -108,6 +120,9 @@ def build_runner(
         handlers={
             JobKind.LOGIN: LoginHandler(chain, challenges, completion),
             JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
+            JobKind.REFRESH: RefreshHandler(
+                drivers, DriverCooldowns(patient, timings, DriverUse.REFRESH), database, keyring
+            ),
         },
         shares=ThreadShares(threads, settings.share_per_ip, settings.share_per_client, timings),
         timings=timings,
@@ -121,9 +136,15 @@ def build_schedule(
     url, timeout, keyspace = settings.queue_url, timings.redis_answer_worker, settings.keyspace
     redis = connect(settings.redis_url.get_secret_value(), timeout=timeout, keyspace=keyspace)
     broker = connect(url, timeout=timeout, keyspace=keyspace)
-    queue = JobQueue(url, timeout, threads=1, timings=timings, keyspace=keyspace)
+    queue = JobQueue(url, timeout, threads=2, timings=timings, keyspace=keyspace)
     lost_messages = LostMessages(redis, QueuedMessages(broker), queue, timings)
     clocks = Clocks(ClockReports(redis), database, "worker")
+    keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
+    refreshes = Refreshes(
+        Submitter(JobStore(redis, keyring, settings.job_ttl, timings), queue),
+        DriverCooldowns(redis, timings, DriverUse.REFRESH),
+    )
+    keep_alive = KeepAlive(redis, database, keyring, refreshes, settings.refresh_rate)
     work = Housekeeping(
         EventOutbox(redis), database, settings.event_days, settings.session_idle_ttl, clocks
     )
@@ -137,6 +158,7 @@ def build_schedule(
         Periodic("retention", work.delete_old, timings.retention_interval, retry),
         Periodic("faults of Redis", lambda: _check(faults), timings.faults_interval, retry),
         Periodic("clocks", clocks.check, CHECK_INTERVAL, CHECK_RETRY),
+        Periodic("keep-alive", keep_alive.submit_due, timings.keep_alive_interval, retry),
         Periodic("sweep", lambda: sweep(lost_messages), timings.sweep_interval, retry),
     ]
 
@@ -162,8 +184,11 @@ def _drivers(
     timings: Timings,
     consumers: ConsumerStore | None = None,
     proxies: GarminProxies | None = None,
-) -> list[LazyDriver]:
-    """Build the drivers in their order. The first is loaded now, each other when it is needed."""
+) -> dict[str, LazyDriver]:
+    """Build all drivers: also tokens of one that no longer signs in are refreshed.
+
+    `names` are those that sign in. The first is loaded now, each other when it is needed.
+    """
     adapter = GarminAdapter(timings, proxies)
 
     def garth() -> GarminDriver:
@@ -177,7 +202,7 @@ def _drivers(
         return GarminConnectDriver(adapter, timings)
 
     load = {"garth": garth, "garminconnect": garminconnect}
-    drivers = [LazyDriver(name, load[name]) for name in names]
+    drivers = {name: LazyDriver(name, load[name]) for name in KNOWN_DRIVERS}
     with suppress(DriverFailedError):  # logged; it is tried again with the first sign-in
-        drivers[0].loaded()
+        drivers[names[0]].loaded()
     return drivers

@@ -8,6 +8,11 @@ SESSION_ID = "5c2f7b90-1d3e-4f6a-8b7c-9d0e1f2a3b4c"
 USER = {"id": "7e1d2c3b-4a59-4687-9f0e-1d2c3b4a5968", "display_name": "runner"}
 LINK: dict[str, Any] = {
     "linked": True,
+    "state": "active",
+    "state_reason": None,
+    "state_since": "2026-11-01T08:00:00Z",
+    "access": "read_write",
+    "method": "password",
     "domain": "garmin.com",
     "driver": "garth",
     "access_token_expires_at": "2026-11-02T08:00:00Z",
@@ -16,6 +21,19 @@ LINK: dict[str, Any] = {
 
 LOGIN: dict[str, Any] = {"username": "runner@example.com", "password": "correct horse"}
 CODE: dict[str, Any] = {"challenge_id": SECRET, "mfa_code": "123 456"}
+
+TOKEN_REQUEST: dict[str, Any] = {"min_valid_for": 300}
+TOKEN: dict[str, Any] = {
+    "access_token": SECRET,
+    "token_type": "Bearer",
+    "expires_at": "2026-11-02T08:00:00Z",
+    "expires_in": 84123,
+    "api_base": "https://connectapi.garmin.com",
+    "access": "read_write",
+    "domain": "garmin.com",
+    "method": "password",
+    "user": {**USER, "garmin_display_name": "runner"},
+}
 
 JOB_ACCEPTED: dict[str, Any] = {
     "job_id": JOB_ID,

@@ -95,7 +95,8 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
 
 def _component_schemas(operations: Sequence[Operation]) -> dict[str, Any]:
     models: set[type[BaseModel]] = {Problem}
-    models.update(model for operation in operations for model in operation.reply.models)
+    replies = (reply for operation in operations for reply in operation.replies)
+    models.update(model for reply in replies for model in reply.models)
     models.update(operation.body for operation in operations if operation.body)
     _, schemas = models_json_schema(
         [(model, "validation") for model in models],
@@ -107,7 +108,8 @@ def _component_schemas(operations: Sequence[Operation]) -> dict[str, Any]:
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
-    responses = {operation.reply.status: _reply(operation.reply)} | _problems(operation.problems)
+    replies = {reply.status: _reply(reply) for reply in operation.replies}
+    responses = replies | _problems(operation.problems)
     rendered: dict[str, Any] = {
         "operationId": operation.operation_id,
         "tags": [operation.tag],
@@ -119,7 +121,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         rendered["parameters"] = [_parameter(parameter) for parameter in operation.parameters]
     if operation.body:
         content = {"application/json": {"schema": _reference(operation.body)}}
-        rendered["requestBody"] = {"required": True, "content": content}
+        rendered["requestBody"] = {"required": not operation.body_optional, "content": content}
     if operation.security:
         optional: list[dict[str, Any]] = [{}] if operation.security_optional else []
         rendered["security"] = [*optional, {operation.security: []}]

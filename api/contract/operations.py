@@ -76,6 +76,12 @@ class Operation:
     reply: Reply
     problems: tuple[FitTrackError, ...] = ()
     body: type[BaseModel] | None = None
+    body_optional: bool = False
+    other_replies: tuple[Reply, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     security: Security | None = None
     security_optional: bool = False
+
+    @property
+    def replies(self) -> tuple[Reply, ...]:
+        return (self.reply, *self.other_replies)

@@ -1,8 +1,11 @@
 """Error bodies: RFC 9457 problems with a stable code."""
 
+from datetime import datetime
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from shared.accounts.states import StateReason
 
 
 class ProblemCode(StrEnum):
@@ -15,6 +18,8 @@ class ProblemCode(StrEnum):
     JOB_NOT_FOUND = "job_not_found"
     CHALLENGE_NOT_FOUND = "challenge_not_found"
     LINK_NOT_FOUND = "link_not_found"
+    SCOPE_MISSING = "scope_missing"
+    SIGN_IN_REQUIRED = "sign_in_required"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     CHALLENGE_BUSY = "challenge_busy"
     SIGN_IN_IN_PROGRESS = "sign_in_in_progress"
@@ -43,4 +48,6 @@ class Problem(BaseModel):
     detail: str
     code: ProblemCode
     errors: list[FieldFault] | None = Field(None, description="What is invalid, on a 422.")
+    reason: StateReason | None = Field(None, description="Why a sign-in is required, on that 409.")
+    since: datetime | None = Field(None, description="Since when a sign-in is required.")
     unavailable: list[str] | None = Field(None, description="What does not answer, on a 503.")

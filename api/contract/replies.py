@@ -8,6 +8,8 @@ from api.contract.responses import (
     JobInProgress,
     JobMfaRequired,
     JobSucceeded,
+    TokenRefreshing,
+    TokenResponse,
 )
 
 JOB_ACCEPTED = Reply(
@@ -36,4 +38,11 @@ JOB = Reply(
             "description": "If `mfa_challenge_id` is there, with the person's code as `mfa_code`.",
         }
     },
+)
+TOKEN = Reply(200, "The access token.", (TokenResponse,))
+TOKEN_REFRESHING = Reply(
+    202,
+    "The token is being renewed: repeat the request.",
+    (TokenRefreshing,),
+    always=("Retry-After",),
 )

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -78,6 +79,7 @@ USER_ID = Shape(
     "must be 1 to 128 characters, without control or invisible characters, and without a segment "
     "of one or two dots between slashes, which no URL can hold",
 )
+_SHA256 = Shape(r"^[0-9A-Fa-f]{64}$", "must be a SHA-256 in hex: 64 digits")
 _PLAIN_TEXT = Shape(rf"^[^{_CONTROL}]*$", "must not contain control characters")
 _USERNAME = Shape(
     rf"^{_SPACE}*[^\s{_UNSEEN}][^{_UNSEEN}]+[^\s{_UNSEEN}]{_SPACE}*$",
@@ -91,6 +93,13 @@ _CODE = Shape(
     rf"^{_SEPARATORS}(?:{_LETTER_OR_DIGIT}{_SEPARATORS}){{4,10}}$",
     "must be 4 to 10 letters or digits",
 )
+
+
+def _number(value: object) -> object:
+    """Refuse what pydantic would take for a whole number, and JSON Schema does not."""
+    if isinstance(value, bool | str):
+        raise ValueError("must be a whole number")
+    return value
 
 
 def _plain_code(code: SecretStr) -> SecretStr:
@@ -122,6 +131,21 @@ class LoginRequest(_Request):
     )
     user_id: Annotated[str, USER_ID] | None = Field(
         None, description="Your own id for the person. Requires `X-Client-Key`."
+    )
+
+
+class TokenRequest(_Request):
+    """Which access token is good enough."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.TOKEN_REQUEST]})
+
+    min_valid_for: Annotated[int, BeforeValidator(_number)] = Field(
+        300, ge=0, le=3600, description="Seconds for which the token has to be valid at least."
+    )
+    rejected: Annotated[str, _SHA256, AfterValidator(str.lower)] | None = Field(
+        None,
+        description="The SHA-256, in hex, of an access token that Garmin answered with 401: "
+        "another one is returned.",
     )
 
 

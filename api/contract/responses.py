@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.contract import examples
+from shared.accounts.states import Access, ConnectionState, Method, StateReason
 from shared.accounts.tokens import TokenInfo
 from shared.errors import JobErrorCode
 from shared.garmin.types import GarminDomain
@@ -100,7 +101,15 @@ JobResponse = JobInProgress | JobMfaRequired | JobSucceeded | JobFailed
 class GarminLinkResponse(_Response):
     """The state of a person's Garmin tokens. Without tokens, all but `linked` is null."""
 
-    linked: bool = Field(description="Whether there are tokens that can still be refreshed.")
+    linked: bool = Field(description="Whether there are tokens, and no sign-in is required.")
+    state: ConnectionState | None = Field(
+        None,
+        description="`expiring`: less than 14 days are left, and only a sign-in gives more.",
+    )
+    state_reason: StateReason | None = Field(None, description="Why a sign-in is required.")
+    state_since: datetime | None = None
+    access: Access | None = Field(None, description="What Garmin's access token allows.")
+    method: Method | None = Field(None, description="How the person connected.")
     domain: GarminDomain | None = None
     driver: str | None = Field(None, description="The Garmin library that signed in.")
     access_token_expires_at: datetime | None = Field(
@@ -115,7 +124,12 @@ class GarminLinkResponse(_Response):
         if tokens is None:
             return cls(linked=False)
         return cls(
-            linked=True,
+            linked=tokens.linked,
+            state=tokens.standing.state,
+            state_reason=tokens.standing.reason,
+            state_since=tokens.standing.since,
+            access=tokens.access,
+            method=tokens.method,
             domain=GarminDomain(tokens.domain),
             driver=tokens.driver,
             access_token_expires_at=tokens.access_expires_at,
@@ -143,6 +157,36 @@ class ClientLinkResponse(_Response):
     user_id: str = Field(description="The app's own id for the person.")
     user: JobUser
     garmin: GarminLinkResponse
+
+
+class TokenUser(JobUser):
+    garmin_display_name: str | None = Field(
+        description="The name in the addresses of Garmin's API; null if Garmin has not said it yet."
+    )
+
+
+class TokenResponse(_Response):
+    """An access token for Garmin's API."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.TOKEN]})
+
+    access_token: str = Field(repr=False, description="Garmin's bearer token. Secret.")
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - a name, no secret
+    expires_at: datetime
+    expires_in: int = Field(description="Seconds until it expires.")
+    api_base: str = Field(description="The API that it is for.")
+    access: Access = Field(description="What it allows.")
+    domain: GarminDomain
+    method: Method = Field(description="How the person connected.")
+    user: TokenUser
+
+
+class TokenRefreshing(_Response):
+    """The token is being renewed: repeat the request after `Retry-After` seconds."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "refreshing"}]})
+
+    status: Literal["refreshing"] = "refreshing"
 
 
 class Health(_Response):

@@ -18,10 +18,26 @@ async def read_json[T: BaseModel](request: Request, model: type[T]) -> T:
 
     Raises UnsupportedMediaTypeError, PayloadTooLargeError, NotJsonError, InvalidRequestError.
     """
+    _check_content_type(request)
+    return _parsed(await _read(request), model)
+
+
+async def read_optional_json[T: BaseModel](request: Request, model: type[T]) -> T:
+    """As `read_json`; a request without a body gets the defaults."""
+    body = await _read(request)
+    if not body:
+        return model()
+    _check_content_type(request)
+    return _parsed(body, model)
+
+
+def _check_content_type(request: Request) -> None:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":
         raise UnsupportedMediaTypeError
-    body = await _read(request)
+
+
+def _parsed[T: BaseModel](body: bytes, model: type[T]) -> T:
     try:
         body.decode()
     except UnicodeDecodeError:

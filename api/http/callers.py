@@ -5,6 +5,7 @@ import ipaddress
 from starlette.requests import Request
 
 from api.services import services
+from shared.accounts.clients import Scope
 from shared.origin import Origin
 
 
@@ -14,18 +15,18 @@ async def submitter(request: Request) -> Origin:
     A key that is sent has to be valid. Raises what `app` raises.
     """
     if "x-client-key" in request.headers or services(request).require_client_key:
-        return await app(request)
+        return await app(request, Scope.SIGN_IN)
     return person(request)
 
 
-async def app(request: Request) -> Origin:
-    """The origin of a request that requires an app's key.
+async def app(request: Request, scope: Scope) -> Origin:
+    """The origin of a request that requires an app's key with this scope.
 
-    Raises UnknownClientError, RateLimitedError, ServiceUnavailableError.
+    Raises UnknownClientError, ScopeMissingError, RateLimitedError, ServiceUnavailableError.
     """
     origin = person(request)
     client_id = await services(request).client_keys.client_id(
-        request.headers.get("x-client-key", ""), origin.address or ""
+        request.headers.get("x-client-key", ""), origin.address or "", scope
     )
     return origin.model_copy(update={"client_id": client_id})
 

@@ -4,10 +4,10 @@ Customers get a /64 at least, and up to a /48, which has 65,536 of them. So both
 the wider one has a larger quota: it may be shared by the telephones of one operator.
 """
 
-import ipaddress
 from collections.abc import Iterator
 
 from shared.crypto.keyring import Keyring
+from shared.origin import network
 from shared.redis.connection import Redis
 from shared.redis.rate_limits import RateLimit
 
@@ -31,10 +31,3 @@ class NetworkLimit:
 
     def _sender(self, network: str) -> str:
         return self._keyring.hash_name(f"address {network}")
-
-
-def network(address: str, ipv6_bits: int = 64) -> str:
-    """Return an IPv4 address as it is, and the network of an IPv6 one."""
-    if ":" not in address:
-        return address
-    return str(ipaddress.ip_network(f"{address}/{ipv6_bits}", strict=False))

@@ -23,6 +23,7 @@ from api.http.errors import (
 )
 from api.http.limits import rate_limit_headers
 from shared import errors
+from shared.accounts.states import StateReason
 from shared.jobs.account_limit import TooManyCodesError, TooManyFailedSignInsError
 from shared.logs.locations import where
 from shared.redis.rate_limits import RateLimitedError
@@ -63,6 +64,7 @@ ANSWERS: dict[type[errors.FitTrackError], Answer] = {
     NotJsonError: Answer(400),
     errors.UnauthorizedError: Answer(401, _authenticate("Bearer")),
     errors.UnknownClientError: Answer(401, _authenticate("ClientKey")),
+    errors.ScopeMissingError: Answer(403),
     NotFoundError: Answer(404),
     errors.JobNotFoundError: Answer(404),
     errors.ChallengeNotFoundError: Answer(404),
@@ -70,6 +72,7 @@ ANSWERS: dict[type[errors.FitTrackError], Answer] = {
     MethodNotAllowedError: Answer(405),
     errors.ChallengeBusyError: Answer(409, _retry_after),
     errors.SignInInProgressError: Answer(409, _retry_after),
+    errors.SignInRequiredError: Answer(409),
     PayloadTooLargeError: Answer(413, _close),
     UnsupportedMediaTypeError: Answer(415),
     InvalidRequestError: Answer(422),
@@ -81,6 +84,7 @@ ANSWERS: dict[type[errors.FitTrackError], Answer] = {
     errors.ServiceUnavailableError: Answer(503, _retry_after),
     errors.SubmissionUncertainError: Answer(503, _retry_after),
     errors.GarminRefusesError: Answer(503, _retry_after),
+    errors.RefreshFailedError: Answer(503, _retry_after),
     NotReadyError: Answer(503, _retry_after),
 }
 """The whole table. An error that is not in it is a bug, answered as a plain `FitTrackError`."""
@@ -89,12 +93,15 @@ ANSWERS: dict[type[errors.FitTrackError], Answer] = {
 def problem(error: errors.FitTrackError) -> Problem:
     """`error`: one whose class is in `ANSWERS`."""
     status = ANSWERS[type(error)].status
+    sign_in = error if isinstance(error, errors.SignInRequiredError) else None
     return Problem(
         title=HTTPStatus(status).phrase,
         status=status,
         detail=error.message,
         code=ProblemCode(error.code),
         errors=error.faults if isinstance(error, InvalidRequestError) else None,
+        reason=StateReason(sign_in.reason) if sign_in else None,
+        since=sign_in.since if sign_in else None,
         unavailable=_unavailable(error),
     )
 

@@ -8,12 +8,13 @@ from api.contract.requests import USER_ID
 from api.contract.responses import ClientLinkResponse, GarminLinkResponse, JobUser
 from api.http.callers import app
 from api.services import services
+from shared.accounts.clients import Scope
 from shared.accounts.connections import ConnectionRepository, ConnectionView
 from shared.errors import LinkNotFoundError
 
 
 async def get_link(request: Request) -> Response:
-    origin, user_id = await app(request), _user_id(request)
+    origin, user_id = await app(request, Scope.CONNECTIONS), connected_user_id(request)
 
     def work(session: Session) -> ConnectionView:
         assert origin.client_id is not None  # noqa: S101 - set by `app`
@@ -30,13 +31,13 @@ async def get_link(request: Request) -> Response:
 
 async def delete_link(request: Request) -> Response:
     """Remove the link, the app's sessions, and tokens that nobody else uses."""
-    origin, user_id = await app(request), _user_id(request)
+    origin, user_id = await app(request, Scope.CONNECTIONS), connected_user_id(request)
     accounts, database = services(request).accounts, services(request).database
     await database.run(lambda session: accounts.unlink_client_user(session, user_id, origin))
     return Response(status_code=204)
 
 
-def _user_id(request: Request) -> str:
+def connected_user_id(request: Request) -> str:
     """Raise LinkNotFoundError for an id that can't exist, as for an unknown one."""
     user_id: str = request.path_params["user_id"]
     if not USER_ID.fits(user_id):

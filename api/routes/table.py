@@ -1,9 +1,11 @@
 """Every operation of the API: which endpoint serves it, and what the document says of it."""
 
+from datetime import UTC, datetime
+
 from api.contract import parameters, replies
 from api.contract.operations import Operation, Reply, Security, Tag
 from api.contract.problems import FieldFault
-from api.contract.requests import CodeRequest, LoginRequest
+from api.contract.requests import CodeRequest, LoginRequest, TokenRequest
 from api.contract.responses import ClientLinkResponse, Health, Readiness, SessionResponse
 from api.http.errors import (
     InvalidRequestError,
@@ -13,7 +15,7 @@ from api.http.errors import (
     PayloadTooLargeError,
     UnsupportedMediaTypeError,
 )
-from api.routes import connections, health, jobs, sessions, sign_in
+from api.routes import connections, health, jobs, sessions, sign_in, tokens
 from shared.errors import (
     ChallengeBusyError,
     ChallengeNotFoundError,
@@ -21,8 +23,11 @@ from shared.errors import (
     IdempotencyKeyReusedError,
     JobNotFoundError,
     LinkNotFoundError,
+    RefreshFailedError,
+    ScopeMissingError,
     ServiceUnavailableError,
     SignInInProgressError,
+    SignInRequiredError,
     UnauthorizedError,
     UnknownClientError,
 )
@@ -32,6 +37,7 @@ from shared.redis.rate_limits import (
     CODES_PER_ACCOUNT,
     LOGIN_PER_ACCOUNT,
     LOGIN_PER_IP,
+    TOKENS_PER_CLIENT,
     RateLimitedError,
     Standing,
     Window,
@@ -49,6 +55,7 @@ def _full(limit: str) -> Standing:
 _BODY_PROBLEMS = (
     NotJsonError(),
     UnknownClientError(),
+    ScopeMissingError(),
     PayloadTooLargeError(),
     UnsupportedMediaTypeError(),
     IdempotencyKeyReusedError(),
@@ -57,7 +64,26 @@ _DATABASE_AWAY = ServiceUnavailableError("database")
 _REDIS_AWAY = ServiceUnavailableError("redis")
 _SESSION_PROBLEMS = (UnauthorizedError(), _DATABASE_AWAY)
 # `not_found`: an id that no path can hold, such as one with a line break.
-_LINK_PROBLEMS = (UnknownClientError(), LinkNotFoundError(), NotFoundError(), _DATABASE_AWAY)
+_A_MOMENT = datetime(2026, 11, 2, 8, tzinfo=UTC)
+_TOKEN_PROBLEMS = (
+    NotJsonError(),
+    _invalid("body", "min_valid_for", message="Input should be less than or equal to 3600"),
+    PayloadTooLargeError(),
+    UnsupportedMediaTypeError(),
+    ScopeMissingError(),
+    LinkNotFoundError(),
+    SignInRequiredError("rejected", _A_MOMENT),
+    _DATABASE_AWAY,
+    _REDIS_AWAY,
+    RefreshFailedError(retry_after=90),
+)
+_LINK_PROBLEMS = (
+    UnknownClientError(),
+    ScopeMissingError(),
+    LinkNotFoundError(),
+    NotFoundError(),
+    _DATABASE_AWAY,
+)
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -213,6 +239,46 @@ OPERATIONS: tuple[Operation, ...] = (
         _LINK_PROBLEMS,
         parameters=(parameters.USER_ID,),
         security=Security.CLIENT_KEY,
+    ),
+    Operation(
+        "POST",
+        "/api/users/{user_id:path}/garmin/token",
+        tokens.client_token,
+        "client_token",
+        Tag.CONNECTIONS,
+        "Get an access token, as an app",
+        "Returns Garmin's access token of this connection. One that is not valid for long enough "
+        "is renewed first, once for all who ask. If that takes longer than `wait` seconds, repeat "
+        "the request. If Garmin answers a token with 401, send its SHA-256 as `rejected`.",
+        replies.TOKEN,
+        (
+            UnknownClientError(),
+            NotFoundError(),
+            RateLimitedError(_full(TOKENS_PER_CLIENT)),
+            *_TOKEN_PROBLEMS,
+        ),
+        body=TokenRequest,
+        body_optional=True,
+        other_replies=(replies.TOKEN_REFRESHING,),
+        parameters=(parameters.USER_ID, parameters.WAIT),
+        security=Security.CLIENT_KEY,
+    ),
+    Operation(
+        "POST",
+        "/api/garmin/token",
+        tokens.session_token,
+        "session_token",
+        Tag.CONNECTIONS,
+        "Get an access token, as the person",
+        "Returns Garmin's access token of the person whose session it is. The same as for an app, "
+        "unless the operator has turned it off.",
+        replies.TOKEN,
+        (UnauthorizedError(), *_TOKEN_PROBLEMS),
+        body=TokenRequest,
+        body_optional=True,
+        other_replies=(replies.TOKEN_REFRESHING,),
+        parameters=(parameters.WAIT,),
+        security=Security.ACCESS_TOKEN,
     ),
     Operation(
         "GET",

@@ -236,6 +236,12 @@ class GarminUnreachableError(JobFailedError):
     default_code = "garmin_unreachable"
 
 
+class TokensRejectedError(JobFailedError):
+    """Garmin no longer accepts the tokens: the person has to sign in."""
+
+    default_code = "tokens_rejected"
+
+
 class InterruptedSignInError(JobFailedError):
     """A worker was lost, or the person unlinked meanwhile: sign in again."""
 

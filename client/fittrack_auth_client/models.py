@@ -169,9 +169,18 @@ def read_job(data: object) -> Job:
 
 @dataclass(frozen=True, kw_only=True)
 class GarminLink:
-    """The link to a Garmin account. `linked` is false once its tokens can't be refreshed."""
+    """The link to a Garmin account. `linked` is false where a sign-in is required.
+
+    `state` is `active`, `expiring` (only a sign-in makes it last) or `sign_in_required`. `access`
+    is `read_write` or `read`; `method` is how the person connected.
+    """
 
     linked: bool
+    state: str | None = None
+    state_reason: str | None = None
+    state_since: datetime | None = None
+    access: str | None = None
+    method: str | None = None
     domain: str | None = None
     driver: str | None = None
     access_token_expires_at: datetime | None = None
@@ -182,6 +191,11 @@ class GarminLink:
         fields = Fields(data)
         return cls(
             linked=fields.get("linked", boolean),
+            state=fields.optional("state", text),
+            state_reason=fields.optional("state_reason", text),
+            state_since=fields.optional("state_since", moment),
+            access=fields.optional("access", text),
+            method=fields.optional("method", text),
             domain=fields.optional("domain", text),
             driver=fields.optional("driver", text),
             access_token_expires_at=fields.optional("access_token_expires_at", moment),

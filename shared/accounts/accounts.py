@@ -99,12 +99,12 @@ class Accounts:
     def _save(
         self, session: Session, user_id: uuid.UUID, tokens: GarminTokens, origin: Origin
     ) -> None:
-        TokenRepository(session, self._keyring).save(user_id, tokens)
+        token_id = TokenRepository(session, self._keyring).save(user_id, tokens)
         stored = Event.of(EventKind.TOKENS_STORED, origin, tokens.driver, user_id=user_id)
         EventLog(session).append(stored)
         if origin.client_id is not None and origin.client_user_id is not None:
             connections = ConnectionRepository(session)
-            previous = connections.save(origin.client_id, origin.client_user_id, user_id)
+            previous = connections.save(origin.client_id, origin.client_user_id, token_id)
             if previous is not None:
                 self._after_disconnect(session, previous, origin)
 
@@ -186,6 +186,8 @@ def _save_user(
     changing: dict[str, object] = {"updated_at": now}
     if identity.display_name is not None:
         changing["display_name"] = identity.display_name
+    if identity.garmin_display_name is not None:
+        changing["garmin_display_name"] = identity.garmin_display_name
     saved = session.execute(
         insert(session, User)
         .values(

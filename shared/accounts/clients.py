@@ -2,18 +2,33 @@
 
 import re
 import uuid
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shared.crypto.tokens import new_token, token_hash
 from shared.database.models import ApiClient
-from shared.errors import ClientExistsError, InvalidClientNameError, UnknownClientError
+from shared.errors import (
+    ClientExistsError,
+    InvalidClientNameError,
+    ScopeMissingError,
+    UnknownClientError,
+)
 
 # Shorter than a key, so that a key pasted in place of a name is rejected and never stored.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+
+
+class Scope(StrEnum):
+    """What a client key may be used for."""
+
+    SIGN_IN = "sign_in"
+    CONNECTIONS = "connections"
+    TOKENS = "tokens"
 
 
 @dataclass(frozen=True)
@@ -21,6 +36,12 @@ class ClientView:
     client_id: uuid.UUID
     name: str
     created_at: datetime
+    scopes: frozenset[Scope] = frozenset(Scope)
+
+    def check(self, scope: Scope) -> None:
+        """Raise ScopeMissingError if the key may not be used for this."""
+        if scope not in self.scopes:
+            raise ScopeMissingError
 
 
 class ClientRepository:
@@ -29,7 +50,7 @@ class ClientRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def add(self, name: str) -> tuple[ClientView, str]:
+    def add(self, name: str, scopes: Iterable[Scope] = tuple(Scope)) -> tuple[ClientView, str]:
         """Add a client; return it with its key, which can't be shown again.
 
         Raises InvalidClientNameError, or ClientExistsError if the name is taken.
@@ -40,7 +61,11 @@ class ClientRepository:
             raise ClientExistsError
         key = new_token()
         row = ApiClient(
-            id=uuid.uuid4(), name=name, key_hash=token_hash(key), created_at=datetime.now(UTC)
+            id=uuid.uuid4(),
+            name=name,
+            key_hash=token_hash(key),
+            scopes=_text(scopes),
+            created_at=datetime.now(UTC),
         )
         self._session.add(row)
         self._session.flush()
@@ -52,6 +77,14 @@ class ClientRepository:
         row.key_hash = token_hash(key)
         self._session.flush()
         return _view(row), key
+
+    def grant(self, name: str, scopes: Iterable[Scope]) -> ClientView:
+        """Let a client's key be used for more. Raises UnknownClientError."""
+        return self._change_scopes(name, lambda had: had | set(scopes))
+
+    def revoke(self, name: str, scopes: Iterable[Scope]) -> ClientView:
+        """Let a client's key no longer be used for these. Raises UnknownClientError."""
+        return self._change_scopes(name, lambda had: had - set(scopes))
 
     def remove(self, name: str) -> None:
         """Delete a client, its key and its connections. Raises UnknownClientError."""
@@ -80,6 +113,15 @@ class ClientRepository:
         """Return every client, by name."""
         return [_view(row) for row in self._session.scalars(select(ApiClient).order_by("name"))]
 
+    def _change_scopes(
+        self, name: str, change: Callable[[frozenset[Scope]], frozenset[Scope]]
+    ) -> ClientView:
+        self._session.execute(select(ApiClient.id).where(ApiClient.name == name).with_for_update())
+        row = self._row(name)
+        row.scopes = _text(change(_view(row).scopes))
+        self._session.flush()
+        return _view(row)
+
     def _row(self, name: str) -> ApiClient:
         row = self._session.scalar(select(ApiClient).where(ApiClient.name == name))
         if row is None:
@@ -87,5 +129,11 @@ class ClientRepository:
         return row
 
 
+def _text(scopes: Iterable[Scope]) -> str:
+    chosen = set(scopes)
+    return ",".join(scope for scope in Scope if scope in chosen)
+
+
 def _view(row: ApiClient) -> ClientView:
-    return ClientView(row.id, row.name, row.created_at)
+    scopes = frozenset(Scope(name) for name in row.scopes.split(",") if name in Scope)
+    return ClientView(row.id, row.name, row.created_at, scopes)

@@ -15,11 +15,11 @@ from shared.errors import LinkNotFoundError
 
 @dataclass(frozen=True)
 class ConnectionView:
-    """The Garmin account behind a connection; `garmin` is None if its tokens have expired."""
+    """The Garmin account behind a connection."""
 
     user_id: uuid.UUID
     display_name: str
-    garmin: TokenInfo | None
+    garmin: TokenInfo
 
 
 class ConnectionRepository:
@@ -29,26 +29,34 @@ class ConnectionRepository:
         self._session = session
 
     def save(
-        self, client_id: uuid.UUID, client_user_id: str, user_id: uuid.UUID
+        self, client_id: uuid.UUID, client_user_id: str, token_id: uuid.UUID
     ) -> uuid.UUID | None:
-        """Connect the app's user to `user_id`; return the user connected before, if another."""
+        """Connect the app's user to tokens; return the user connected before, if another."""
         now = datetime.now(UTC)
         row = self._session.get(ClientLink, (client_id, client_user_id), with_for_update=True)
         if row is None:
             row = ClientLink(client_id=client_id, client_user_id=client_user_id, created_at=now)
             self._session.add(row)
-        previous: uuid.UUID | None = row.user_id
-        row.user_id = user_id
+        previous: uuid.UUID | None = row.token_id
+        row.token_id = token_id
         row.updated_at = now
         self._session.flush()
-        return previous if previous != user_id else None
+        if previous is None or previous == token_id:
+            return None
+        return self._other_user(previous, token_id)
+
+    def _other_user(self, previous: uuid.UUID, token_id: uuid.UUID) -> uuid.UUID | None:
+        users = select(GarminToken.user_id)
+        before = self._session.scalar(users.where(GarminToken.id == previous))
+        now = self._session.scalar(users.where(GarminToken.id == token_id))
+        return before if before != now else None
 
     def view(self, client_id: uuid.UUID, client_user_id: str) -> ConnectionView:
         """Return a connection without its tokens. Raises LinkNotFoundError."""
         row = self._session.execute(
             select(User, GarminToken)
             .join(GarminToken, GarminToken.user_id == User.id)
-            .join(ClientLink, ClientLink.user_id == User.id)
+            .join(ClientLink, ClientLink.token_id == GarminToken.id)
             .where(ClientLink.client_id == client_id, ClientLink.client_user_id == client_user_id)
         ).one_or_none()
         if row is None:
@@ -63,16 +71,23 @@ class ConnectionRepository:
             .where(
                 ClientLink.client_id == client_id,
                 ClientLink.client_user_id == client_user_id,
-                ClientLink.user_id == user_id,
+                ClientLink.token_id.in_(
+                    select(GarminToken.id).where(GarminToken.user_id == user_id)
+                ),
             )
-            .returning(ClientLink.user_id)
+            .returning(ClientLink.token_id)
         )
         if deleted.first() is None:
             raise LinkNotFoundError
 
     def count(self, user_id: uuid.UUID) -> int:
         """Return how many connections a user has, over all apps."""
-        query = select(func.count()).where(ClientLink.user_id == user_id)
+        query = (
+            select(func.count())
+            .select_from(ClientLink)
+            .join(GarminToken, GarminToken.id == ClientLink.token_id)
+            .where(GarminToken.user_id == user_id)
+        )
         return self._session.scalar(query) or 0
 
     def user_ids(self, client_id: uuid.UUID) -> Sequence[str]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
-from shared.accounts.tokens import TokenInfo, token_info
+from shared.accounts.tokens import TokenInfo, best_token_of, token_info
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.crypto.tokens import token_hash
@@ -24,7 +24,7 @@ _TOUCH_INTERVAL = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class SessionView:
-    """A valid session; `garmin` is None if the user has no usable Garmin tokens."""
+    """A valid session; `garmin` is None if the user has no Garmin tokens."""
 
     session_id: uuid.UUID
     user_id: uuid.UUID
@@ -78,7 +78,7 @@ class SessionRepository:
         row = self._session.execute(
             select(UserSession, User, GarminToken, utc_now())
             .join(User, User.id == UserSession.user_id)
-            .outerjoin(GarminToken, GarminToken.user_id == User.id)
+            .outerjoin(GarminToken, GarminToken.id == best_token_of(User.id))
             .where(
                 # A lookup by hash: its duration reveals nothing about the token.
                 UserSession.token_hash == token_hash(access_token),
@@ -95,7 +95,7 @@ class SessionRepository:
             display_name=user.display_name,
             created_at=session.created_at,
             expires_at=session.expires_at,
-            garmin=token_info(user, token),
+            garmin=None if token is None else token_info(user, token),
         )
 
     def any_valid(self, user_id: uuid.UUID) -> bool:

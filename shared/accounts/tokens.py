@@ -4,17 +4,42 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ScalarSelect, delete, func, select
+from sqlalchemy.orm import Session, aliased
 
+from shared.accounts.states import (
+    Access,
+    ConnectionState,
+    Method,
+    Standing,
+    StateReason,
+    refresh_due_at,
+    standing,
+)
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.crypto.keyring import Keyring, Purpose
-from shared.database.inserts import insert
 from shared.database.models import GarminToken, User
 from shared.errors import SealBrokenError
 from shared.garmin.types import GarminTokens
 from shared.origin import UNKNOWN, Origin
+
+
+@dataclass(frozen=True)
+class StoredTokens:
+    """A row of tokens, opened. `standing` is its state now."""
+
+    id: uuid.UUID
+    user_id: uuid.UUID
+    generation: int
+    access: Access
+    method: Method
+    standing: Standing
+    tokens: GarminTokens
+
+    @property
+    def driver(self) -> str:
+        return self.tokens.driver
 
 
 @dataclass(frozen=True)
@@ -23,15 +48,48 @@ class TokenInfo:
 
     domain: str
     driver: str
+    access: Access
+    method: Method
     access_expires_at: datetime
     refresh_expires_at: datetime
+    standing: Standing
+
+    @property
+    def linked(self) -> bool:
+        return self.standing.state is not ConnectionState.SIGN_IN_REQUIRED
 
 
-def token_info(user: User, token: GarminToken | None) -> TokenInfo | None:
-    """Describe the tokens; return None if there are none or they can no longer be refreshed."""
-    if token is None or token.refresh_expires_at <= datetime.now(UTC):
-        return None
-    return TokenInfo(user.domain, token.driver, token.access_expires_at, token.refresh_expires_at)
+def token_info(user: User, token: GarminToken) -> TokenInfo:
+    """Describe the tokens, with the state that they have now."""
+    return TokenInfo(
+        domain=user.domain,
+        driver=token.driver,
+        access=Access(token.access),
+        method=Method(token.method),
+        access_expires_at=token.access_expires_at,
+        refresh_expires_at=token.refresh_expires_at,
+        standing=current_standing(token, datetime.now(UTC)),
+    )
+
+
+def current_standing(token: GarminToken, now: datetime) -> Standing:
+    stored = Standing(
+        ConnectionState(token.state),
+        None if token.state_reason is None else StateReason(token.state_reason),
+        token.state_since,
+    )
+    return standing(stored, token.driver, token.refresh_expires_at, now)
+
+
+def set_standing(token: GarminToken, new: Standing) -> None:
+    token.state, token.state_reason, token.state_since = new.state, new.reason, new.since
+
+
+def best_token_of(user_id: object) -> ScalarSelect[uuid.UUID]:
+    """Select the id of the user's tokens that allow the most."""
+    token = aliased(GarminToken)
+    query = select(token.id).where(token.user_id == user_id)
+    return query.order_by(token.access.desc()).limit(1).scalar_subquery()
 
 
 class SealedTokens:
@@ -49,25 +107,25 @@ class SealedTokens:
         return {key_id: count for key_id, count in rows}  # noqa: C416 - rows are not pairs to mypy
 
     def reseal(self, limit: int, after: uuid.UUID | None = None) -> "ResealedBatch":
-        """Reseal up to `limit` rows of older keys with the first key, in the order of user ids.
+        """Reseal up to `limit` rows of older keys with the first key, in the order of their ids.
 
-        Start after user `after`. Skip rows that another transaction has locked; leave rows that
+        Start after row `after`. Skip rows that another transaction has locked; leave rows that
         can't be opened unchanged.
         """
         current = self._keyring.sealing_key_id
         query = select(GarminToken).where(GarminToken.key_id != current)
         if after is not None:
-            query = query.where(GarminToken.user_id > after)
+            query = query.where(GarminToken.id > after)
         rows = self._session.scalars(
-            query.order_by(GarminToken.user_id).limit(limit).with_for_update(skip_locked=True)
+            query.order_by(GarminToken.id).limit(limit).with_for_update(skip_locked=True)
         ).all()
         broken = [row.user_id for row in rows if not self._reseal(row)]
         self._session.flush()
-        last = rows[-1].user_id if rows else None
+        last = rows[-1].id if rows else None
         return ResealedBatch(len(rows) - len(broken), tuple(broken), last)
 
     def _reseal(self, row: GarminToken) -> bool:
-        subject = str(row.user_id)
+        subject = str(row.id)
         try:
             tokens = self._keyring.open(row.ciphertext, Purpose.GARMIN_TOKENS, subject)
         except SealBrokenError:
@@ -79,7 +137,7 @@ class SealedTokens:
 
 @dataclass(frozen=True)
 class ResealedBatch:
-    """How many rows were resealed, whose could not be opened, and the last user of the batch."""
+    """How many rows were resealed, whose could not be opened, and the last row of the batch."""
 
     sealed: int
     broken: tuple[uuid.UUID, ...]
@@ -87,49 +145,83 @@ class ResealedBatch:
 
 
 class TokenRepository:
-    """A user's Garmin tokens, within the caller's transaction.
+    """Users' Garmin tokens, within the caller's transaction.
 
-    They are sealed for the user's id: copied to another row, they can't be opened.
+    They are sealed for their row's id: copied to another row, they can't be opened.
     """
 
     def __init__(self, session: Session, keyring: Keyring) -> None:
         self._session = session
         self._keyring = keyring
 
-    def save(self, user_id: uuid.UUID, tokens: GarminTokens) -> None:
-        """Store the tokens in place of earlier ones."""
-        sealed = self._keyring.seal(tokens.reveal(), Purpose.GARMIN_TOKENS, str(user_id))
-        now = datetime.now(UTC)
-        changing = {
-            "driver": tokens.driver,
-            "key_id": self._keyring.sealing_key_id,
-            "ciphertext": sealed,
-            "access_expires_at": tokens.access_expires_at,
-            "refresh_expires_at": tokens.refresh_expires_at,
-            "updated_at": now,
-        }
-        self._session.execute(
-            insert(self._session, GarminToken)
-            .values(user_id=user_id, created_at=now, **changing)
-            .on_conflict_do_update(index_elements=["user_id"], set_=changing)
+    def save(
+        self, user_id: uuid.UUID, tokens: GarminTokens, method: Method = Method.PASSWORD
+    ) -> uuid.UUID:
+        """Store the tokens of a sign-in in place of earlier ones of the same access; return the id.
+
+        What a refresh of the earlier ones brings is not stored any more.
+        """
+        now, access = datetime.now(UTC), method.access
+        query = select(GarminToken).where(
+            GarminToken.user_id == user_id, GarminToken.access == access
+        )
+        row = self._session.scalar(query.with_for_update())
+        if row is None:
+            row = GarminToken(
+                id=uuid.uuid4(), user_id=user_id, access=access, generation=0, created_at=now
+            )
+        row.method = method
+        row.refresh_claimed_until = None
+        active = Standing(ConnectionState.ACTIVE, None, now)
+        set_standing(row, active)
+        self.write(row, tokens, now)
+        self._session.add(row)
+        self._session.flush()
+        return row.id
+
+    def write(self, row: GarminToken, tokens: GarminTokens, now: datetime) -> None:
+        """Seal tokens into a row, as its next generation."""
+        row.driver = tokens.driver
+        row.key_id = self._keyring.sealing_key_id
+        row.ciphertext = self._keyring.seal(tokens.reveal(), Purpose.GARMIN_TOKENS, str(row.id))
+        row.access_expires_at = tokens.access_expires_at
+        row.refresh_expires_at = tokens.refresh_expires_at
+        row.generation += 1
+        row.refresh_begun = None
+        row.refresh_due_at = refresh_due_at(tokens.driver, tokens.refresh_expires_at, now)
+        row.updated_at = now
+        set_standing(row, current_standing(row, now))
+
+    def open(self, row: GarminToken) -> StoredTokens:
+        """Open a row's tokens. Raises SealBrokenError if that can't be done."""
+        revealed = self._keyring.open(row.ciphertext, Purpose.GARMIN_TOKENS, str(row.id))
+        return StoredTokens(
+            id=row.id,
+            user_id=row.user_id,
+            generation=row.generation,
+            access=Access(row.access),
+            method=Method(row.method),
+            standing=current_standing(row, datetime.now(UTC)),
+            tokens=GarminTokens.from_revealed(revealed),
         )
 
     def load(self, user_id: uuid.UUID, origin: Origin = UNKNOWN) -> GarminTokens | None:
-        """Return the tokens; None if there are none or they can no longer be refreshed.
+        """Return the tokens that allow the most; None if there are none that can be refreshed.
 
         Writes a `tokens_read` event. Raises SealBrokenError if they can't be opened.
         """
-        row = self._session.get(GarminToken, user_id)
+        query = select(GarminToken).where(GarminToken.id == best_token_of(user_id))
+        row = self._session.scalar(query)
         if row is None or row.refresh_expires_at <= datetime.now(UTC):
             return None
-        revealed = self._keyring.open(row.ciphertext, Purpose.GARMIN_TOKENS, str(user_id))
+        tokens = self.open(row).tokens
         event = Event.of(EventKind.TOKENS_READ, origin, row.driver, user_id=user_id)
         EventLog(self._session).append(event)
-        return GarminTokens.from_revealed(revealed)
+        return tokens
 
     def delete(self, user_id: uuid.UUID) -> bool:
-        """Delete the tokens; return whether there were any."""
+        """Delete all of a user's tokens; return whether there were any."""
         deleted = self._session.execute(
-            delete(GarminToken).where(GarminToken.user_id == user_id).returning(GarminToken.user_id)
+            delete(GarminToken).where(GarminToken.user_id == user_id).returning(GarminToken.id)
         )
         return deleted.first() is not None

@@ -23,10 +23,14 @@ class EventKind(StrEnum):
     TOKENS_STORED = "tokens_stored"
     TOKENS_READ = "tokens_read"
     TOKENS_DELETED = "tokens_deleted"
+    TOKENS_REFRESHED = "tokens_refreshed"
+    REFRESH_FAILED = "refresh_failed"
+    STATE_CHANGED = "state_changed"
     KEYS_ROTATED = "keys_rotated"
     CLIENT_ADDED = "client_added"
     CLIENT_RENEWED = "client_renewed"
     CLIENT_REMOVED = "client_removed"
+    CLIENT_SCOPES_CHANGED = "client_scopes_changed"
 
 
 ENDS_OF_JOBS = {
@@ -34,6 +38,8 @@ ENDS_OF_JOBS = {
     EventKind.CODE_WRONG,
     EventKind.SIGNED_IN,
     EventKind.SIGN_IN_FAILED,
+    EventKind.TOKENS_REFRESHED,
+    EventKind.REFRESH_FAILED,
 }
 """One of these is written where a job ends."""
 

@@ -2,6 +2,8 @@
 
 `fittrack:events` (stream) is written in the same step as the job that an event is about, and moved
 to the database by every worker. `fittrack:events:told:<name>` marks an event added recently.
+`fittrack:events:counted` (sorted set: names, by when their time is over) and
+`fittrack:events:counted:<name>` (hash: event, count) are events that are still being counted.
 """
 
 from typing import Any, cast
@@ -10,7 +12,7 @@ from pydantic import ValidationError
 
 from shared.audit.events import Event
 from shared.keyspace import KeySpace
-from shared.redis.connection import Redis, redis_errors_translated
+from shared.redis.connection import LuaScript, Redis, redis_errors_translated
 
 TTL = 7 * 86_400
 MAX_LENGTH = 100_000
@@ -29,6 +31,8 @@ class EventOutbox:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._key = key(redis.keyspace)
+        self._count = LuaScript(redis, __package__, "event_count")
+        self._end_counts = LuaScript(redis, __package__, "event_counts_end")
 
     @redis_errors_translated
     def add(self, event: Event) -> None:
@@ -43,6 +47,35 @@ class EventOutbox:
         """Add the event unless one with this name was added in the last `seconds`."""
         if self._redis.set(f"{self._key}:told:{name}", 1, nx=True, ex=seconds):
             self.add(event)
+
+    @redis_errors_translated
+    def add_counted(self, event: Event, name: str, seconds: int) -> None:
+        """Count an event together with the equal ones of the next `seconds`.
+
+        They become one event, whose outcome is how many they were.
+        """
+        self._count(
+            f"{self._key}:counted",
+            f"{self._key}:counted:{name}",
+            name=name,
+            event=event.model_dump_json(exclude_none=True),
+            seconds=seconds,
+            ttl=TTL,
+        )
+
+    @redis_errors_translated
+    def end_counts(self, limit: int = 200) -> int:
+        """Add the events whose time to be counted is over; return how many."""
+        return int(
+            self._end_counts(
+                f"{self._key}:counted",
+                self._key,
+                windows=f"{self._key}:counted:",
+                limit=limit,
+                event_limit=MAX_LENGTH,
+                event_ttl=TTL,
+            )
+        )
 
     @redis_errors_translated
     def oldest(self, limit: int) -> list[tuple[bytes, Event | None]]:

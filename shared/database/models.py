@@ -72,27 +72,50 @@ class User(Base):
     garmin_guid: Mapped[str] = mapped_column(String(64))
     domain: Mapped[str] = mapped_column(String(16))
     display_name: Mapped[str] = mapped_column(String(256))
+    garmin_display_name: Mapped[str | None] = mapped_column(String(256))
+    """Garmin's `displayName`, which the addresses of its API have."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
 
 class GarminToken(Base):
-    """A user's Garmin tokens, sealed for the user's id: one row per user."""
+    """A user's Garmin tokens, sealed for the row's id: one row for each access that they give.
+
+    `generation` grows with each sign-in and each refresh. `refresh_begun` is the generation whose
+    refresh was begun and is not known to have ended.
+    """
 
     __tablename__ = "garmin_tokens"
     __table_args__ = (
+        UniqueConstraint("user_id", "access"),
         CheckConstraint("length(ciphertext) > 0", name="ciphertext"),
         CheckConstraint("driver <> ''", name="driver"),
+        CheckConstraint("access IN ('read_write', 'read')", name="access"),
+        CheckConstraint("method IN ('password', 'import', 'personal_api_key')", name="method"),
+        CheckConstraint("generation > 0", name="generation"),
+        CheckConstraint("state IN ('active', 'expiring', 'sign_in_required')", name="state"),
+        CheckConstraint(
+            "state_reason IN ('rejected', 'expired', 'key_revoked')", name="state_reason"
+        ),
+        Index("ix_garmin_tokens_state_refresh_due_at", "state", "refresh_due_at"),
     )
 
-    user_id: Mapped[uuid.UUID] = mapped_column(
-        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
-    )
+    id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    access: Mapped[str] = mapped_column(String(16))
+    method: Mapped[str] = mapped_column(String(32))
     driver: Mapped[str] = mapped_column(String(32))
     key_id: Mapped[str] = mapped_column(String(32), index=True)
     ciphertext: Mapped[bytes] = mapped_column(LargeBinary)
     access_expires_at: Mapped[datetime]
     refresh_expires_at: Mapped[datetime]
+    generation: Mapped[int]
+    refresh_begun: Mapped[int | None]
+    refresh_due_at: Mapped[datetime]
+    refresh_claimed_until: Mapped[datetime | None]
+    state: Mapped[str] = mapped_column(String(16))
+    state_reason: Mapped[str | None] = mapped_column(String(16))
+    state_since: Mapped[datetime]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -131,11 +154,13 @@ class ApiClient(Base):
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
     name: Mapped[str] = mapped_column(String(64), unique=True)
     key_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[str] = mapped_column(String(64), server_default="sign_in,connections")
+    """Comma-separated: what the key may be used for."""
     created_at: Mapped[datetime]
 
 
 class ClientLink(Base):
-    """A connection: a client's own id of a user, and the user's Garmin tokens."""
+    """A connection: a client's own id of a user, and the tokens that it connected last."""
 
     __tablename__ = "client_links"
 
@@ -143,8 +168,8 @@ class ClientLink(Base):
         ForeignKey("api_clients.id", ondelete="CASCADE"), primary_key=True
     )
     client_user_id: Mapped[str] = mapped_column(String(128), primary_key=True)
-    user_id: Mapped[uuid.UUID] = mapped_column(
-        ForeignKey("garmin_tokens.user_id", ondelete="CASCADE"), index=True
+    token_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("garmin_tokens.id", ondelete="CASCADE"), index=True
     )
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]

@@ -69,12 +69,14 @@ class GarminTokens(Sealable):
 class GarminIdentity(Sealable):
     """Whose tokens they are, according to Garmin's profile.
 
-    `guid` is `garminGUID`, which does not change when the display name does. `display_name` is None
-    if only the tokens themselves say whose they are.
+    `guid` is `garminGUID`, which does not change when the display name does. `display_name` is for
+    people, `garmin_display_name` for the addresses of Garmin's API; both are None if only the
+    tokens themselves say whose they are.
     """
 
     guid: str
     display_name: str | None
+    garmin_display_name: str | None = None
 
 
 class OAuthConsumer(Sealable):

@@ -36,7 +36,8 @@ class TooManyCodesError(RateLimitedError):
     """Garmin has sent too many codes for an account."""
 
     message = (
-        "Garmin has sent too many codes for this account: enter the last one, or try again later."
+        "Garmin has sent too many codes for this account: enter the last one, if a sign-in still "
+        "waits for it, or try again later."
     )
 
 
@@ -57,7 +58,7 @@ class AccountLimit:
             raise TooManyFailedSignInsError(error.standing) from None
 
     def begin_code(self, account: str, job_id: str) -> None:
-        """Count a code before Garmin is asked; `record` takes it back if it was not wrong.
+        """Count a code before Garmin is asked; `record` takes it back if it was not judged.
 
         So of many codes at once no more are tried than the limit allows, and one counts whose
         worker died. Raises TooManyFailedSignInsError if the limit is reached.
@@ -74,8 +75,8 @@ class AccountLimit:
                 self._limit.clear(account)
             case Failure() if outcome.code in _COUNTED:
                 self._limit.count(account, job_id)
-            case Failure(code=JobErrorCode.INTERRUPTED):
-                pass  # Garmin may have judged the code
+            case Failure(code=JobErrorCode.INTERRUPTED | JobErrorCode.GARMIN_RATE_LIMITED):
+                pass  # Garmin may have judged the code: a wrong one can get a 429
             case _:
                 self._limit.forget(account, job_id)
 

@@ -13,13 +13,13 @@ from shared.jobs import counters, events
 from shared.jobs.keys import JobKeys, ms, subject
 from shared.jobs.kinds import KINDS, Kind
 from shared.jobs.states import (
-    OUTCOME_TYPES,
     TRANSITIONS,
     Failure,
     JobKind,
     JobStage,
     JobStatus,
     Outcome,
+    status_of,
 )
 from shared.origin import UNKNOWN, Origin
 from shared.redis.connection import LuaScript, Redis, redis_errors_translated
@@ -174,7 +174,7 @@ class JobClaims:
         The result code is the job's status, or the code of its error. Raises JobLostError.
         """
         sealed = self._keyring.seal(outcome.reveal(), Purpose.JOB_OUTCOME, claim.subject)
-        status = next(s for s, kind in OUTCOME_TYPES.items() if isinstance(outcome, kind))
+        status = status_of(outcome)
         result = str(outcome.code if isinstance(outcome, Failure) else status)
         event = events.ended(claim.job_id, claim.kind, outcome, claim.origin)
         min_ttl = self._timings.outcome_ttl

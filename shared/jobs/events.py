@@ -5,7 +5,7 @@ import uuid
 from shared.audit.events import Event
 from shared.errors import JobErrorCode
 from shared.jobs.kinds import KINDS
-from shared.jobs.states import CodeRequested, Failure, JobKind, Outcome, Success
+from shared.jobs.states import CodeRequested, Failure, JobKind, Outcome, Refreshed, Success
 from shared.origin import Origin
 
 
@@ -21,6 +21,9 @@ def ended(job_id: str, kind: JobKind, outcome: Outcome, origin: Origin) -> Event
         case Success():
             event, result = events.succeeded, "ok"
             user_id, session_id = uuid.UUID(outcome.user_id), uuid.UUID(outcome.session_id)
+        case Refreshed():
+            event, result = events.succeeded, outcome.driver or "not_needed"
+            user_id = None if outcome.user_id is None else uuid.UUID(outcome.user_id)
         case CodeRequested():
             event, result = events.code_requested, outcome.mfa_type
         case Failure(code=JobErrorCode.MFA_CODE_INVALID):

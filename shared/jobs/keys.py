@@ -7,6 +7,7 @@
 - `fittrack:job:<id>:lease` (the owner)
 - `fittrack:job:<id>:input` (sealed, deleted when the job ends)
 - `fittrack:account:<keyed hash>` (the job that signs this Garmin account in)
+- `fittrack:token:<id of stored tokens>` (the job that refreshes them)
 - `fittrack:idempotency:<keyed hash>` (hash: body, job, poll_token)
 - `fittrack:jobs:open` (sorted set: jobs whose message was sent, by when to look for it again)
 - `fittrack:jobs:queued:<queue>` (sorted set: jobs that no worker has taken, by when they expire)
@@ -53,6 +54,9 @@ class JobKeys:
 
     def account(self, account: str | None) -> str:
         return self.keyspace.key("account", account or "")
+
+    def token(self, token_id: str) -> str:
+        return self.keyspace.key("token", token_id)
 
     def idempotency(self, name: str) -> str:
         return self.keyspace.key("idempotency", name)

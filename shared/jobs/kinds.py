@@ -84,11 +84,21 @@ _ROWS = (
             failed=EventKind.SIGN_IN_FAILED,
         ),
     ),
+    Kind(
+        name=JobKind.REFRESH,
+        task="garmin.refresh",
+        queue="refresh",
+        deadline=lambda timings: timings.refresh_deadline,
+        max_runs=3,
+        account_lock=AccountLock.ALONE,
+        first_stage=JobStage.CONTACTING_GARMIN,
+        events=AuditEvents(succeeded=EventKind.TOKENS_REFRESHED, failed=EventKind.REFRESH_FAILED),
+    ),
 )
 
 KINDS: dict[JobKind, Kind] = {row.name: row for row in _ROWS}
 
 QUEUES: tuple[str, ...] = tuple(dict.fromkeys(row.queue for row in _ROWS))
-"""In the order in which workers serve them: people with a code in hand first."""
+"""In the order in which workers serve them: people with a code in hand first, refreshes last."""
 
 URGENT_QUEUES = frozenset(row.queue for row in _ROWS if row.urgent)

@@ -1,5 +1,6 @@
 """The kinds, statuses, transitions and outcomes of jobs."""
 
+import uuid
 from datetime import datetime
 from enum import StrEnum
 
@@ -10,6 +11,7 @@ from shared.errors import JobErrorCode, SignInError
 class JobKind(StrEnum):
     LOGIN = "login"
     MFA_COMPLETION = "mfa_completion"
+    REFRESH = "refresh"
 
 
 class JobStatus(StrEnum):
@@ -66,6 +68,23 @@ class Success(Sealable):
     display_name: str
 
 
+class RefreshRequest(Sealable):
+    """What a refresh is about: the tokens of one row, while they are of this generation."""
+
+    token_id: uuid.UUID
+    generation: int
+
+
+class Refreshed(Sealable):
+    """The outcome of a refresh that went through, or was not needed any more.
+
+    The tokens are in the database. `user_id` is None if they have been deleted meanwhile.
+    """
+
+    user_id: str | None = None
+    driver: str = ""
+
+
 class Failure(Sealable):
     """The outcome of a job that failed.
 
@@ -89,10 +108,20 @@ class Failure(Sealable):
         )
 
 
-Outcome = CodeRequested | Success | Failure
+PolledOutcome = CodeRequested | Success | Failure
+"""Of a job that its submitter polls."""
 
-OUTCOME_TYPES: dict[JobStatus, type[Outcome]] = {
+Outcome = PolledOutcome | Refreshed
+
+OUTCOME_TYPES: dict[JobStatus, type[PolledOutcome]] = {
     JobStatus.MFA_REQUIRED: CodeRequested,
     JobStatus.SUCCEEDED: Success,
     JobStatus.FAILED: Failure,
 }
+
+
+def status_of(outcome: Outcome) -> JobStatus:
+    """Return the status of a job that has ended so."""
+    if isinstance(outcome, Refreshed):
+        return JobStatus.SUCCEEDED
+    return next(status for status, kind in OUTCOME_TYPES.items() if isinstance(outcome, kind))

@@ -14,7 +14,7 @@ from shared.jobs import events
 from shared.jobs.keys import JobKeys, ms, subject
 from shared.jobs.kinds import KINDS
 from shared.jobs.repeats import NewJob, Repeatable, repeated_job
-from shared.jobs.states import JobKind, JobStage, JobStatus
+from shared.jobs.states import JobKind, JobStage, JobStatus, RefreshRequest
 from shared.origin import UNKNOWN, Origin
 from shared.redis.clock import redis_ms
 from shared.redis.connection import LuaScript, Redis, redis_errors_translated
@@ -56,7 +56,7 @@ class JobStore:
         """Create a job with, sealed, what its worker needs; or find the one that is repeated.
 
         Raises IdempotencyKeyReusedError, and SignInInProgressError if the kind runs alone and
-        another job holds its account.
+        another job holds its account or, for a refresh, its tokens.
         """
         row, poll_token = KINDS[kind], new_token()
         poll_hash = token_hash(poll_token)
@@ -73,7 +73,7 @@ class JobStore:
             self._keys.idempotency(repeatable.name if repeatable else ""),
             self._keys.job(job_id),
             self._keys.input(job_id),
-            self._keys.account(origin.account),
+            self._lock(work, origin) or self._keys.account(None),
             self._events,
             self._keys.queued(row.queue),
             **self._repeat_arguments(repeatable),
@@ -89,14 +89,14 @@ class JobStore:
             input=sealed,
             poll_token=kept_token,
             ttl=ms(self._ttl),
-            lock=None if origin.account is None else row.account_lock,
+            lock=None if self._lock(work, origin) is None else row.account_lock,
             unsent_for=ms(self._timings.unsent_job),
             event=event.model_dump_json(exclude_none=True) if event else None,
             event_limit=outbox.MAX_LENGTH,
             event_ttl=outbox.TTL,
         )
         if answer[0] == b"busy":
-            raise SignInInProgressError(_TYPICAL_SIGN_IN_SECONDS)
+            raise SignInInProgressError(_TYPICAL_SIGN_IN_SECONDS, answer[1].decode())
         known = repeated_job(self._keyring, answer)
         return known or NewJob(job_id, SecretStr(poll_token), self._ttl)
 
@@ -129,6 +129,12 @@ class JobStore:
         Return False if a worker has claimed it, or an equal submission has sent the message.
         """
         return bool(self._discard(self._keys.job(job_id), self._keys.input(job_id), job_id=job_id))
+
+    def _lock(self, work: Sealable, origin: Origin) -> str | None:
+        """Return the key that a job of the kind `ALONE` holds while it runs."""
+        if isinstance(work, RefreshRequest):
+            return self._keys.token(str(work.token_id))
+        return None if origin.account is None else self._keys.account(origin.account)
 
     def _repeat_arguments(self, repeatable: Repeatable | None) -> dict[str, Any]:
         return {"jobs": self._keys.jobs, "body": repeatable.body if repeatable else None}

@@ -12,7 +12,7 @@ from shared.crypto.tokens import token_hash
 from shared.errors import InternalJobError, JobNotFoundError, SealBrokenError
 from shared.jobs.keys import subject
 from shared.jobs.kinds import KINDS
-from shared.jobs.states import OUTCOME_TYPES, Failure, JobKind, JobStage, JobStatus, Outcome
+from shared.jobs.states import OUTCOME_TYPES, Failure, JobKind, JobStage, JobStatus, PolledOutcome
 
 _NAMES = ("poll_hash", "origin", "kind", "status", "stage")
 
@@ -28,7 +28,7 @@ class JobView:
     kind: JobKind | str
     status: JobStatus
     stage: JobStage
-    outcome: Outcome | None
+    outcome: PolledOutcome | None
 
 
 def view_job(
@@ -43,7 +43,7 @@ def view_job(
         raise JobNotFoundError
     kind = _known(JobKind, text["kind"])
     status = _known(JobStatus, text["status"]) or JobStatus.FAILED
-    outcome: Outcome | None = None
+    outcome: PolledOutcome | None = None
     if status.ended:
         bound_to = subject(job_id, text["poll_hash"], text["origin"])
         try:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from shared.crypto.tokens import new_token
 from shared.errors import ClientRefusedError, FitTrackError
 from shared.redis.connection import LuaScript, Redis, redis_errors_translated
-from shared.redis.driver_keys import DriverKeys, refusals_key
+from shared.redis.driver_keys import DriverKeys, DriverUse, refusals_key
 from shared.timings import PRODUCTION, Timings
 
 _log = logging.getLogger(__name__)
@@ -65,8 +65,14 @@ class DriverCooldowns:
     Every method raises ServiceUnavailableError when Redis does not answer.
     """
 
-    def __init__(self, redis: Redis, timings: Timings = PRODUCTION) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        timings: Timings = PRODUCTION,
+        use: DriverUse = DriverUse.SIGN_IN,
+    ) -> None:
         self._keyspace = redis.keyspace
+        self._use = use
         # Longer than a sign-in: only a probe whose worker has died ends by itself.
         self._probe_ttl = int(1000 * (timings.login_deadline + 2 * timings.lease))
         self._enter = LuaScript(redis, __package__, "driver_enter")
@@ -116,8 +122,9 @@ class DriverCooldowns:
         )
         if began:
             _log.warning(
-                "driver %s rests for everybody for %d s: %s",
+                "driver %s rests for everybody%s for %d s: %s",
                 turn.driver,
+                "'s refreshes" if self._use is DriverUse.REFRESH else "",
                 _seconds(began),
                 _REASONS[RestCause(cause.decode())],
             )
@@ -173,7 +180,7 @@ class DriverCooldowns:
         return _seconds(wait), bool(probes)
 
     def _keys(self, driver: str) -> DriverKeys:
-        return DriverKeys(self._keyspace, driver)
+        return DriverKeys(self._keyspace, driver, self._use)
 
 
 _REASONS = {

@@ -9,6 +9,7 @@
 - `fittrack:rest:<driver>:refused` (sorted set): accounts refused lately, by when
 - `fittrack:rest:<driver>:account:<keyed hash>` (hash: since, until, level, why): an account's rest
 - `fittrack:rest:<driver>:accounts` (sorted set): those accounts, by when their rest ends
+- `fittrack:refresh-rest:…`: the same for refreshes, whose accounts are ids of stored tokens
 - `fittrack:refusals` (hash: `<driver>:<scope>` → how many)
 - `fittrack:posts:<job id>` (hash: driver → how often it has posted the job's password)
 
@@ -16,18 +17,27 @@ Times are in milliseconds, by the clock of Redis. All keys have a time to live.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from shared.keyspace import KeySpace
+
+
+class DriverUse(StrEnum):
+    """What a driver is used for. Refusals of one use do not stop the other."""
+
+    SIGN_IN = "rest"
+    REFRESH = "refresh-rest"
 
 
 @dataclass(frozen=True)
 class DriverKeys:
     keyspace: KeySpace
     driver: str
+    use: DriverUse = DriverUse.SIGN_IN
 
     @property
     def rest(self) -> str:
-        return self.keyspace.key("rest", self.driver)
+        return self.keyspace.key(self.use, self.driver)
 
     @property
     def known(self) -> str:

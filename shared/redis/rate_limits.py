@@ -25,6 +25,8 @@ CODE_PER_CHALLENGE = "code-challenge"
 CODES_PER_ACCOUNT = "codes-account"
 CODES_REFUSED_BY_GARMIN = "codes-refused"
 WRONG_KEY_PER_IP = "wrong-key-ip"
+TOKENS_PER_CLIENT = "tokens-client"
+REFRESHES = "refreshes"
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class RateLimitedError(FitTrackError):
     """A limit is reached. `retry_after` is in seconds."""
 
     code = "rate_limited"
-    message = "Too often: try again later."
+    message = "Too many submissions: try again later."
 
     def __init__(self, standing: Standing) -> None:
         super().__init__(standing.limit)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from dev.stack import new_key
-from shared.accounts.clients import ClientRepository
+from shared.accounts.clients import ClientRepository, Scope
 from shared.audit.events import Event, EventKind
 from shared.audit.outbox import EventOutbox
 from shared.crypto.keyring import Keyring
@@ -49,6 +49,34 @@ def is_valid(database_url: str, key: str) -> bool:
     finally:
         database.close()
     return True
+
+
+def test_scopes_are_chosen_granted_and_revoked(admin: Run, database_url: str) -> None:
+    everything = stdout(admin("clients", "add", "all"))
+    some = stdout(admin("clients", "add", "some", "--scope", "sign_in", "--scope", "tokens"))
+    assert scopes(database_url, everything) == set(Scope)
+    assert scopes(database_url, some) == {Scope.SIGN_IN, Scope.TOKENS}
+    assert stdout(admin("clients", "grant", "some", "connections")).endswith(
+        "sign_in,connections,tokens"
+    )
+    assert scopes(database_url, some) == set(Scope)
+    assert stdout(admin("clients", "revoke", "some", "sign_in", "tokens")) == "some: connections"
+    assert scopes(database_url, some) == {Scope.CONNECTIONS}
+    assert stdout(admin("clients", "revoke", "some", "connections")) == "some: nothing"
+    assert scopes(database_url, some) == set()
+    assert "sign_in,connections,tokens" in stdout(admin("clients", "list"))
+    assert admin("clients", "grant", "some", "everything").exit_code == 2
+    assert admin("clients", "grant", "nobody", "tokens").exit_code == 1
+    events = [json.loads(line) for line in stdout(admin("events", "--json")).splitlines()]
+    changes = [e["outcome"] for e in events if e["kind"] == "client_scopes_changed"]
+    assert changes == ["sign_in,connections,tokens", "connections", "nothing"]
+
+
+def scopes(database_url: str, key: str) -> set[Scope]:
+    database = Database(database_url)
+    found = database.run(lambda session: ClientRepository(session).find(key)).scopes
+    database.close()
+    return set(found)
 
 
 def test_a_client_is_added_renewed_and_removed(admin: Run, database_url: str) -> None:

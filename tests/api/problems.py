@@ -25,6 +25,8 @@ def assert_problem(reply: httpx.Response, status: int, code: str) -> dict[str, A
         "code",
         "errors",
         "unavailable",
+        "reason",
+        "since",
     }
     return problem
 

@@ -160,7 +160,7 @@ class Service:
         tokens = GarminTokens(
             driver="garth",
             domain=GarminDomain.COM,
-            data=SecretStr("{}"),
+            data=SecretStr('{"oauth2": {"access_token": "garmin-access"}}'),
             access_expires_at=now + timedelta(days=1),
             refresh_expires_at=now + timedelta(days=300),
         )

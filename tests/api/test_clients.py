@@ -6,8 +6,9 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from sqlalchemy.orm import Session
 
-from shared.accounts.clients import ClientRepository
+from shared.accounts.clients import ClientRepository, Scope
 from shared.origin import Origin
 from shared.redis.connection import Redis
 from tests.api.problems import assert_problem, faults, without_date
@@ -162,3 +163,25 @@ def test_without_the_database_submissions_with_a_key_are_refused(
         reply = client.post(LOGIN, json=CREDENTIALS, headers={"X-Client-Key": "x" * 43})
         assert_problem(reply, 503, "service_unavailable")
         assert redis.dbsize() == 0
+
+
+@pytest.mark.parametrize("granted", list(Scope))
+def test_a_key_is_good_for_its_scopes_alone(service: Service, granted: Scope) -> None:
+    headers = service.app_with_link("member-1")
+    key = headers["X-Client-Key"]
+
+    def restrict(session: Session) -> None:
+        clients = ClientRepository(session)
+        clients.revoke(clients.find(key).name, set(Scope) - {granted})
+
+    service.database.run(restrict)
+    replies = {
+        Scope.SIGN_IN: login(service, headers),
+        Scope.CONNECTIONS: service.client.get("/api/users/member-1/garmin", headers=headers),
+        Scope.TOKENS: service.client.post("/api/users/member-2/garmin/token", headers=headers),
+    }
+    for scope, reply in replies.items():
+        if scope is granted:
+            assert reply.status_code in (200, 202, 404), reply.text
+        else:
+            assert_problem(reply, 403, "scope_missing")

@@ -121,7 +121,11 @@ def test_metrics_count_ended_and_waiting_jobs(service: Service) -> None:
         (("kind", "login"), ("result", "timed_out")): 2,
         (("kind", "login"), ("result", "account_locked")): 1,
     }
-    assert metrics["fittrack_queue_length"] == {(("queue", "login"),): 2, (("queue", "mfa"),): 0}
+    assert metrics["fittrack_queue_length"] == {
+        (("queue", "login"),): 2,
+        (("queue", "mfa"),): 0,
+        (("queue", "refresh"),): 0,
+    }
 
 
 def test_metrics_count_the_answers_that_nobody_knows(service: Service) -> None:

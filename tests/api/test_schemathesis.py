@@ -29,6 +29,7 @@ from tests.api.service import CODE, LOGIN, Job, Service, bearer, running_alone
 Case = schemathesis.Case[Any]
 POLL = "/api/jobs/{job_id}"
 LINK = "/api/users/{user_id}/garmin"
+TOKENS = (f"{LINK}/token", "/api/garmin/token")
 
 
 def contract(*, real_tokens: bool, **checks: dict[str, object]) -> BaseSchema:
@@ -110,11 +111,11 @@ class Client:
         if path == CODE:
             challenge = self._service.ask_for_code()
             return {"challenge_id": challenge.challenge_id.get_secret_value()}
-        return {"username": new_username()}
+        return {} if path in TOKENS else {"username": new_username()}
 
     def _client_key(self, case: Case) -> dict[str, str]:
         """Of an app that has the link in question, or that names a person by an id of its own."""
-        if case.operation.path != LINK:
+        if case.operation.path not in (LINK, *TOKENS):
             return self._service.app_with_link("member-1") if names_a_user(case) else {}
         fits = is_valid(case, ParameterLocation.PATH)
         # It stands there as it will in the URL.

@@ -39,12 +39,18 @@ def test_a_session_shows_its_person_and_garmin_link(service: Service) -> None:
     created_at = datetime.fromisoformat(body.pop("created_at"))
     assert created_at.utcoffset() == timedelta(0)
     assert account.session_expires_at - created_at == timedelta(seconds=3600)
+    since = datetime.fromisoformat(body["garmin"].pop("state_since"))
+    assert timedelta(0) <= created_at - since < timedelta(seconds=5)
     assert body == {
         "session_id": str(account.session_id),
         "user": {"id": str(account.user_id), "display_name": "Läufer 🏃"},
         "expires_at": rfc_3339(account.session_expires_at),
         "garmin": {
             "linked": True,
+            "state": "active",
+            "state_reason": None,
+            "access": "read_write",
+            "method": "password",
             "domain": "garmin.com",
             "driver": "garth",
             "access_token_expires_at": rfc_3339(account.tokens.access_expires_at),
@@ -59,6 +65,11 @@ def test_a_session_without_garmin_tokens_is_not_linked(service: Service) -> None
     service.database.run(lambda s: TokenRepository(s, keyring).delete(account.user_id))
     assert who_am_i(service, account).json()["garmin"] == {
         "linked": False,
+        "state": None,
+        "state_reason": None,
+        "state_since": None,
+        "access": None,
+        "method": None,
         "domain": None,
         "driver": None,
         "access_token_expires_at": None,
@@ -72,7 +83,10 @@ def test_expired_garmin_tokens_do_not_count_as_linked(service: Service) -> None:
     tokens = account.tokens.model_copy(update={"refresh_expires_at": past})
     keyring = service.keyring
     service.database.run(lambda s: TokenRepository(s, keyring).save(account.user_id, tokens))
-    assert who_am_i(service, account).json()["garmin"]["linked"] is False
+    garmin = who_am_i(service, account).json()["garmin"]
+    assert garmin["linked"] is False
+    assert (garmin["state"], garmin["state_reason"]) == ("sign_in_required", "expired")
+    assert datetime.fromisoformat(garmin["state_since"]) == past
 
 
 @pytest.mark.parametrize(("method", "path"), ENDPOINTS)

@@ -21,7 +21,7 @@ from tests.end_to_end.client import Client, Json
 
 LOGIN, CODE = "/api/garmin/login", "/api/garmin/login/mfa-complete"
 USERNAME = "email-anna@example.com"
-DAY, STEP = 24 * 3600, 300
+DAY, QUARTER, STEP = 24 * 3600, 900, 300
 TRIES_A_STEP = 2
 
 
@@ -30,7 +30,16 @@ def default(setting: str) -> str:
 
 
 def per_day(setting: str) -> int:
-    return sum(limit.amount for limit in parse_many(default(setting)) if limit.get_expiry() == DAY)
+    return allowed(setting, DAY)
+
+
+def per_quarter(setting: str) -> int:
+    return allowed(setting, QUARTER)
+
+
+def allowed(setting: str, seconds: int) -> int:
+    limits = parse_many(default(setting))
+    return sum(limit.amount for limit in limits if limit.get_expiry() == seconds)
 
 
 def guesses_per_day() -> int:
@@ -123,6 +132,20 @@ def test_three_hundred_guesses_a_day_meet_the_limit(attacker: Attacker, garmin: 
     assert checked == guesses_per_day()
     assert checked <= garmin.count("codes_sent") * int(default("mfa_attempts"))
     assert garmin.count("codes_sent") <= per_day("limit_codes_per_account")
+
+
+def test_wrong_codes_that_garmin_answers_with_429_meet_the_same_limit(
+    own_client: Client, own_stack: Stack, redis: Redis, garmin: Simulator
+) -> None:
+    garmin.configure(wrong_code={"status": 429, "type": "", "message": ""})
+    own_stack.start()
+    attacker = Attacker(own_client, redis, moves=True)
+    asked = attacker.request_code()
+    assert asked is not None
+    for _ in range(per_quarter("limit_login_per_account") + 3):
+        attacker.guess(asked["mfa_challenge_id"])
+    assert attacker.refusals == 3
+    assert garmin.count("codes_checked") == per_quarter("limit_login_per_account")
 
 
 def test_garmin_sends_as_many_codes_as_allowed_whoever_asks(

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import errors
-from shared.garmin.types import GarminIdentity
 from tests.worker.test_answers import Reply
 from worker.drivers.answers import Answer, identity, mfa_type, parse_retry_after
 
@@ -145,7 +144,14 @@ NO_NAME = "9f8e7d6c-1111-4111-9111-abcdefabcdef"
 )
 def test_the_display_name_is_a_readable_one(names: dict[str, object], expected: str) -> None:
     found = identity({"garminGUID": GUID} | names)
-    assert found == GarminIdentity(guid=GUID, display_name=expected)
+    assert (found.guid, found.display_name) == (GUID, expected)
+
+
+def test_the_name_in_the_addresses_of_garmins_api_is_kept_as_it_is() -> None:
+    assert identity({"garminGUID": GUID, "displayName": GUID}).garmin_display_name == GUID
+    assert identity({"garminGUID": GUID, "displayName": "a\0b"}).garmin_display_name == "ab"
+    for missing in (None, "", 7):
+        assert identity({"garminGUID": GUID, "displayName": missing}).garmin_display_name is None
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,20 @@ def test_the_problem_of_a_certificate_is_named(
     assert why(library, f"https://127.0.0.1:{broken.start(cut, certificate)}") == cause
 
 
+@both
+def test_a_missing_file_of_certificates_is_named(
+    broken: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(tmp_path / "missing.pem"))
+    port = broken.start(cut, broken.authority.issue_cert("127.0.0.1"))
+    url = f"https://127.0.0.1:{port}"
+    assert why(library, url) == "TLS: the file of trusted certificates can't be read"
+    error = fetch(library, f"{url}/", method="POST")
+    assert isinstance(error, GarminUnreachableError)
+    assert error.unsent
+
+
 def self_signed() -> trustme.LeafCert:
     """Return a certificate that is its own issuer."""
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
@@ -219,6 +233,20 @@ def test_the_problem_of_a_proxy_is_named(
     proxy = f"http://name:pr0xy-pass@127.0.0.1:{port}"
     text = why(library, "https://sso.garmin.com", proxy)
     assert text == f"{cause} (by the proxy 127.0.0.1:{port})"
+
+
+@both
+def test_a_proxy_from_the_environment_is_told_from_garmin(
+    monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    assert why(library, "https://sso.garmin.com") == "proxy: connection refused"
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert why(library, f"https://127.0.0.1:{free_port()}") == "connection refused"
 
 
 @both

@@ -27,7 +27,7 @@ from shared.timings import PRODUCTION
 from worker.startup import _drivers
 drivers = _drivers(("garth", "garminconnect"), PRODUCTION)
 print(*[name for name in {LIBRARIES} if name in sys.modules])
-drivers[-1].loaded()
+drivers["garminconnect"].loaded()
 print(*[name for name in {LIBRARIES} if name in sys.modules])
 """
 

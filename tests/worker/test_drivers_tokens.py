@@ -7,8 +7,10 @@ import pytest
 from pydantic import SecretStr
 
 from shared.errors import (
+    ClientRefusedError,
     GarminRateLimitedError,
     GarminUnavailableError,
+    RefusalScope,
     SignInError,
     TokensRejectedError,
 )
@@ -129,9 +131,16 @@ def test_only_invalid_grant_says_that_a_refresh_token_is_dead(
 ) -> None:
     tokens = way.tokens(ANNA)
     way.configure(faults=[{"kind": "json", "status": status, "body": body, "path": DI_TOKEN}])
-    refused(way, tokens, GarminUnavailableError, "refresh")
+    kind = ClientRefusedError if status == 403 else GarminUnavailableError
+    refused(way, tokens, kind, "refresh")
     way.configure()
     assert way.refresh(tokens)
+
+
+@each_library
+def test_cloudflares_refusal_of_a_refresh_is_about_the_client(way: Way) -> None:
+    tokens = way.tokens("refreshcloudflare-anna@example.com")
+    assert refused(way, tokens, ClientRefusedError, "refresh").scope is RefusalScope.CLIENT
 
 
 @each_library

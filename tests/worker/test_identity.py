@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import select
 
 from dev.short import SHORT
 from dev.simulator import PASSWORD, Simulator
@@ -64,9 +65,8 @@ class Worker:
     def driver_of(self, outcome: Outcome) -> str:
         """Return the driver that the stored tokens belong to."""
         assert isinstance(outcome, Success), outcome
-        return self.database.run(
-            lambda session: session.get_one(GarminToken, UUID(outcome.user_id)).driver
-        )
+        of_user = select(GarminToken.driver).where(GarminToken.user_id == UUID(outcome.user_id))
+        return self.database.run(lambda session: session.scalars(of_user).one())
 
     def guid_of(self, outcome: Outcome) -> str:
         assert isinstance(outcome, Success), outcome

@@ -1,7 +1,7 @@
 """Who may hold how many of a worker's threads."""
 
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -112,6 +112,7 @@ def test_an_app_holds_three_quarters_whatever_its_servers_addresses() -> None:
     [
         ("2001:db8::1", "2001:db8::2", True),
         ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("2001:db8:1::1", "2001:db8:2::1", False),
         ("unknown", "unknown", True),
         ("no:address", "192.0.2.1", False),
     ],
@@ -121,6 +122,13 @@ def test_an_ipv6_network_is_one_address(one: str, other: str, same: bool) -> Non
     alone = busy.fill(Origin(address=one))
     assert (busy.fill(Origin(address=other)) == 0) is same
     assert alone == 7
+
+
+def test_the_networks_of_one_ipv6_customer_hold_half() -> None:
+    busy = Threads()
+    held = [busy.fill(Origin(address=f"2001:db8:0:{number:x}::1")) for number in range(100)]
+    assert sum(held) == 14
+    assert busy.is_open_to(Origin(address="2001:db8:1::1"))
 
 
 def test_the_code_of_somebody_whose_address_holds_its_share_finds_a_thread() -> None:
@@ -188,3 +196,15 @@ def test_only_jobs_that_are_known_are_looked_at(redis: Redis, keyring: Keyring) 
     for job_id in (job.job_id, jobs.new_id()):
         with pytest.raises(JobNotFoundError):
             jobs.look_at(job_id)
+
+
+def test_refreshes_leave_room_for_sign_ins() -> None:
+    threads = Threads()
+    begun = 0
+    with suppress(ShareUsedUpError, NoThreadFreeError):
+        while True:
+            threads.begin(UNKNOWN, KINDS[JobKind.REFRESH])
+            begun += 1
+    assert 8 < begun < 28
+    assert threads.is_open_to(NOBODY_IN_PARTICULAR)
+    threads.jobs.close()

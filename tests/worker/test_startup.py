@@ -13,11 +13,12 @@ from shared.errors import ConfigurationError
 from shared.jobs.kinds import KINDS
 from shared.jobs.states import JobKind
 from shared.redis.connection import connect
-from shared.settings import Settings
+from shared.settings import KNOWN_DRIVERS, Settings
 from shared.timings import PRODUCTION
 from tests.databases import migrated_sqlite
 from tests.shared.samples import nothing_listens
 from worker.handlers.login import LoginHandler
+from worker.handlers.refresh import RefreshHandler
 from worker.startup import build_runner, check_environment, open_database
 
 PASSWORD = "database-password"
@@ -58,7 +59,7 @@ def good(migrated: str) -> dict[str, str]:
     }
 
 
-def test_only_the_drivers_that_are_set_are_built(
+def test_only_the_drivers_that_are_set_sign_in_and_all_refresh(
     good: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for names in (("garth",), ("garminconnect",), ("garminconnect", "garth")):
@@ -72,6 +73,9 @@ def test_only_the_drivers_that_are_set_are_built(
         database.close()
         assert isinstance(handler, LoginHandler)
         assert tuple(handler.chain._drivers) == names
+        refreshes = handlers[JobKind.REFRESH]
+        assert isinstance(refreshes, RefreshHandler)
+        assert set(refreshes.drivers) == set(KNOWN_DRIVERS)
 
 
 def end_of_a_worker(settings: dict[str, str], *options: str) -> str:

@@ -202,7 +202,12 @@ def identity(profile: object) -> GarminIdentity:
     given = [kept for name in names if isinstance(name, str) and (kept := _storable(name))]
     # Garmin's displayName is a UUID for people who never chose one.
     readable = [name for name in given if not _UUID.fullmatch(name)]
-    return GarminIdentity(guid=guid, display_name=[*readable, *given, guid][0][:256])
+    name = fields.get("displayName")
+    return GarminIdentity(
+        guid=guid,
+        display_name=[*readable, *given, guid][0][:256],
+        garmin_display_name=_storable(name)[:256] if isinstance(name, str) and name else None,
+    )
 
 
 def _storable(text: str) -> str:

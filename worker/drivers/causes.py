@@ -38,6 +38,7 @@ class Cause:
 DNS = Cause("the name can't be resolved")
 REFUSED = Cause("connection refused")
 TLS = Cause("TLS: no connection")
+AUTHORITIES = Cause("TLS: the file of trusted certificates can't be read")
 CONNECT_TIMEOUT = Cause("timeout while connecting")
 ANSWER_TIMEOUT = Cause("timeout while waiting for the answer", connected=True)
 BODY_TIMEOUT = Cause("timeout while reading the answer", connected=True, broken=True)
@@ -47,9 +48,16 @@ PROXY_DNS = Cause("proxy: its name can't be resolved")
 PROXY_REFUSED = Cause("proxy: connection refused")
 PROXY_CUT_OFF = Cause("proxy: cut off")
 
-_CURL: Mapping[int, Cause] = {5: PROXY_DNS, 6: DNS, 7: REFUSED, 35: TLS, 97: PROXY_CUT_OFF}
+_CURL: Mapping[int, Cause] = {
+    5: PROXY_DNS,
+    6: DNS,
+    7: REFUSED,
+    35: TLS,
+    77: AUTHORITIES,
+    97: PROXY_CUT_OFF,
+}
 _CURL_TIMEOUT, _CURL_RECEIVE, _CURL_CERTIFICATE = 28, 56, 60
-_CURL_TLS = {53, 54, 58, 59, 66, 77, 80, 82, 83, 90, 91}
+_CURL_TLS = {53, 54, 58, 59, 66, 80, 82, 83, 90, 91}
 """By the codes of libcurl-errors(3)."""
 
 

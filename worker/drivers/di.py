@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from shared.errors import (
-    GarminRateLimitedError,
     GarminUnavailableError,
     SignInError,
     TicketRefusedError,
@@ -99,7 +98,7 @@ def refresh(post: Post, tokens: GarminTokens) -> GarminTokens:
     """Renew tokens.
 
     Raises TokensRejectedError only for a JSON `invalid_grant`: no other answer says that the
-    refresh token is dead. Raises GarminRateLimitedError and GarminUnavailableError else.
+    refresh token is dead. Raises ClientRefusedError and GarminUnavailableError else.
     """
     old = read(DiTokens, tokens)
     grant = {"grant_type": "refresh_token", "refresh_token": old.di_refresh_token}
@@ -108,9 +107,7 @@ def refresh(post: Post, tokens: GarminTokens) -> GarminTokens:
         return _tokens(answer, old.di_client_id, old.di_refresh_token).packed(tokens.domain)
     if answer.status in (400, 401) and (answer.body or {}).get("error") == "invalid_grant":
         raise TokensRejectedError
-    if answer.status == 429:
-        raise GarminRateLimitedError(answer.retry_after)
-    raise GarminUnavailableError(answer.retry_after)
+    raise answer.refusal() or GarminUnavailableError(answer.retry_after)
 
 
 def _post(post: Post, domain: GarminDomain, client_id: str, grant: Mapping[str, str]) -> Answer:

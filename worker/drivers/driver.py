@@ -96,5 +96,5 @@ class GarminDriver(Protocol):
     def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
         """Renew tokens; the old ones may be dead afterwards.
 
-        Raises TokensRejectedError, GarminRateLimitedError, GarminUnavailableError.
+        Raises TokensRejectedError, ClientRefusedError, GarminUnavailableError.
         """

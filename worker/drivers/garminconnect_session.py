@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from curl_cffi import CurlOpt
 from curl_cffi import requests as curl_requests
 from garminconnect.exceptions import GarminConnectAuthenticationError
+from requests.utils import get_environ_proxies, select_proxy
 
 from shared import errors
 from worker.drivers import causes
@@ -56,6 +57,10 @@ class Passwords:
 
 def _way(url: str) -> str:
     return urlsplit(url).path.split("/")[1]
+
+
+def _environment_has_proxy(url: str) -> bool:
+    return bool(select_proxy(url, get_environ_proxies(url)))
 
 
 def _no_password(way: str) -> None:
@@ -106,7 +111,7 @@ class GuardedSession(curl_requests.Session[Any]):
         try:
             response = super().request(method, url, **kwargs)
         except curl_requests.RequestsError as error:
-            raise Stop(self._route.failed(method, url, self._cause(error))) from None
+            raise Stop(self._route.failed(method, url, self._cause(error, url))) from None
         self._route.answered(method, url, response)
         page = self.page = Page.of(method, url, response)
         if is_post and page.step is not Step.OTHER:
@@ -116,11 +121,11 @@ class GuardedSession(curl_requests.Session[Any]):
             response.content = _as_the_library_reads_it(page.answer)
         return response
 
-    def _cause(self, error: curl_requests.RequestsError) -> Cause:
+    def _cause(self, error: curl_requests.RequestsError, url: str) -> Cause:
         return causes.of_curl(
             int(error.code),
             str(error),
-            proxied=self._route.proxy is not None,
+            proxied=self._route.proxy is not None or _environment_has_proxy(url),
             has_status=bool(error.response is not None and error.response.status_code),
         )
 

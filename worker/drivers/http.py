@@ -147,6 +147,8 @@ class PermittedAdapter(BaseAdapter):
             cause = causes.ANSWER_TIMEOUT
         except requests.RequestException:
             cause = causes.CUT_OFF
+        except OSError:  # how requests says that there is no file REQUESTS_CA_BUNDLE
+            cause = causes.AUTHORITIES
         else:
             self.route.answered(method, url, response)
             return response

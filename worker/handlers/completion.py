@@ -115,8 +115,9 @@ class Completion:
         Garmin has just given the tokens, and they must not be lost to a profile call. Raises
         SignInAgainError if Garmin's API calls them invalid: another driver's may work.
         """
-        claimed = self.chain.claimed_identity(progress.tokens)
+        claimed: GarminIdentity | None = None
         try:
+            claimed = self.chain.claimed_identity(progress.tokens)
             identity = self._read_profile(job, progress.tokens, is_needed=claimed is None)
         except TokensRejectedError:
             driver = progress.driver or progress.tokens.driver

@@ -58,8 +58,8 @@ FROM_GARMIN: dict[str, Advice] = {
         "browser, do what it asks (consent, phone number, new password), then log in again."
     ),
     "garmin_rate_limited": _refused(
-        "Garmin refuses sign-ins from here for now. Leave it alone for a while: more attempts "
-        "make it longer."
+        "Garmin refuses this sign-in for now. Leave it alone for a while: more attempts make it "
+        "longer."
     ),
     "garmin_unavailable": _refused(
         "Garmin does not answer as it should. This is on its side and usually passes."
@@ -67,11 +67,14 @@ FROM_GARMIN: dict[str, Advice] = {
     "garmin_unreachable": _refused(
         "The service could not reach Garmin. If it stays like this, tell the person who runs it."
     ),
+    "tokens_rejected": _refused("Garmin no longer accepts these tokens. Log in."),
     "interrupted": _refused(
         "The sign-in was interrupted half-way: by a fault of the service, or because Garmin was "
         "disconnected meanwhile. Log in again."
     ),
-    "timed_out": _refused("Garmin took too long and the sign-in was given up. Log in again."),
+    "timed_out": _refused(
+        "The sign-in took too long, or its time to enter a code at Garmin is over. Log in again."
+    ),
 }
 
 FROM_SERVICE: dict[str, Advice] = {
@@ -184,8 +187,12 @@ def explain(error: FitTrackAuthError) -> str:
     """What happened and what to do, in sentences."""
     advice = TABLE.get(error.code)
     text = advice.text if advice else f"Unknown error from the service: {printable(error.code)}."
-    if error.message and (advice is None or error.code in _WITH_MESSAGE):
-        text = f"{text.removesuffix('.')} ({printable(error.message)})."
+    if error.message and _is_clearer(error):
+        text = printable(error.message)
+        if error.retry_after:  # it is said below when that is
+            text = text.replace(": try again later.", ".")
+    elif error.message and (advice is None or error.code in _WITH_MESSAGE):
+        text = f"{text.removesuffix('.')} ({printable(error.message).removesuffix('.')})."
     for note in getattr(error, "__notes__", ()):
         text += f" {note}"
     if error.retry_after:
@@ -193,8 +200,15 @@ def explain(error: FitTrackAuthError) -> str:
     return text
 
 
+def _is_clearer(error: FitTrackAuthError) -> bool:
+    """Whether the service's message says what the table can't: which limit, and what to do."""
+    return error.code in {"garmin_rate_limited", "rate_limited"} or "garmin" in getattr(
+        error, "unavailable", ()
+    )
+
+
 # For these the error's message says what the table can't. Elsewhere the table is clearer.
-_WITH_MESSAGE = frozenset(FROM_HERE) | {"invalid_request", "garmin_rate_limited"}
+_WITH_MESSAGE = frozenset(FROM_HERE) | {"invalid_request"}
 
 
 def stage_text(stage: str) -> str:

@@ -4,7 +4,7 @@
 --   and, to create: job_id, fields, input (sealed), poll_token (sealed), ttl,
 --   lock (absent: none), unsent_for (how long a job that was never sent holds its account),
 --   event (absent: none), event_limit, event_ttl (seconds). Times are in ms.
--- Returns {'new'} | {'created'} | {'busy'} | {'other'}
+-- Returns {'new'} | {'created'} | {'busy', id of the job that holds the account} | {'other'}
 --   | {'same', job id, sealed poll token, ms left, 1 if its message may not have been sent}.
 local args = cjson.decode(ARGV[1])
 local clock = redis.call('TIME')
@@ -35,7 +35,7 @@ if args.lock then
         redis.call('SET', account, args.job_id, 'PX', args.ttl)
         redis.call('HSET', job, 'account', account)
     elseif args.lock == 'alone' then
-        return {'busy'}
+        return {'busy', holder}
     end
 end
 if args.body then

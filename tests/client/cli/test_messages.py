@@ -5,7 +5,11 @@ from typing import get_args
 
 import pytest
 
-from fittrack_auth_client import FitTrackAuthError
+from fittrack_auth_client import (
+    FitTrackAuthError,
+    RateLimitedError,
+    ServiceUnavailableError,
+)
 from fittrack_auth_client.cli.errors import CliCode
 from fittrack_auth_client.cli.messages import (
     TABLE,
@@ -24,7 +28,7 @@ BY_EXIT_CODE = {
     ExitCode.REFUSED: (
         "invalid_credentials mfa_code_invalid mfa_attempts_exhausted account_locked"
         " captcha_required garmin_action_required garmin_rate_limited garmin_unavailable"
-        " garmin_unreachable interrupted timed_out"
+        " garmin_unreachable interrupted timed_out tokens_rejected"
         " unauthorized job_not_found challenge_not_found"
     ),
     ExitCode.USAGE: "invalid_request payload_too_large",
@@ -64,6 +68,28 @@ def test_every_code_is_in_the_documentation() -> None:
 def test_an_unknown_code_is_not_a_success() -> None:
     assert exit_code(FitTrackAuthError(code="brand_new")) == ExitCode.SERVICE
     assert "brand_new" in explain(FitTrackAuthError(code="brand_new"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FitTrackAuthError("Garmin sends no new code: wait.", code="garmin_rate_limited"),
+        RateLimitedError("Too many sign-ins of this account have failed.", status=429),
+        ServiceUnavailableError("Garmin refuses.", status=503, unavailable=("garmin",)),
+    ],
+)
+def test_the_service_says_itself_what_is_limited(error: FitTrackAuthError) -> None:
+    assert explain(error) == error.message
+
+
+def test_the_service_does_not_say_later_where_it_says_when() -> None:
+    error = RateLimitedError("Garmin refuses: try again later.", status=429, retry_after=900)
+    assert explain(error) == "Garmin refuses. Try again in 15 minutes."
+
+
+def test_what_else_does_not_answer_is_the_operators_affair() -> None:
+    error = ServiceUnavailableError("Something.", status=503, unavailable=("redis",))
+    assert explain(error).startswith("The service is up but can't work just now.")
 
 
 @pytest.mark.parametrize(

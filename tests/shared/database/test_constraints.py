@@ -29,7 +29,14 @@ def user(**changes: object) -> dict[str, Any]:
 
 def token(**changes: object) -> dict[str, Any]:
     return {
+        "id": uuid.uuid4(),
         "user_id": ANNA,
+        "access": "read_write",
+        "method": "password",
+        "generation": 1,
+        "state": "active",
+        "state_since": NOW,
+        "refresh_due_at": NOW,
         "driver": "garth",
         "key_id": "a",
         "ciphertext": b"sealed",
@@ -90,9 +97,20 @@ def test_an_invalid_row_is_rejected(rows: Connection, table: type, values: dict[
 
 
 @pytest.mark.parametrize(
-    "changes", [{"ciphertext": b""}, {"driver": ""}, {"ciphertext": None}, {"key_id": None}]
+    "changes",
+    [
+        {"ciphertext": b""},
+        {"driver": ""},
+        {"ciphertext": None},
+        {"key_id": None},
+        {"access": "write"},
+        {"method": "guess"},
+        {"generation": 0},
+        {"state": "dead"},
+        {"state_reason": "bored"},
+    ],
 )
-def test_empty_tokens_are_rejected(rows: Connection, changes: dict[str, Any]) -> None:
+def test_invalid_tokens_are_rejected(rows: Connection, changes: dict[str, Any]) -> None:
     bob = uuid.uuid4()
     rows.execute(insert(User).values(user(id=bob, garmin_guid="bob")))
     with pytest.raises(IntegrityError):

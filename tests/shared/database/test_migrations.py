@@ -2,22 +2,39 @@
 
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import URL, CheckConstraint, create_engine, inspect, text
+from sqlalchemy import (
+    URL,
+    CheckConstraint,
+    Connection,
+    MetaData,
+    Uuid,
+    create_engine,
+    inspect,
+    select,
+    text,
+)
 
 from dev.processes import ROOT, clean_environment
 from dev.stack import BIN
+from shared.accounts.connections import ConnectionRepository
+from shared.accounts.states import ConnectionState, Method
+from shared.accounts.tokens import TokenRepository
+from shared.crypto.keyring import Keyring, Purpose
 from shared.database.engine import SCHEMA_REVISION, Database
-from shared.database.models import Base
+from shared.database.models import ApiClient, Base, GarminToken, UtcDateTime
 from tests.databases import alembic
-from tests.shared.samples import nothing_listens
+from tests.shared.samples import garmin_tokens, nothing_listens
 
 
 def tables(url: str) -> set[str]:
@@ -66,6 +83,117 @@ def test_migrations_create_the_check_constraints_of_the_models(database_url: str
         for constraint in table.constraints
         if isinstance(constraint, CheckConstraint)
     }
+
+
+def test_tokens_and_connections_go_up_to_0006_and_down_again(
+    empty_database_url: str, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FITTRACK_DATABASE_URL", empty_database_url)
+    command.upgrade(alembic(), "0005")
+    engine = create_engine(empty_database_url)
+    now, users, client_id = datetime.now(UTC), [uuid.uuid4(), uuid.uuid4()], uuid.uuid4()
+    tokens = {users[0]: garmin_tokens("a"), users[1]: garmin_tokens("b", driver="garminconnect")}
+    old = MetaData()
+    old.reflect(engine)
+    with engine.begin() as connection:
+        for number, (user_id, stored) in enumerate(tokens.items()):
+            _insert(
+                connection,
+                old,
+                "users",
+                {
+                    "id": user_id,
+                    "garmin_guid": f"guid-{number}",
+                    "domain": "garmin.com",
+                    "display_name": "Anna",
+                    "created_at": now,
+                    "updated_at": now,
+                },
+            )
+            _insert(
+                connection,
+                old,
+                "garmin_tokens",
+                {
+                    "user_id": user_id,
+                    "driver": stored.driver,
+                    "key_id": keyring.sealing_key_id,
+                    "ciphertext": keyring.seal(
+                        stored.reveal(), Purpose.GARMIN_TOKENS, str(user_id)
+                    ),
+                    "access_expires_at": stored.access_expires_at,
+                    "refresh_expires_at": stored.refresh_expires_at,
+                    "created_at": now,
+                    "updated_at": now,
+                },
+            )
+        _insert(
+            connection,
+            old,
+            "api_clients",
+            {
+                "id": client_id,
+                "name": "app",
+                "key_hash": "a" * 64,
+                "created_at": now,
+            },
+        )
+        _insert(
+            connection,
+            old,
+            "client_links",
+            {
+                "client_id": client_id,
+                "client_user_id": "member-1",
+                "user_id": users[0],
+                "created_at": now,
+                "updated_at": now,
+            },
+        )
+    command.upgrade(alembic(), "0006")
+    database = Database(empty_database_url)
+    for user_id, stored in tokens.items():
+        assert database.run(lambda s: TokenRepository(s, keyring).load(user_id)) == stored  # noqa: B023
+    rows = database.run(lambda s: list(s.scalars(select(GarminToken))))
+    assert {row.id for row in rows} == set(users) == {row.user_id for row in rows}
+    due = {row.user_id: row.refresh_due_at for row in rows}
+    second = timedelta(seconds=1)
+    assert abs(due[users[0]] - tokens[users[0]].refresh_expires_at + timedelta(days=14)) < second
+    assert abs(due[users[1]] - now - timedelta(days=7)) < second
+    view = database.run(lambda s: ConnectionRepository(s).view(client_id, "member-1"))
+    assert (view.user_id, view.garmin.standing.since) == (users[0], now)
+    assert view.garmin.standing.state is ConnectionState.ACTIVE
+    assert database.run(lambda s: s.scalar(select(ApiClient.scopes))) == "sign_in,connections"
+
+    # A row that came later has an id of its own, to which its seal is bound.
+    read_only = database.run(
+        lambda s: TokenRepository(s, keyring).save(
+            users[0], garmin_tokens("c"), Method.PERSONAL_API_KEY
+        )
+    )
+    assert read_only not in users
+    database.close()
+    command.downgrade(alembic(), "0005")
+    with engine.connect() as connection:
+        sealed = connection.execute(text("SELECT ciphertext FROM garmin_tokens")).scalars().all()
+        link = old.tables["client_links"]
+        assert connection.execute(select(link.c.client_user_id, link.c.user_id)).all() == [
+            ("member-1", users[0])
+        ]
+    engine.dispose()
+    assert len(sealed) == len(users)
+    command.upgrade(alembic(), "head")
+
+
+def _insert(connection: Connection, tables: MetaData, name: str, values: dict[str, Any]) -> None:
+    """Insert a row into a table as the database has it."""
+    table = tables.tables[name]
+    for column in table.columns:
+        if isinstance(values.get(column.name), uuid.UUID):
+            column.type = Uuid()
+        if isinstance(values.get(column.name), datetime):
+            column.type = UtcDateTime()
+    connection.execute(table.insert().values(values))
 
 
 def test_a_table_that_differs_from_its_model_is_detected(

@@ -118,10 +118,13 @@ def test_a_code_without_a_verdict_is_taken_back(limit: AccountLimit) -> None:
     assert not locked(limit)
 
 
-def test_a_code_that_garmin_may_have_judged_stays_counted(limit: AccountLimit) -> None:
+@pytest.mark.parametrize("error", [errors.InterruptedSignInError, errors.GarminRateLimitedError])
+def test_a_code_that_garmin_may_have_judged_stays_counted(
+    limit: AccountLimit, error: type[errors.SignInError]
+) -> None:
     for job in ("one", "two"):
         limit.begin_code("anna", job)
-        limit.record("anna", job, Failure.of(errors.InterruptedSignInError()))
+        limit.record("anna", job, Failure.of(error()))
     assert locked(limit)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from shared import errors
 from shared.errors import JobErrorCode
-from shared.jobs.states import OUTCOME_TYPES, Failure, JobStatus, Outcome
+from shared.jobs.states import OUTCOME_TYPES, Failure, JobStatus, PolledOutcome
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from shared.jobs.states import OUTCOME_TYPES, Failure, JobStatus, Outcome
         (errors.GarminUnavailableError(7), "garmin_unavailable"),
         (errors.GarminUnreachableError(7), "garmin_unreachable"),
         (errors.DriverFailedError(), "garmin_unavailable"),
-        (errors.TokensRejectedError(), "garmin_unavailable"),
+        (errors.TokensRejectedError(), "tokens_rejected"),
         (errors.CodeLimitReachedError(), "garmin_rate_limited"),
         (errors.InterruptedSignInError(), "interrupted"),
         (errors.SignInRateLimitedError(60), "rate_limited"),
@@ -57,4 +57,4 @@ def test_only_what_is_our_own_fault_is_an_internal_error() -> None:
 
 def test_each_ended_status_has_one_type_of_outcome() -> None:
     assert set(OUTCOME_TYPES) == {status for status in JobStatus if status.ended}
-    assert set(OUTCOME_TYPES.values()) == set(get_args(Outcome))
+    assert set(OUTCOME_TYPES.values()) == set(get_args(PolledOutcome))

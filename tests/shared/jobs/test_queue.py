@@ -129,8 +129,8 @@ def test_a_worker_takes_what_the_api_sends() -> None:
     app = celery_app("redis://127.0.0.1/0")
     conf = app.conf
     assert set(KINDS) == set(JobKind)
-    # People with a code in hand are served first.
-    assert [queue.name for queue in conf.task_queues] == ["mfa", "login"]
+    # People with a code in hand are served first, refreshes last.
+    assert [queue.name for queue in conf.task_queues] == ["mfa", "login", "refresh"]
     for kind in KINDS.values():
         assert conf.task_routes[kind.task] == {"queue": kind.queue}
     assert conf.accept_content == ["json"]

@@ -1,0 +1,104 @@
+"""Waiting for refreshes: one wait in a process for one generation of tokens, whoever asks."""
+
+import asyncio
+import uuid
+from dataclasses import dataclass, field
+
+from starlette.concurrency import run_in_threadpool
+
+from api.database import AsyncDatabase
+from api.notifications import JobNotifications
+from api.polls import JobPolls
+from shared.accounts.tokens import StoredTokens
+from shared.broker.refreshes import Refreshes
+from shared.broker.tokens import Connection, TokenBroker
+from shared.errors import ServiceUnavailableError
+
+_LONGEST = 35.0
+"""Seconds after which a wait ends in any case: longer than the longest request's."""
+
+
+@dataclass(eq=False)
+class _Wait:
+    submitted: asyncio.Event = field(default_factory=asyncio.Event)
+    task: "asyncio.Task[Connection | None] | None" = None
+
+
+class TokenRefreshes:
+    def __init__(
+        self,
+        refreshes: Refreshes,
+        broker: TokenBroker,
+        database: AsyncDatabase,
+        polls: JobPolls,
+        notifications: JobNotifications,
+    ) -> None:
+        self._refreshes = refreshes
+        self._broker = broker
+        self._database = database
+        self._polls = polls
+        self._notifications = notifications
+        self._waits: dict[tuple[uuid.UUID, int], _Wait] = {}
+
+    async def renewed(self, stored: StoredTokens, seconds: float) -> Connection | None:
+        """Have tokens refreshed; return the connection after that, None if it takes longer.
+
+        The job is submitted in any case. Raises RefreshFailedError, ServiceUnavailableError, and
+        LinkNotFoundError if the tokens were deleted meanwhile.
+        """
+        wait = self._begin(stored)
+        assert wait.task is not None  # noqa: S101 - for the type checker
+        submitted = asyncio.create_task(wait.submitted.wait())
+        try:
+            await asyncio.wait({submitted, wait.task}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            submitted.cancel()
+        done, _ = await asyncio.wait({wait.task}, timeout=seconds)
+        return wait.task.result() if done else None
+
+    async def retry_after(self, stored: StoredTokens) -> int:
+        """Return the seconds until these tokens may be refreshed, or 0."""
+        return await run_in_threadpool(self._refreshes.retry_after, stored.id, stored.driver)
+
+    def _begin(self, stored: StoredTokens) -> _Wait:
+        key = (stored.id, stored.generation)
+        wait = self._waits.get(key)
+        if wait is None:
+            wait = self._waits[key] = _Wait()
+            wait.task = asyncio.create_task(self._run(stored, wait))
+            wait.task.add_done_callback(lambda task: self._forget(key, task))
+        return wait
+
+    def _forget(self, key: tuple[uuid.UUID, int], task: "asyncio.Task[Connection | None]") -> None:
+        del self._waits[key]
+        if not task.cancelled():
+            task.exception()  # whoever waited has it: nobody else has to hear of it
+
+    async def _run(self, stored: StoredTokens, wait: _Wait) -> Connection | None:
+        job_id = await run_in_threadpool(
+            self._refreshes.submit, stored.id, stored.generation, stored.driver
+        )
+        wait.submitted.set()
+        try:
+            async with asyncio.timeout(_LONGEST):
+                await self._ended(job_id)
+        except TimeoutError:
+            return None
+        return await self._database.run(
+            lambda session: self._broker.reread(session, stored.id), _LONGEST
+        )
+
+    async def _ended(self, job_id: str) -> None:
+        """Wait as a long poll does."""
+        with self._notifications.watch(job_id) as changed:
+            while not await self._has_ended(job_id):
+                await changed.wait()
+                changed.clear()
+
+    async def _has_ended(self, job_id: str) -> bool:
+        try:
+            return await self._polls.has_ended(job_id)
+        except ServiceUnavailableError:
+            if self._notifications.live:
+                raise
+            return False  # it is read again in a moment

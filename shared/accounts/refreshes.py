@@ -1,0 +1,153 @@
+"""Refreshes of stored tokens, written down: begun, finished, failed, due.
+
+A refresh belongs to one generation of the tokens. What it brings is stored only while they are
+still of that generation: a sign-in that finished meanwhile is newer, and stays.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.orm import Session
+
+from shared.accounts.states import ConnectionState, Method, Standing, StateReason
+from shared.accounts.tokens import (
+    StoredTokens,
+    TokenRepository,
+    current_standing,
+    set_standing,
+)
+from shared.audit.events import Event, EventKind
+from shared.audit.log import EventLog
+from shared.crypto.keyring import Keyring
+from shared.database.models import GarminToken
+from shared.garmin.types import GarminTokens
+from shared.origin import UNKNOWN
+
+CLAIM = timedelta(minutes=10)
+"""How long a row that is due stays with the worker that submits its refresh."""
+
+
+@dataclass(frozen=True)
+class DueTokens:
+    """Tokens whose refresh is due. `driver` is the library that they belong to."""
+
+    id: uuid.UUID
+    generation: int
+    driver: str
+
+
+class RefreshLog:
+    """Refreshes, within the caller's transaction."""
+
+    def __init__(self, session: Session, keyring: Keyring) -> None:
+        self._session = session
+        self._tokens = TokenRepository(session, keyring)
+
+    def begin(self, token_id: uuid.UUID, generation: int) -> StoredTokens | None:
+        """Write down that a refresh begins; None, and unchanged, if there is nothing to refresh.
+
+        That is so if the tokens are gone or of another generation, or a sign-in is required.
+        Raises SealBrokenError.
+        """
+        row = self._locked(token_id, generation)
+        if row is None:
+            return None
+        stored = self._tokens.open(row)
+        if stored.standing.state is ConnectionState.SIGN_IN_REQUIRED:
+            self._note_standing(row)
+            return None
+        row.refresh_begun = generation
+        return stored
+
+    def finish(self, token_id: uuid.UUID, generation: int, tokens: GarminTokens) -> bool:
+        """Store what a refresh has brought, as the next generation; False if it is not needed."""
+        row = self._locked(token_id, generation)
+        if row is None:
+            return False
+        before = row.state
+        self._tokens.write(row, tokens, datetime.now(UTC))
+        row.refresh_claimed_until = None
+        self._record_change(row, before)
+        return True
+
+    def reject(self, token_id: uuid.UUID, generation: int) -> bool:
+        """Note that Garmin no longer accepts the tokens; False if there are newer ones."""
+        row = self._locked(token_id, generation)
+        if row is None:
+            return False
+        is_key = row.method == Method.PERSONAL_API_KEY
+        reason = StateReason.KEY_REVOKED if is_key else StateReason.REJECTED
+        before, row.refresh_begun = row.state, None
+        set_standing(row, Standing(ConnectionState.SIGN_IN_REQUIRED, reason, datetime.now(UTC)))
+        self._record_change(row, before)
+        return True
+
+    def postpone(self, token_id: uuid.UUID, generation: int, seconds: int, *, ended: bool) -> None:
+        """Note that a refresh failed, and that the next one is due in `seconds`.
+
+        `ended`: Garmin has answered that it did not refresh. Otherwise nobody knows.
+        """
+        row = self._locked(token_id, generation)
+        if row is None:
+            return
+        if ended:
+            row.refresh_begun = None
+        row.refresh_claimed_until = None
+        row.refresh_due_at = datetime.now(UTC) + timedelta(seconds=seconds)
+
+    def is_unchanged(self, token_id: uuid.UUID, generation: int) -> bool:
+        """Return whether the tokens are still of this generation."""
+        query = select(GarminToken.generation).where(GarminToken.id == token_id)
+        return self._session.scalar(query) == generation
+
+    def count_due(self, limit: int) -> int:
+        """Return how many refreshes are due that nobody has claimed, but no more than `limit`."""
+        query = select(GarminToken.id).where(_is_due(datetime.now(UTC))).limit(limit)
+        return len(self._session.scalars(query).all())
+
+    def claim_due(self, limit: int) -> Sequence[DueTokens]:
+        """Claim up to `limit` tokens whose refresh is due, those first that would die first.
+
+        Rows that another worker is claiming are left to it. Where only the state has changed by
+        the time that has passed, that is written, and there is nothing to refresh.
+        """
+        now = datetime.now(UTC)
+        query = select(GarminToken).where(_is_due(now)).order_by(GarminToken.refresh_expires_at)
+        rows = self._session.scalars(query.limit(limit).with_for_update(skip_locked=True)).all()
+        for row in rows:
+            row.refresh_claimed_until = now + CLAIM
+            self._note_standing(row)
+        return [
+            DueTokens(row.id, row.generation, row.driver)
+            for row in rows
+            if row.state != ConnectionState.SIGN_IN_REQUIRED
+        ]
+
+    def _locked(self, token_id: uuid.UUID, generation: int) -> GarminToken | None:
+        query = select(GarminToken).where(
+            GarminToken.id == token_id, GarminToken.generation == generation
+        )
+        return self._session.scalar(query.with_for_update())
+
+    def _note_standing(self, row: GarminToken) -> None:
+        before = row.state
+        set_standing(row, current_standing(row, datetime.now(UTC)))
+        self._record_change(row, before)
+
+    def _record_change(self, row: GarminToken, before: str) -> None:
+        if row.state == before:
+            return
+        outcome = row.state_reason or row.state
+        event = Event.of(EventKind.STATE_CHANGED, UNKNOWN, outcome, user_id=row.user_id)
+        EventLog(self._session).append(event)
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    return (
+        GarminToken.state.in_((ConnectionState.ACTIVE, ConnectionState.EXPIRING))
+        & (GarminToken.refresh_due_at <= now)
+        & or_(GarminToken.refresh_claimed_until.is_(None), GarminToken.refresh_claimed_until < now)
+    )

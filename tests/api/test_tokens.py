@@ -1,0 +1,343 @@
+"""Access tokens: the fresh one at once, a stale one refreshed once, however many ask."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from shared.accounts.clients import ClientRepository
+from shared.accounts.refreshes import RefreshLog
+from shared.accounts.tokens import TokenRepository
+from shared.audit.delivery import deliver
+from shared.audit.outbox import EventOutbox
+from shared.database.models import ApiClient, AuthEvent, ClientLink, GarminToken
+from shared.errors import ClientRefusedError, GarminUnavailableError
+from shared.garmin.types import GarminDomain, GarminIdentity, GarminTokens
+from shared.jobs.states import Failure, Outcome, Refreshed
+from shared.origin import Origin
+from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.driver_keys import DriverUse
+from tests.api.problems import assert_problem
+from tests.api.service import Service, eventually, in_process
+
+PATH = "/api/users/member-1/garmin/token"
+MINE = "/api/garmin/token"
+DAY = timedelta(days=1)
+
+
+def tokens(access_token: str, valid_for: timedelta = DAY) -> GarminTokens:
+    now = datetime.now(UTC)
+    return GarminTokens(
+        driver="garminconnect",
+        domain=GarminDomain.COM,
+        data=SecretStr(json.dumps({"di_token": access_token, "di_refresh_token": "r"})),
+        access_expires_at=now + valid_for,
+        refresh_expires_at=now + 30 * DAY,
+    )
+
+
+@dataclass
+class App:
+    """An app with one connection, `member-1`; the test plays the worker that refreshes it."""
+
+    service: Service
+
+    def __post_init__(self) -> None:
+        database = self.service.database
+        client, key = database.run(lambda s: ClientRepository(s).add(uuid4().hex[:30]))
+        self.headers = {"X-Client-Key": key}
+        self.origin = Origin(client_id=client.client_id, client_user_id="member-1")
+        self.session = uuid4().hex
+        self.guid = uuid4().hex
+
+    def sign_in(self, stored: GarminTokens) -> None:
+        identity = GarminIdentity(guid=self.guid, display_name="Anna", garmin_display_name="anna7")
+        session = SecretStr(self.session + uuid4().hex[:4])
+        self.bearer = {"Authorization": f"Bearer {session.get_secret_value()}"}
+        self.service.accounts.store(identity, stored, uuid4(), session, self.origin)
+
+    def ask(self, wait: int = 0, **body: object) -> httpx.Response:
+        return self.service.client.post(
+            PATH, params={"wait": wait}, json=body, headers=self.headers, timeout=60
+        )
+
+    @property
+    def row(self) -> GarminToken:
+        def read(session: Session) -> GarminToken:
+            links = select(ClientLink.token_id).where(ClientLink.client_id == self.origin.client_id)
+            return session.scalars(select(GarminToken).where(GarminToken.id.in_(links))).one()
+
+        return self.service.database.run(read)
+
+    @property
+    def token_id(self) -> UUID:
+        return self.row.id
+
+    def job_id(self) -> str | None:
+        """The job that refreshes these tokens at the moment."""
+        value = self.service.redis.get(f"fittrack:token:{self.token_id}")
+        return value.decode() if isinstance(value, bytes) else None
+
+    def work(self, renewed: GarminTokens | None, outcome: Outcome | None = None) -> None:
+        """Play the worker: store what the refresh has brought, and end its job."""
+        eventually(lambda: self.job_id() is not None)
+        job_id, row = self.job_id() or "", self.row
+        claim = self.service.jobs.claim(job_id, uuid4().hex)
+        keyring = self.service.keyring
+        if renewed is not None:
+            self.service.database.run(
+                lambda s: RefreshLog(s, keyring).finish(row.id, row.generation, renewed)
+            )
+        self.service.jobs.end(claim, outcome or Refreshed(user_id=str(row.user_id)))
+
+    def created(self) -> int:
+        """How many refresh jobs there are in Redis, ended ones included."""
+        jobs = [key for key in self.service.redis.scan_iter("fittrack:job:*") if b":in" not in key]
+        kinds = [self.service.redis.hget(key, "kind") for key in jobs]
+        return kinds.count(b"refresh")
+
+
+@pytest.fixture
+def app(service: Service) -> App:
+    return App(service)
+
+
+def test_a_fresh_token_is_answered_at_once(app: App) -> None:
+    app.sign_in(tokens("access"))
+    reply = app.ask()
+    assert reply.status_code == 200
+    assert reply.headers["cache-control"] == "no-store"
+    body = reply.json()
+    assert 86_300 < body.pop("expires_in") <= 86_400
+    assert datetime.fromisoformat(body.pop("expires_at")) == app.row.access_expires_at
+    user = {"id": str(app.row.user_id), "display_name": "Anna", "garmin_display_name": "anna7"}
+    assert body == {
+        "access_token": "access",
+        "token_type": "Bearer",
+        "api_base": "https://connectapi.garmin.com",
+        "access": "read_write",
+        "domain": "garmin.com",
+        "method": "password",
+        "user": user,
+    }
+    assert app.created() == 0
+
+
+def test_no_body_is_needed(app: App) -> None:
+    app.sign_in(tokens("access"))
+    reply = app.service.client.post(PATH, headers=app.headers)
+    assert reply.json()["access_token"] == "access"
+
+
+def test_a_person_gets_their_own_token(app: App) -> None:
+    app.sign_in(tokens("access"))
+    reply = app.service.client.post(MINE, headers=app.bearer)
+    assert reply.json()["access_token"] == "access"
+    assert_problem(app.service.client.post(MINE), 401, "unauthorized")
+
+
+def test_a_stale_token_is_refreshed_by_one_job(app: App) -> None:
+    app.sign_in(tokens("stale", timedelta(seconds=200)))
+    first = app.ask()
+    assert (first.status_code, first.json()) == (202, {"status": "refreshing"})
+    assert first.headers["retry-after"] == "1"
+    assert app.ask().status_code == 202
+    assert app.created() == 1
+    app.work(tokens("renewed"))
+    assert app.ask().json()["access_token"] == "renewed"
+    assert app.created() == 1
+
+
+def test_min_valid_for_decides_what_is_stale(app: App) -> None:
+    app.sign_in(tokens("access", timedelta(seconds=200)))
+    assert app.ask(min_valid_for=100).status_code == 200
+    assert app.ask(min_valid_for=300).status_code == 202
+
+
+def test_callers_wait_for_one_refresh(app: App) -> None:
+    app.sign_in(tokens("stale", timedelta(seconds=-5)))
+    app.service.until_listening()
+    with ThreadPoolExecutor(40) as pool:
+        replies = [pool.submit(app.ask, 20) for _ in range(40)]
+        app.work(tokens("renewed"))
+        bodies = [reply.result().json() for reply in replies]
+    assert {body["access_token"] for body in bodies} == {"renewed"}
+    assert app.created() == 1
+
+
+def test_a_rejected_token_is_refreshed_only_while_it_is_the_stored_one(app: App) -> None:
+    app.sign_in(tokens("rejected"))
+    digest = hashlib.sha256(b"rejected").hexdigest()
+    app.service.until_listening()
+    with ThreadPoolExecutor(20) as pool:
+        replies = [pool.submit(app.ask, 20, rejected=digest.upper()) for _ in range(20)]
+        app.work(tokens("renewed"))
+        bodies = [reply.result().json() for reply in replies]
+    assert {body["access_token"] for body in bodies} == {"renewed"}
+    assert app.ask(rejected=digest).json()["access_token"] == "renewed"
+    assert app.created() == 1
+
+
+def refused(app: App) -> None:
+    cooldowns = DriverCooldowns(app.service.redis, use=DriverUse.REFRESH)
+    turn = cooldowns.enter("garminconnect", str(app.token_id))
+    cooldowns.refused(turn, ClientRefusedError(90))
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_token_that_is_still_valid_outlives_a_failed_refresh(app: App, before: bool) -> None:
+    app.sign_in(tokens("valid", timedelta(seconds=200)))
+    ask = _failing(app, before)
+    assert ask().json()["access_token"] == "valid"
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_failed_refresh_of_a_dead_token_is_a_503(app: App, before: bool) -> None:
+    app.sign_in(tokens("dead", timedelta(seconds=-1)))
+    reply = _failing(app, before)()
+    assert_problem(reply, 503, "service_unavailable")
+    assert reply.json()["unavailable"] == ["garmin"]
+    assert 80 <= int(reply.headers["retry-after"]) <= 90
+
+
+def test_a_rejected_token_is_not_answered_again(app: App) -> None:
+    app.sign_in(tokens("rejected"))
+    refused(app)
+    reply = app.ask(rejected=hashlib.sha256(b"rejected").hexdigest())
+    assert_problem(reply, 503, "service_unavailable")
+
+
+def _failing(app: App, before: bool) -> Callable[[], httpx.Response]:
+    """Let the refresh fail: before it is submitted, or by its worker."""
+    if before:
+        refused(app)
+        return app.ask
+
+    def ask() -> httpx.Response:
+        app.service.until_listening()
+        with ThreadPoolExecutor(1) as pool:
+            reply = pool.submit(app.ask, 20)
+            eventually(lambda: app.job_id() is not None)
+            refused(app)
+            app.work(None, Failure.of(GarminUnavailableError(90)))
+            return reply.result()
+
+    return ask
+
+
+def test_a_required_sign_in_is_a_409_with_its_reason(app: App) -> None:
+    app.sign_in(tokens("access"))
+    keyring, row = app.service.keyring, app.row
+    app.service.database.run(lambda s: RefreshLog(s, keyring).reject(row.id, row.generation))
+    reply = app.ask()
+    assert_problem(reply, 409, "sign_in_required")
+    assert reply.json()["reason"] == "rejected"
+    assert datetime.fromisoformat(reply.json()["since"]) == app.row.state_since
+    link = app.service.client.get("/api/users/member-1/garmin", headers=app.headers).json()
+    assert (link["garmin"]["linked"], link["garmin"]["state"]) == (False, "sign_in_required")
+    app.sign_in(tokens("again"))
+    assert app.ask().json()["access_token"] == "again"
+
+
+def test_a_sign_in_that_a_refresh_turns_out_to_need_is_a_409(app: App) -> None:
+    app.sign_in(tokens("stale", timedelta(seconds=-1)))
+    app.service.until_listening()
+    keyring, row = app.service.keyring, app.row
+    with ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(app.ask, 20)
+        eventually(lambda: app.job_id() is not None)
+        app.service.database.run(lambda s: RefreshLog(s, keyring).reject(row.id, row.generation))
+        app.work(None)
+        assert_problem(reply.result(), 409, "sign_in_required")
+
+
+def test_other_apps_and_ids_find_nothing(app: App) -> None:
+    app.sign_in(tokens("access"))
+    other = App(app.service)
+    assert_problem(other.ask(), 404, "link_not_found")
+    elsewhere = app.service.client.post("/api/users/member-2/garmin/token", headers=app.headers)
+    assert_problem(elsewhere, 404, "link_not_found")
+    app.service.database.run(
+        lambda s: TokenRepository(s, app.service.keyring).delete(app.row.user_id)
+    )
+    assert_problem(app.ask(), 404, "link_not_found")
+    assert_problem(app.service.client.post(PATH), 401, "unauthorized")
+
+
+def test_a_key_without_the_scope_gets_no_token(app: App) -> None:
+    app.sign_in(tokens("access"))
+    of_app = update(ApiClient).where(ApiClient.id == app.origin.client_id)
+    app.service.database.run(lambda s: s.execute(of_app.values(scopes="sign_in,connections")))
+    assert_problem(app.ask(), 403, "scope_missing")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"min_valid_for": -1},
+        {"min_valid_for": 3601},
+        {"rejected": "x" * 64},
+        {"rejected": "ab"},
+        {"other": 1},
+    ],
+)
+def test_an_invalid_request_is_refused(app: App, body: dict[str, Any]) -> None:
+    app.sign_in(tokens("access"))
+    assert_problem(app.ask(**body), 422, "invalid_request")
+
+
+def test_reads_within_a_minute_are_one_event_with_a_count(app: App) -> None:
+    app.sign_in(tokens("access"))
+    for _ in range(3):
+        app.ask()
+    outbox = EventOutbox(app.service.redis)
+    assert outbox.end_counts() == 0  # the minute is not over
+    name = _text(app.service.redis.zrange("fittrack:events:counted", 0, -1)[0])
+    app.service.redis.zadd("fittrack:events:counted", {name: 1})
+    assert outbox.end_counts() == 1
+    while deliver(outbox, app.service.database):
+        pass
+    read = select(AuthEvent).where(
+        AuthEvent.kind == "tokens_read", AuthEvent.client_id == app.origin.client_id
+    )
+    [event] = app.service.database.run(lambda s: list(s.scalars(read)))
+    assert (event.outcome, event.user_id) == ("3", app.row.user_id)
+    assert event.request_id is not None
+    assert not app.service.redis.exists(f"fittrack:events:counted:{name}")
+
+
+def _text(name: object) -> str:
+    assert isinstance(name, bytes)
+    return name.decode()
+
+
+def test_a_persons_session_may_be_kept_from_tokens(
+    app: App,
+) -> None:
+    app.sign_in(tokens("access"))
+    values = app.service.stack.settings | {"FITTRACK_SESSION_TOKENS": "false"}
+    with in_process(values) as client:
+        assert_problem(client.post(MINE, headers=app.bearer), 403, "scope_missing")
+        assert client.post(PATH, headers=app.headers).status_code == 200
+
+
+def test_an_app_may_ask_so_often_and_others_go_on(app: App) -> None:
+    app.sign_in(tokens("access"))
+    other = App(app.service)
+    other.sign_in(tokens("other"))
+    values = app.service.stack.settings | {"FITTRACK_LIMIT_TOKENS_PER_CLIENT": "2/minute"}
+    with in_process(values) as client:
+        answers = [client.post(PATH, headers=app.headers) for _ in range(3)]
+        assert [reply.status_code for reply in answers] == [200, 200, 429]
+        assert_problem(answers[-1], 429, "rate_limited")
+        assert client.post(PATH, headers=other.headers).status_code == 200

@@ -1,0 +1,193 @@
+"""The refresh of stored tokens.
+
+Some refresh tokens work once. What a refresh brings must not be lost, and none may be begun while
+an answer waits to be stored: hence the order in which things are written down here.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from shared.accounts.refreshes import RefreshLog
+from shared.accounts.tokens import StoredTokens
+from shared.crypto.keyring import Keyring
+from shared.crypto.secret import Sealable
+from shared.database.engine import Database
+from shared.errors import (
+    ClientRefusedError,
+    DriverFailedError,
+    GarminRateLimitedError,
+    GarminUnavailableError,
+    GarminUnreachableError,
+    JobLostError,
+    ServiceUnavailableError,
+    TimedOutError,
+    TokensRejectedError,
+)
+from shared.garmin.types import GarminTokens
+from shared.jobs.states import Failure, JobStage, Outcome, Refreshed, RefreshRequest
+from shared.redis.driver_cooldowns import DriverCooldowns, DriverRestsError, Turn
+from worker.drivers.driver import GarminDriver
+from worker.run import PostponedError, Run
+
+_log = logging.getLogger(__name__)
+
+_REJECTIONS = 2
+"""How often Garmin has to call a refresh token dead before it is believed."""
+
+_WITHOUT_ANSWER = 2
+"""How often the same refresh token is tried when no answer comes."""
+
+_SHORTEST_PAUSE = 30
+"""Seconds before the next refresh of tokens for which Garmin gave no usable answer."""
+
+
+class RefreshProgress(Sealable):
+    """What Garmin has issued for a generation of tokens."""
+
+    user_id: str
+    tokens: GarminTokens
+
+
+@dataclass(frozen=True)
+class RefreshHandler:
+    """`drivers` are all that are known: tokens may be of one that no longer signs in."""
+
+    drivers: Mapping[str, GarminDriver]
+    cooldowns: DriverCooldowns
+    database: Database
+    keyring: Keyring
+
+    def run(self, job: Run) -> Outcome:
+        work = job.input(RefreshRequest)
+        progress = job.progress(RefreshProgress)
+        if progress is None:
+            stored = self._begin(job, work)
+            if stored is None:
+                return Refreshed()
+            tokens = self._ask(job, stored)
+            if tokens is None:
+                return Refreshed(user_id=str(stored.user_id))
+            progress = RefreshProgress(user_id=str(stored.user_id), tokens=tokens)
+            self._keep(job, work, progress)
+        return self._store(job, work, progress)
+
+    def time_out(self, job: Run) -> Failure:  # noqa: ARG002, RUF100 - the interface
+        return Failure.of(TimedOutError())
+
+    def _begin(self, job: Run, work: RefreshRequest) -> StoredTokens | None:
+        """Read the tokens, and write down that their refresh begins."""
+        return job.retry(
+            lambda: self._in_database(lambda log: log.begin(work.token_id, work.generation)),
+            ServiceUnavailableError,
+            job.timings.store_patience,
+        )
+
+    def _ask(self, job: Run, stored: StoredTokens) -> GarminTokens | None:
+        """Have Garmin refresh tokens; None if there are newer ones.
+
+        Raises TokensRejectedError once Garmin has said so twice, GarminRateLimitedError and
+        GarminUnavailableError.
+        """
+        driver = self.drivers[stored.driver]
+        try:
+            turn = self.cooldowns.enter(driver.name, str(stored.id))
+        except DriverRestsError as rest:
+            self._postpone(stored, rest.retry_after, ended=True)
+            raise GarminRateLimitedError(rest.retry_after) from None
+        try:
+            tokens = self._until_answered(job, driver, stored)
+        except GarminRateLimitedError as refusal:
+            raise GarminRateLimitedError(self._rest(turn, stored, refusal, ended=True)) from None
+        except (GarminUnavailableError, DriverFailedError) as failure:
+            pause = ClientRefusedError(max(_SHORTEST_PAUSE, failure.retry_after or 0))
+            raise GarminUnavailableError(self._rest(turn, stored, pause, ended=False)) from None
+        except TokensRejectedError:
+            self._report(self.cooldowns.accepted, turn)
+            raise
+        except Exception:
+            self._report(self.cooldowns.leave, turn)
+            raise
+        self._report(self.cooldowns.accepted, turn)
+        return tokens
+
+    def _until_answered(
+        self, job: Run, driver: GarminDriver, stored: StoredTokens
+    ) -> GarminTokens | None:
+        """Ask again at once where the answer got lost, or where it says that all is lost."""
+        rejections = lost = 0
+        while True:
+            try:
+                return driver.refresh(stored.tokens, job)
+            except TokensRejectedError:
+                rejections += 1
+                if not self._is_unchanged(stored):
+                    return None
+                if rejections >= _REJECTIONS:
+                    self._reject(stored)
+                    return None
+            except GarminUnavailableError as failure:
+                lost += 1
+                unsent = isinstance(failure, GarminUnreachableError) and failure.unsent
+                if lost >= _WITHOUT_ANSWER or unsent or failure.retry_after:
+                    raise
+                _log.info("no usable answer to a refresh: the same token once more")
+
+    def _reject(self, stored: StoredTokens) -> None:
+        """Note that only a sign-in helps. Raises TokensRejectedError unless one has helped."""
+        if self._in_database(lambda log: log.reject(stored.id, stored.generation)):
+            raise TokensRejectedError
+
+    def _keep(self, job: Run, work: RefreshRequest, progress: RefreshProgress) -> None:
+        """Seal the answer into the job; where that can't be, at least try the database."""
+        try:
+            job.persist(lambda: job.keep_progress(JobStage.STORING, progress))
+        except (TimedOutError, JobLostError, ServiceUnavailableError):
+            with suppress(ServiceUnavailableError):
+                self._finish(work, progress)
+            raise
+
+    def _store(self, job: Run, work: RefreshRequest, progress: RefreshProgress) -> Refreshed:
+        # As for sign-ins: only the first run waits for the database.
+        patience = job.timings.store_patience if job.claim.progress is None else 0.0
+        job.drop_deadline()
+        try:
+            job.retry(lambda: self._finish(work, progress), ServiceUnavailableError, patience)
+        except ServiceUnavailableError:
+            raise PostponedError from None
+        return Refreshed(user_id=progress.user_id, driver=progress.tokens.driver)
+
+    def _finish(self, work: RefreshRequest, progress: RefreshProgress) -> bool:
+        return self._in_database(
+            lambda log: log.finish(work.token_id, work.generation, progress.tokens)
+        )
+
+    def _rest(
+        self, turn: Turn, stored: StoredTokens, refusal: GarminRateLimitedError, *, ended: bool
+    ) -> int:
+        """Let these tokens wait, and perhaps everybody's; return their seconds."""
+        if not isinstance(refusal, ClientRefusedError):
+            refusal = ClientRefusedError(refusal.retry_after)
+        wait = refusal.retry_after or _SHORTEST_PAUSE
+        with suppress(ServiceUnavailableError):
+            wait = self.cooldowns.refused(turn, refusal, counts=ended)
+        self._postpone(stored, wait, ended=ended)
+        return wait
+
+    @staticmethod
+    def _report(report: Callable[[Turn], None], turn: Turn) -> None:
+        with suppress(ServiceUnavailableError):
+            report(turn)
+
+    def _postpone(self, stored: StoredTokens, seconds: int, *, ended: bool) -> None:
+        with suppress(ServiceUnavailableError):
+            self._in_database(
+                lambda log: log.postpone(stored.id, stored.generation, seconds, ended=ended)
+            )
+
+    def _is_unchanged(self, stored: StoredTokens) -> bool:
+        return self._in_database(lambda log: log.is_unchanged(stored.id, stored.generation))
+
+    def _in_database[T](self, work: Callable[[RefreshLog], T]) -> T:
+        return self.database.run(lambda session: work(RefreshLog(session, self.keyring)))
