@@ -6,8 +6,12 @@ import shared  # noqa: F401 - before the libraries whose extras it leaves out
 
 # isort: split
 from celery import Celery
-from celery.bin.base import CLIContext
-from celery.bin.worker import worker
+
+from shared.imports import absent
+
+with absent("pygments"):
+    from celery.bin.base import CLIContext
+    from celery.bin.worker import worker
 
 
 def run(app: Celery) -> None:

@@ -36,7 +36,8 @@ class RunMarks:
         """Use connections of their own, which give up soon."""
         seconds = timings.mark_answer
         prompt = replace(timings, database_statement=seconds, database_answer=seconds)
-        return cls(Database(url, prompt, _CONNECTIONS), timings.mark_pause)
+        database = Database(url, prompt, _CONNECTIONS, single_statements=True)
+        return cls(database, timings.mark_pause)
 
     def begin(self, claim: Claim) -> bool:
         """Mark that a run begins; False if the job has come further than Redis knows."""

@@ -34,7 +34,8 @@ _REFUSING_STATES = {"42501": "a right is missing", "25006": "it is read-only"}
 class Database:
     """One engine per process; each transaction runs on a pooled connection.
 
-    `on_full` is called when the database refuses to write because its disk is full.
+    `on_full` is called when the database refuses to write because its disk is full. With
+    `single_statements` each is a transaction by itself, without the round trips around it.
     """
 
     def __init__(
@@ -43,8 +44,10 @@ class Database:
         timings: Timings = PRODUCTION,
         pool_size: int = 8,
         on_full: Callable[[], None] = lambda: None,
+        *,
+        single_statements: bool = False,
     ) -> None:
-        self._engine = _make_engine(url, timings, pool_size)
+        self._engine = _make_engine(url, timings, pool_size, single_statements)
         self._on_full = on_full
 
     @classmethod
@@ -109,7 +112,7 @@ def _revision(connection: Connection) -> str | None:
     return revision
 
 
-def _make_engine(url: str, timings: Timings, pool_size: int) -> Engine:
+def _make_engine(url: str, timings: Timings, pool_size: int, single_statements: bool) -> Engine:
     if url.startswith("sqlite"):
         engine = create_engine(url, connect_args={"timeout": 5}, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
@@ -127,6 +130,7 @@ def _make_engine(url: str, timings: Timings, pool_size: int) -> Engine:
         pool_pre_ping=True,
         pool_recycle=1800,
         hide_parameters=True,
+        **({"isolation_level": "AUTOCOMMIT"} if single_statements else {}),
     )
     connection = connection_class(timings.database_answer)
 

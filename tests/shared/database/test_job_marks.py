@@ -11,9 +11,9 @@ from shared.database.job_marks import JobMarks, JobRun
 FIRST, SECOND, THIRD = (JobRun("a job", number) for number in (1, 2, 3))
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
+@pytest.fixture(params=[False, True], ids=["transactions", "single-statements"])
+def database(database_url: str, request: pytest.FixtureRequest) -> Iterator[Database]:
+    database = Database(database_url, single_statements=request.param)
     yield database
     database.close()
 
@@ -55,6 +55,13 @@ def test_each_run_begins_once(marks: Marks) -> None:
     assert not marks.begin(FIRST)
     assert not marks.begin(SECOND)
     assert marks.begin(JobRun("another job", 1))
+
+
+def test_a_mark_is_seen_through_another_connection(marks: Marks, database_url: str) -> None:
+    marks.begin(FIRST)
+    other = Database(database_url)
+    assert not Marks(other).begin(FIRST)
+    other.close()
 
 
 def test_no_run_begins_once_garmin_has_answered(marks: Marks) -> None:
