@@ -59,7 +59,11 @@ class Database:
     ) -> "Database":
         """Open a database. Raises ConfigurationError if it is unreachable or not migrated."""
         database = cls(url, timings, on_full=on_full)
-        database.check_migrated()
+        try:
+            database.check_migrated()
+        except ConfigurationError:
+            database.close()
+            raise
         return database
 
     def run[T](self, work: Callable[[Session], T]) -> T:

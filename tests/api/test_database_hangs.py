@@ -19,7 +19,7 @@ THREADS = 16
 CROWD = 80
 
 
-PATIENT = replace(PRODUCTION, database_connect=60)
+PATIENT = replace(PRODUCTION, database_connect=20)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from tests.end_to_end.client import Client
 from tests.end_to_end.recorders import wait_until
 
 PLANTED = "planted-secret"
+KEPT = 100
 
 
 def message(redis_url: str) -> dict[str, Any]:
@@ -103,7 +104,7 @@ def test_poison_in_the_queues_stops_no_worker(
         assert new.running
         kept = redis.lrange("fittrack:set-aside", 0, -1)
         assert 0 < redis.ttl("fittrack:set-aside") <= 7 * 86_400
-    assert len(kept) == len(raw) * 3
+    assert len(kept) == KEPT < len(raw) * (len(QUEUES) + 1)
     assert {json.loads(entry)["queue"] for entry in kept} == set(QUEUES)
     for worker in own_stack.workers:
         assert "set aside" in worker.output()

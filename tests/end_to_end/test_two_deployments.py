@@ -13,6 +13,7 @@ from dev.processes import Process, clean_environment
 from dev.servers import RedisServer
 from dev.simulator import Simulator
 from dev.stack import BIN, Stack
+from shared.jobs.kinds import QUEUES
 from shared.jobs.queue import celery_app
 from shared.keyspace import KeySpace
 from tests.databases import migrated_sqlite
@@ -86,7 +87,7 @@ def test_flower_shows_the_jobs_of_its_prefix(
         tasks = flower.client.get("/api/tasks").raise_for_status().json()
         queues = flower.client.get("/api/queues/length").raise_for_status().json()
     assert set(tasks) == {other["job_id"]}
-    assert {queue["name"] for queue in queues["active_queues"]} == {"login", "mfa"}
+    assert {queue["name"] for queue in queues["active_queues"]} == set(QUEUES)
 
 
 @pytest.fixture

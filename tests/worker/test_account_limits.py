@@ -1,5 +1,6 @@
 """An account's limits, asked again by the worker: the job may have waited, and others with it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -64,7 +65,7 @@ class Worker:
 
 
 @pytest.fixture
-def worker(redis: Redis, keyring: Keyring, sqlite_url: str) -> Worker:
+def worker(redis: Redis, keyring: Keyring, sqlite_url: str) -> Iterator[Worker]:
     driver = ScriptedDriver("garth", needs_code=True)
     jobs = Jobs(redis, keyring, 900)
     challenges = ChallengeStore(redis, keyring, 600, 3)
@@ -84,7 +85,8 @@ def worker(redis: Redis, keyring: Keyring, sqlite_url: str) -> Worker:
         timings=SHORT,
         marks=RunMarks(database),
     )
-    return Worker(driver, jobs, challenges, limit, codes, runner)
+    yield Worker(driver, jobs, challenges, limit, codes, runner)
+    database.close()
 
 
 def assert_limited(outcome: Outcome | None) -> None:

@@ -94,6 +94,7 @@ def worker(
     sqlite_url: str,
     adapter: GarminAdapter,
     reached_garmin: Simulator,
+    request: pytest.FixtureRequest,
 ) -> Callable[..., Worker]:
     def build(*names: str) -> Worker:
         adapter.timings = replace(TIMINGS, garmin_answer=60.0)
@@ -103,6 +104,7 @@ def worker(
         }
         jobs = Jobs(redis, keyring, 900, TIMINGS)
         database = Database(sqlite_url)
+        request.addfinalizer(database.close)
         chain = DriverChain(
             [made[name] for name in names], DriverCooldowns(redis), PasswordPosts(redis)
         )

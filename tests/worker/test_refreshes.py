@@ -1,7 +1,7 @@
 """Refreshes lose nothing: whatever Garmin says, whoever dies, whoever signs in meanwhile."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -133,8 +133,10 @@ def database_url(sqlite_url: str) -> str:
 
 
 @pytest.fixture
-def database(database_url: str) -> Database:
-    return Database(database_url)
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    yield database
+    database.close()
 
 
 def new(data: str = "new") -> GarminTokens:
