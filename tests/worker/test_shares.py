@@ -2,6 +2,7 @@
 
 import uuid
 from contextlib import ExitStack, suppress
+from types import SimpleNamespace
 
 import pytest
 
@@ -139,7 +140,7 @@ def test_the_code_of_somebody_whose_address_holds_its_share_finds_a_thread() -> 
 
 def test_jobs_over_a_share_come_back_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr("worker.shares.time.monotonic", lambda: now)
+    monkeypatch.setattr("worker.shares.time", SimpleNamespace(monotonic=lambda: now))
     busy = Threads()
     for number in (1, 2):
         busy.fill(address(number))  # each has put one off already
