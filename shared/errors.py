@@ -6,7 +6,6 @@ a ticket.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Self
 
@@ -72,27 +71,6 @@ class GarminRefusesError(ServiceUnavailableError):
 
     def __init__(self, retry_after: int) -> None:
         super().__init__("garmin", retry_after)
-
-
-class RefreshFailedError(ServiceUnavailableError):
-    """Garmin does not renew these tokens for now."""
-
-    message = "Garmin does not renew this token for now: try again later."
-
-    def __init__(self, retry_after: int) -> None:
-        super().__init__("garmin", retry_after)
-
-
-class SignInRequiredError(FitTrackError):
-    """Only a sign-in gives another token: `reason` says why, `since` when that began."""
-
-    code = "sign_in_required"
-    message = "Garmin no longer renews this connection: the person has to connect again."
-
-    def __init__(self, reason: str, since: datetime) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.since = since
 
 
 class ScopeMissingError(FitTrackError):

@@ -24,6 +24,7 @@ from api.http.errors import (
 from api.http.limits import rate_limit_headers
 from shared import errors
 from shared.accounts.states import StateReason
+from shared.broker.errors import RefreshFailedError, SignInRequiredError
 from shared.jobs.account_limit import TooManyCodesError, TooManyFailedSignInsError
 from shared.logs.locations import where
 from shared.redis.rate_limits import RateLimitedError
@@ -72,7 +73,7 @@ ANSWERS: dict[type[errors.FitTrackError], Answer] = {
     MethodNotAllowedError: Answer(405),
     errors.ChallengeBusyError: Answer(409, _retry_after),
     errors.SignInInProgressError: Answer(409, _retry_after),
-    errors.SignInRequiredError: Answer(409),
+    SignInRequiredError: Answer(409),
     PayloadTooLargeError: Answer(413, _close),
     UnsupportedMediaTypeError: Answer(415),
     InvalidRequestError: Answer(422),
@@ -84,7 +85,7 @@ ANSWERS: dict[type[errors.FitTrackError], Answer] = {
     errors.ServiceUnavailableError: Answer(503, _retry_after),
     errors.SubmissionUncertainError: Answer(503, _retry_after),
     errors.GarminRefusesError: Answer(503, _retry_after),
-    errors.RefreshFailedError: Answer(503, _retry_after),
+    RefreshFailedError: Answer(503, _retry_after),
     NotReadyError: Answer(503, _retry_after),
 }
 """The whole table. An error that is not in it is a bug, answered as a plain `FitTrackError`."""
@@ -93,7 +94,7 @@ ANSWERS: dict[type[errors.FitTrackError], Answer] = {
 def problem(error: errors.FitTrackError) -> Problem:
     """`error`: one whose class is in `ANSWERS`."""
     status = ANSWERS[type(error)].status
-    sign_in = error if isinstance(error, errors.SignInRequiredError) else None
+    sign_in = error if isinstance(error, SignInRequiredError) else None
     return Problem(
         title=HTTPStatus(status).phrase,
         status=status,

@@ -16,6 +16,7 @@ from api.http.errors import (
     UnsupportedMediaTypeError,
 )
 from api.routes import connections, health, jobs, sessions, sign_in, tokens
+from shared.broker.errors import RefreshFailedError, SignInRequiredError
 from shared.errors import (
     ChallengeBusyError,
     ChallengeNotFoundError,
@@ -23,11 +24,9 @@ from shared.errors import (
     IdempotencyKeyReusedError,
     JobNotFoundError,
     LinkNotFoundError,
-    RefreshFailedError,
     ScopeMissingError,
     ServiceUnavailableError,
     SignInInProgressError,
-    SignInRequiredError,
     UnauthorizedError,
     UnknownClientError,
 )

@@ -16,8 +16,9 @@ from api.services import services
 from shared.accounts.clients import ClientView, Scope
 from shared.accounts.sessions import SessionRepository
 from shared.audit.events import Event, EventKind
+from shared.broker.errors import RefreshFailedError
 from shared.broker.tokens import Connection, Wanted, check, is_fresh, is_usable
-from shared.errors import RefreshFailedError, ScopeMissingError
+from shared.errors import ScopeMissingError
 from shared.garmin.access import access_token, api_base
 from shared.origin import Origin
 from shared.redis.rate_limits import RateLimitedError

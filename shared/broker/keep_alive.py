@@ -4,10 +4,10 @@ import math
 from contextlib import suppress
 
 from shared.accounts.refreshes import DueTokens, RefreshLog
+from shared.broker.errors import RefreshFailedError
 from shared.broker.refreshes import Refreshes
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
-from shared.errors import RefreshFailedError
 from shared.redis.connection import Redis
 from shared.redis.rate_limits import REFRESHES, RateLimit, RateLimitedError
 

@@ -3,7 +3,8 @@
 import uuid
 from dataclasses import dataclass
 
-from shared.errors import RefreshFailedError, SignInInProgressError
+from shared.broker.errors import RefreshFailedError
+from shared.errors import SignInInProgressError
 from shared.jobs.states import JobKind, RefreshRequest
 from shared.jobs.store import JobStore
 from shared.jobs.submission import Submission, Submitter

@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 
 from shared.accounts.states import ConnectionState
 from shared.accounts.tokens import StoredTokens, TokenRepository, best_token_of
+from shared.broker.errors import SignInRequiredError
 from shared.crypto.keyring import Keyring
 from shared.database.models import ClientLink, GarminToken, User
-from shared.errors import LinkNotFoundError, SignInRequiredError, TokensRejectedError
+from shared.errors import LinkNotFoundError, TokensRejectedError
 from shared.garmin.access import access_token
 
 
