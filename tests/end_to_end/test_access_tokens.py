@@ -112,7 +112,8 @@ def test_many_callers_cause_one_refresh_and_all_get_an_answer(
     [token] = {reply.json()["access_token"] for reply in replies}
     assert whose(garmin, token) == garmin.account(app.username)["profile"]["garminGUID"]
     assert app.refreshes(library) == 1
-    assert app.refresh_jobs() == 1
+    # Who read the row before it was renewed, and asks afterwards, starts a job that finds it done.
+    assert app.refresh_jobs() < CALLERS / 10
     assert garmin.count("di_refreshes_reused") == 0
 
 
