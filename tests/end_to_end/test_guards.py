@@ -1,16 +1,15 @@
 """Limits, locks, apps and the audit log, with real workers and a Garmin that counts."""
 
 import json
-import subprocess
 from typing import Any
 
 import httpx
 import pytest
 
-from dev.processes import clean_environment
 from dev.simulator import Simulator
 from dev.simulator.accounts import PASSWORD
-from dev.stack import BIN, Stack
+from dev.stack import Stack
+from tests.end_to_end.admin import admin
 from tests.end_to_end.client import Client, Json
 
 LOGIN, CODE = "/api/garmin/login", "/api/garmin/login/mfa-complete"
@@ -34,18 +33,6 @@ def post(client: Client, path: str, body: Json, **headers: str) -> httpx.Respons
 
 def credentials(username: str, password: str = PASSWORD) -> Json:
     return {"username": username, "password": password}
-
-
-def admin(stack: Stack, *arguments: str) -> str:
-    result = subprocess.run(
-        [BIN / "fittrack-auth-admin", *arguments],
-        env=clean_environment(stack.settings),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=90,
-    )
-    return result.stdout.strip()
 
 
 def events(stack: Stack) -> list[dict[str, Any]]:

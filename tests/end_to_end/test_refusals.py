@@ -1,15 +1,14 @@
 """What one refused person costs the others: nothing, over a running stack."""
 
 import json
-import subprocess
 from typing import Any
 
 import pytest
 
-from dev.processes import clean_environment
 from dev.simulator import Simulator
 from dev.simulator.accounts import PASSWORD
-from dev.stack import BIN, Stack
+from dev.stack import Stack
+from tests.end_to_end.admin import admin
 from tests.end_to_end.client import Client
 
 CLIENTS = ("GCM_ANDROID_DARK", "GCM_IOS_DARK", "widget")
@@ -17,20 +16,8 @@ DRIVERS = ("garth", "garminconnect")
 LIMITED = "garmin_rate_limited"
 
 
-def admin(stack: Stack, *arguments: str) -> str:
-    result = subprocess.run(
-        [BIN / "fittrack-auth-admin", "drivers", *arguments],
-        env=clean_environment(stack.settings),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=90,
-    )
-    return result.stdout.strip()
-
-
 def drivers(stack: Stack) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in admin(stack, "list", "--json").splitlines()]
+    return [json.loads(line) for line in admin(stack, "drivers", "list", "--json").splitlines()]
 
 
 def open_to_others(client: Client, name: str) -> None:
@@ -109,7 +96,7 @@ def test_a_refused_address_rests_for_everybody_until_the_operator_wakes_it(
     assert [driver["everybody"]["why"] for driver in drivers(stack)] == ["client", "client"]
     garmin.configure(refuse={})
     for name in DRIVERS:
-        assert admin(stack, "wake", name) == f"{name} is awake"
+        assert admin(stack, "drivers", "wake", name) == f"{name} is awake"
     for name in ("anna", "bob"):
         open_to_others(client, name)
-    assert admin(stack) == "garth\tawake\ngarminconnect\tawake"
+    assert admin(stack, "drivers") == "garth\tawake\ngarminconnect\tawake"

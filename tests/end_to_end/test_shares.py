@@ -9,9 +9,10 @@ from redis import Redis
 from dev.simulator import Simulator
 from dev.simulator.accounts import PASSWORD
 from dev.stack import Stack
+from tests.end_to_end.admin import admin
 from tests.end_to_end.client import Client, Json
 from tests.end_to_end.recorders import wait_until
-from tests.end_to_end.test_guards import admin, credentials, post
+from tests.end_to_end.test_guards import credentials, post
 from worker.shares import kept_for_urgent
 
 pytestmark = pytest.mark.long
