@@ -2,7 +2,6 @@
 
 import asyncio
 import uuid
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from starlette.concurrency import run_in_threadpool
@@ -98,12 +97,11 @@ class TokenRefreshes:
                 changed.clear()
 
     async def _has_ended(self, job_id: str) -> bool:
-        for _ in range(_READS - 1):  # all callers wait for this one read
-            with suppress(ServiceUnavailableError):
+        """Read the job, for all callers: one read that fails must not fail them all."""
+        for reads_left in reversed(range(_READS)):
+            try:
                 return await self._polls.has_ended(job_id)
-        try:
-            return await self._polls.has_ended(job_id)
-        except ServiceUnavailableError:
-            if self._notifications.live:
-                raise
-            return False  # it is read again in a moment
+            except ServiceUnavailableError:
+                if not reads_left and self._notifications.live:
+                    raise
+        return False  # it is read again in a moment

@@ -182,8 +182,8 @@ def _proxies(settings: Settings, keyring: Keyring, redis: Redis) -> GarminProxie
 def _drivers(
     names: tuple[str, ...],
     timings: Timings,
-    consumers: ConsumerStore | None = None,
-    proxies: GarminProxies | None = None,
+    consumers: ConsumerStore,
+    proxies: GarminProxies,
 ) -> dict[str, LazyDriver]:
     """Build all drivers: also tokens of one that no longer signs in are refreshed.
 
