@@ -24,8 +24,9 @@ LIBRARIES = ("curl_cffi", "garminconnect", "garth")
 IMPORTED = f"""
 import sys
 from shared.timings import PRODUCTION
+from worker.drivers.proxies import GarminProxies
 from worker.startup import _drivers
-drivers = _drivers(("garth", "garminconnect"), PRODUCTION)
+drivers = _drivers(("garth", "garminconnect"), PRODUCTION, None, GarminProxies())
 print(*[name for name in {LIBRARIES} if name in sys.modules])
 drivers["garminconnect"].loaded()
 print(*[name for name in {LIBRARIES} if name in sys.modules])
@@ -37,15 +38,10 @@ def unloadable() -> GarminDriver:
 
 
 def test_only_the_first_driver_is_imported_at_the_start() -> None:
-    lines = subprocess.run(
-        [sys.executable, "-c", IMPORTED],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    ).stdout.splitlines()
-    assert lines == ["garth", " ".join(LIBRARIES)]
+    command = [sys.executable, "-c", IMPORTED]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines() == ["garth", " ".join(LIBRARIES)]
 
 
 def test_a_driver_that_many_threads_need_at_once_is_loaded_once() -> None:

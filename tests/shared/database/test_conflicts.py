@@ -51,7 +51,8 @@ def test_two_deadlocked_transactions_both_commit(database: Database) -> None:
         for run in runs:
             run.result(timeout=TIMEOUT)
 
-    assert len(attempts) == 3  # PostgreSQL cancelled one of the two, which was retried
+    # PostgreSQL cancelled one of the two. Its next try may have met the other once more.
+    assert len(attempts) > 2
     assert counts(database) == [2, 2]
 
 
