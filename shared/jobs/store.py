@@ -64,7 +64,7 @@ class JobStore:
             origin = origin.model_copy(update={"began_at": redis_ms(self._redis)})
         origin_json = origin.model_dump_json(exclude_none=True)
         bound_to = subject(job_id, poll_hash, origin_json)
-        sealed = self._keyring.seal(work.reveal(), Purpose.JOB_INPUT, bound_to)
+        sealed = self._keyring.seal(work.reveal(), row.input, bound_to)
         kept_token = None
         if repeatable is not None:
             kept_token = self._keyring.seal(poll_token.encode(), Purpose.POLL_TOKEN, job_id)
