@@ -124,6 +124,7 @@ def test_anything_else_names_the_forms_that_are_known(text: str) -> None:
         json.dumps({**DI, "di_refresh_token": ""}),
         garth_dump(None),
         garth_dump({}),
+        garth_dump({**OAUTH1, "oauth_token": "kept-by-fittrack-auth"}),  # written by our client
         json.dumps({"access_token": "t", "client_id": "c"}),
         json.dumps(OAUTH2),
     ],

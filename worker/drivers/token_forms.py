@@ -43,6 +43,9 @@ _GARTH = "garth"
 _OAUTH1_LIFETIME = timedelta(days=365)
 _HEADER_TEXT = re.compile(r"[!-~]{1,16384}")
 
+_OURS = "kept-by-fittrack-auth"
+"""Stands in place of secrets where our client writes an access token as a library's file."""
+
 type _Json = Mapping[str, Any]
 
 
@@ -145,7 +148,7 @@ def _garth_tokens(parts: _Parts, domain: GarminDomain | None) -> GarminTokens:
         raise TokensUnreadableError(_GARTH_FORM, "the OAuth2 token (oauth2_token.json) is missing")
     oauth2 = parts.oauth2[0]
     access = _required(oauth2, "access_token", _GARTH_FORM)
-    if not parts.oauth1:
+    if not parts.oauth1 or parts.oauth1[0].get("oauth_token") == _OURS:
         raise TokensNotRenewableError
     oauth1, now = parts.oauth1[0], datetime.now(UTC)
     ends_at = _moment(oauth1.get("mfa_expiration_timestamp"))
