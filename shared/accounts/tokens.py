@@ -144,6 +144,14 @@ class ResealedBatch:
     last: uuid.UUID | None
 
 
+@dataclass(frozen=True)
+class Saved:
+    """`changed`: there were tokens before, and those who use them find another state now."""
+
+    token_id: uuid.UUID
+    changed: bool
+
+
 class TokenRepository:
     """Users' Garmin tokens, within the caller's transaction.
 
@@ -156,8 +164,8 @@ class TokenRepository:
 
     def save(
         self, user_id: uuid.UUID, tokens: GarminTokens, method: Method = Method.PASSWORD
-    ) -> uuid.UUID:
-        """Store the tokens of a sign-in in place of earlier ones of the same access; return the id.
+    ) -> "Saved":
+        """Store the tokens of a sign-in in place of earlier ones of the same access.
 
         What a refresh of the earlier ones brings is not stored any more.
         """
@@ -170,6 +178,7 @@ class TokenRepository:
             row = GarminToken(
                 id=uuid.uuid4(), user_id=user_id, access=access, generation=0, created_at=now
             )
+        before: str | None = row.state
         row.method = method
         row.refresh_claimed_until = None
         active = Standing(ConnectionState.ACTIVE, None, now)
@@ -177,7 +186,7 @@ class TokenRepository:
         self.write(row, tokens, now)
         self._session.add(row)
         self._session.flush()
-        return row.id
+        return Saved(row.id, before is not None and before != row.state)
 
     def write(self, row: GarminToken, tokens: GarminTokens, now: datetime) -> None:
         """Seal tokens into a row, as its next generation."""
