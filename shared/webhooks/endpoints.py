@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.orm import Session
 
 from shared.crypto.keyring import Keyring, Purpose
 from shared.database.models import ApiClient, WebhookEndpoint
-from shared.webhooks.errors import UnknownWebhookError, WebhookExistsError
+from shared.webhooks.errors import (
+    AmbiguousWebhookError,
+    UnknownWebhookError,
+    WebhookExistsError,
+)
 from shared.webhooks.signing import WebhookSecrets
 
 
@@ -43,7 +47,7 @@ class EndpointRepository:
         secret = self._seal(row, WebhookSecrets.new())
         self._session.add(row)
         self._session.flush()
-        return self.view(row.id), secret
+        return self.find(str(row.id)), secret
 
     def rotate(self, endpoint_id: uuid.UUID, overlap: timedelta) -> str:
         """Replace the secret and return the new one; both sign during the overlap.
@@ -63,19 +67,24 @@ class EndpointRepository:
         row = self._row(endpoint_id)
         row.disabled_at = row.disabled_reason = row.paused_until = None
 
-    def view(self, endpoint_id: uuid.UUID) -> EndpointView:
-        """Raises UnknownWebhookError."""
-        found = self._session.execute(_views().where(WebhookEndpoint.id == endpoint_id)).first()
-        if found is None:
+    def find(self, name: str) -> EndpointView:
+        """Return the endpoint with this id, or the only one of the app with this name.
+
+        Raises UnknownWebhookError, and AmbiguousWebhookError if the app has several.
+        """
+        try:
+            found = self._views(WebhookEndpoint.id == uuid.UUID(name))
+        except ValueError:
+            found = self._views(ApiClient.name == name)
+        if not found:
             raise UnknownWebhookError
-        return _view(*found)
+        if len(found) > 1:
+            raise AmbiguousWebhookError
+        return found[0]
 
     def all(self, client: str | None = None) -> Sequence[EndpointView]:
         """Return every endpoint, or one app's, by the app's name."""
-        query = _views().order_by(ApiClient.name, WebhookEndpoint.created_at)
-        if client is not None:
-            query = query.where(ApiClient.name == client)
-        return [_view(*found) for found in self._session.execute(query)]
+        return self._views(true() if client is None else ApiClient.name == client)
 
     def secrets(self, row: WebhookEndpoint) -> WebhookSecrets:
         """Raises SealBrokenError."""
@@ -88,17 +97,20 @@ class EndpointRepository:
         row.ciphertext = self._keyring.seal(revealed, Purpose.WEBHOOK_SECRETS, str(row.id))
         return secrets.current.get_secret_value()
 
+    def _views(self, of: ColumnElement[bool]) -> Sequence[EndpointView]:
+        query = (
+            select(WebhookEndpoint, ApiClient.name)
+            .join(ApiClient, ApiClient.id == WebhookEndpoint.client_id)
+            .where(of)
+            .order_by(ApiClient.name, WebhookEndpoint.created_at)
+        )
+        return [_view(*found) for found in self._session.execute(query)]
+
     def _row(self, endpoint_id: uuid.UUID) -> WebhookEndpoint:
         row = self._session.get(WebhookEndpoint, endpoint_id, with_for_update=True)
         if row is None:
             raise UnknownWebhookError
         return row
-
-
-def _views() -> "Select[WebhookEndpoint, str]":
-    return select(WebhookEndpoint, ApiClient.name).join(
-        ApiClient, ApiClient.id == WebhookEndpoint.client_id
-    )
 
 
 def _view(row: WebhookEndpoint, client: str) -> EndpointView:

@@ -15,6 +15,10 @@ class UnknownWebhookError(FitTrackError):
     """There is no such endpoint."""
 
 
+class AmbiguousWebhookError(FitTrackError):
+    """The app has several endpoints."""
+
+
 class UnknownDeliveryError(FitTrackError):
     """There is no such delivery that has ended."""
 

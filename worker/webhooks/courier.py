@@ -30,7 +30,7 @@ _DATABASE_THREADS = 4
 
 
 class Courier:
-    """One for a worker process. Nothing is loaded and no thread runs before it is needed."""
+    """One for a worker process. Nothing is loaded, and no thread runs, before it is needed."""
 
     def __init__(
         self, database: Database, keyring: Keyring, figures: WebhookFigures, timings: Timings
@@ -59,7 +59,13 @@ class Courier:
         with self._lock:
             self._is_stopping = True
             served = list(self._served.values())
-        wait(served, self._timings.webhook_answer)
+        is_unfinished = wait(served, self._timings.webhook_answer).not_done
+        if self._loop is None or is_unfinished:
+            return
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._in_database.shutdown()
 
     def _started(self) -> asyncio.AbstractEventLoop:
         from worker.webhooks.sender import Sender
@@ -68,7 +74,8 @@ class Courier:
         self._sender = Sender(self._timings)
         self._in_database = ThreadPoolExecutor(_DATABASE_THREADS, "webhook-database")
         self._places = asyncio.Semaphore(_ENDPOINTS_AT_ONCE)
-        threading.Thread(target=loop.run_forever, name="webhooks", daemon=True).start()
+        self._thread = threading.Thread(target=loop.run_forever, name="webhooks", daemon=True)
+        self._thread.start()
         return loop
 
     async def _serve(self, endpoint_id: uuid.UUID) -> None:
