@@ -20,10 +20,10 @@ from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.origin import Origin
 from shared.webhooks.addresses import check, parse_url, resolve
-from shared.webhooks.deliveries import Status
 from shared.webhooks.endpoints import EndpointRepository, EndpointView
 from shared.webhooks.history import DeliveryHistory, DeliveryView
 from shared.webhooks.outbox import WebhookOutbox
+from shared.webhooks.results import Status
 
 _TEST_PATIENCE = 25.0
 _TEST_PAUSE = 0.2

@@ -1,6 +1,7 @@
 """An app's receiver of webhooks: it verifies, applies each id once, and answers as it is told."""
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -73,7 +74,9 @@ def answer(status: int, **headers: str) -> Reply:
 
 
 @contextmanager
-def receiving(receiver: Receiver | None = None, host: str = "127.0.0.1") -> Iterator[Receiver]:
+def receiving(
+    receiver: Receiver | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[Receiver]:
     """Listen, at the receiver's port if it has one."""
     app = receiver or Receiver()
 
@@ -90,7 +93,9 @@ def receiving(receiver: Receiver | None = None, host: str = "127.0.0.1") -> Iter
         def handle_error(self, *_: object) -> None:
             pass  # a sender that hangs up
 
-    with Server((host, app.port), Handler) as server:
+    with Server(("127.0.0.1", app.port), Handler) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         app.port = server.server_port
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

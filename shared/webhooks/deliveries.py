@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
@@ -22,6 +21,7 @@ from shared.database.models import WebhookDelivery, WebhookEndpoint
 from shared.origin import Origin
 from shared.webhooks.endpoints import EndpointRepository
 from shared.webhooks.events import EventType, WebhookEvent
+from shared.webhooks.results import Answer, Result, Status
 from shared.webhooks.signing import WebhookSecrets
 
 PAUSES = tuple(
@@ -35,38 +35,6 @@ LONGEST_PAUSE = timedelta(days=1)
 
 _JITTER = 0.1
 _random = random.SystemRandom()
-
-
-class Status(StrEnum):
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    GIVEN_UP = "given_up"
-
-
-class Result(StrEnum):
-    """How a try ended."""
-
-    DELIVERED = "delivered"
-    FAILED = "failed"
-    """It is tried again."""
-
-    GIVEN_UP = "given_up"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """How a receiver answered: a status, or one word for why there was none."""
-
-    text: str
-    retry_after: int | None = None
-
-    @property
-    def is_success(self) -> bool:
-        return len(self.text) == 3 and self.text.startswith("2")
-
-    @property
-    def is_gone(self) -> bool:
-        return self.text == "410"
 
 
 @dataclass(frozen=True)

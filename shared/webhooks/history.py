@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from shared.database.deletes import delete_some
 from shared.database.models import ApiClient, WebhookDelivery, WebhookEndpoint
-from shared.webhooks.deliveries import Status, event_of
+from shared.webhooks.deliveries import event_of
 from shared.webhooks.errors import UnknownDeliveryError
 from shared.webhooks.events import WebhookEvent
+from shared.webhooks.results import Status
 
 RETENTION = timedelta(days=30)
 """How long a delivery is kept, however it has ended."""

@@ -18,7 +18,8 @@ from shared.errors import SealBrokenError, ServiceUnavailableError
 from shared.logs.locations import where
 from shared.redis.webhook_figures import WebhookFigures
 from shared.timings import Timings
-from shared.webhooks.deliveries import Answer, Batch, Claimed, DeliveryLog
+from shared.webhooks.deliveries import Batch, Claimed, DeliveryLog
+from shared.webhooks.results import Answer
 
 _log = logging.getLogger(__name__)
 

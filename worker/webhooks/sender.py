@@ -9,9 +9,9 @@ import httpx
 
 from shared.timings import Timings
 from shared.webhooks.addresses import Address, check, parse_url, resolve
-from shared.webhooks.deliveries import Answer
 from shared.webhooks.errors import AddressRefusedError, InvalidWebhookUrlError
 from shared.webhooks.events import WebhookEvent
+from shared.webhooks.results import Answer
 from shared.webhooks.signing import WebhookSecrets
 from worker.drivers.answers import parse_retry_after
 

@@ -73,7 +73,7 @@ def test_private_addresses_are_allowed_and_public_ones_with_tls(url: str) -> Non
         "100.100.100.200",
         "168.63.129.16",
         "192.0.0.192",
-        "0.0.0.0",
+        "0x0",
         "[::]",
         "224.0.0.1",
         "255.255.255.255",

@@ -10,9 +10,10 @@ from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.database.models import WebhookEndpoint
 from shared.garmin.types import GarminIdentity
-from shared.webhooks.deliveries import Answer, Batch, Claimed, DeliveryLog, Result, Status
+from shared.webhooks.deliveries import Batch, Claimed, DeliveryLog
 from shared.webhooks.errors import UnknownDeliveryError
 from shared.webhooks.history import DeliveryHistory
+from shared.webhooks.results import Answer, Result, Status
 from tests.shared.samples import at_once
 from tests.webhook_outbox import App, move_clock
 
