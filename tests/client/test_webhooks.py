@@ -1,16 +1,24 @@
 """A webhook of the service is verified and read, and nothing else is."""
 
+import re
+import threading
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
+from http.server import HTTPServer
+from typing import Any
 
+import httpx
 import pytest
 
+from dev.processes import ROOT
 from fittrack_auth_client import Secret, UsageError, WebhookRejectedError
 from fittrack_auth_client import webhooks as client
 from shared.webhooks.events import EventType, WebhookEvent
 from shared.webhooks.signing import WebhookSecrets
 
+PAGE = (ROOT / "docs" / "webhooks.md").read_text(encoding="utf-8")
+EXAMPLE = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[0]
 AT = datetime(2026, 11, 26, 12, 30, 0, 250_000, tzinfo=UTC)
 EVENT = WebhookEvent(
     id=uuid.uuid4(),
@@ -91,6 +99,26 @@ def test_everything_else_is_rejected(headers: dict[str, str], body: str | bytes)
         client.verify(headers, body, SECRET)
     assert rejected.value.code == "webhook_rejected"
     assert SECRET not in str(rejected.value)
+
+
+def test_the_example_of_the_page_verifies_and_applies_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    example: dict[str, Any] = {"__name__": "example"}
+    exec(EXAMPLE.replace("whsec_…", SECRET), example)  # noqa: S102 - ours
+    example["Hooks"].log_message = lambda *_: None
+    with HTTPServer(("127.0.0.1", 0), example["Hooks"]) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        with httpx.Client(trust_env=False) as app:
+            signs = (SECRETS, SECRETS, WebhookSecrets.new())
+            body = EVENT.body().encode()
+            answers = [app.post(url, content=body, headers=signed(by)) for by in signs]
+        server.shutdown()
+        thread.join()
+    assert [answer.status_code for answer in answers] == [204, 204, 400]
+    assert capsys.readouterr().out == f"ask to connect again: {EVENT.client_user_id}\n"
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_x"])

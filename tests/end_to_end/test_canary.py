@@ -33,6 +33,7 @@ OF_CLIENTS = {
     "poll token",
     "access token",
     "client key",
+    "webhook secret",
     "idempotency key",
     "user id",
 }
