@@ -22,6 +22,7 @@ from shared.webhooks.errors import (
     InvalidWebhookUrlError,
     UnknownDeliveryError,
     UnknownWebhookError,
+    WebhookDisabledError,
     WebhookExistsError,
 )
 
@@ -45,6 +46,7 @@ _EXITS: dict[type[FitTrackError], tuple[int, str]] = {
     UnknownDeliveryError: (1, "there is no such delivery that has ended at an enabled endpoint"),
     UnknownWebhookError: (1, "there is no endpoint with this id, and none of an app of this name"),
     AmbiguousWebhookError: (1, "the app has several endpoints: give the id of one"),
+    WebhookDisabledError: (1, "the endpoint is disabled: see `webhooks enable`"),
     WebhookExistsError: (1, "the app has an endpoint with this URL already"),
     AddressRefusedError: (2, "{error}"),
     InvalidWebhookUrlError: (2, "{error}"),

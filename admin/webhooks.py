@@ -21,6 +21,7 @@ from shared.audit.log import EventLog
 from shared.origin import Origin
 from shared.webhooks.addresses import check, parse_url, resolve
 from shared.webhooks.endpoints import EndpointRepository, EndpointView
+from shared.webhooks.errors import WebhookDisabledError
 from shared.webhooks.history import DeliveryHistory, DeliveryView
 from shared.webhooks.outbox import WebhookOutbox
 from shared.webhooks.results import Status
@@ -132,6 +133,8 @@ def test(endpoint: Endpoint) -> None:
 
         def write(session: Session) -> uuid.UUID:
             found = EndpointRepository(session, service.keyring).find(endpoint)
+            if found.disabled_at:
+                raise WebhookDisabledError
             return WebhookOutbox(session).test(found.id)
 
         delivery_id = service.database.run(write)
@@ -145,7 +148,7 @@ def test(endpoint: Endpoint) -> None:
     if status is Status.DELIVERED:
         print(f"delivered: {answer}")
         return
-    reason = answer or "no worker has taken it, or the endpoint is disabled"
+    reason = answer or "no worker has taken it, or the receiver has asked for a pause"
     print(f"fittrack-auth-admin: not delivered: {reason}", file=sys.stderr)
     raise typer.Exit(1)
 

@@ -19,6 +19,10 @@ class AmbiguousWebhookError(FitTrackError):
     """The app has several endpoints."""
 
 
+class WebhookDisabledError(FitTrackError):
+    """Nothing is delivered to this endpoint."""
+
+
 class UnknownDeliveryError(FitTrackError):
     """There is no such delivery that has ended."""
 

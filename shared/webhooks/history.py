@@ -78,8 +78,12 @@ class DeliveryHistory:
 
     def oldest_pending(self) -> datetime | None:
         """Return when the change happened that an app should have heard of first."""
-        pending = WebhookDelivery.status == Status.PENDING
-        return self._session.scalar(select(func.min(WebhookDelivery.created_at)).where(pending))
+        query = (
+            select(func.min(WebhookDelivery.created_at))
+            .join(WebhookEndpoint, WebhookEndpoint.id == WebhookDelivery.endpoint_id)
+            .where(WebhookDelivery.status == Status.PENDING, WebhookEndpoint.disabled_at.is_(None))
+        )
+        return self._session.scalar(query)
 
     def delete_older_than(self, moment: datetime, limit: int) -> int:
         """Delete up to `limit` deliveries; return how many."""

@@ -115,4 +115,6 @@ def _events(
         .where(of, WebhookEndpoint.disabled_at.is_(None))
     )
     # An endpoint that is being removed is waited for, and then not written for.
-    return query.with_for_update(read=True, key_share=True, of=WebhookEndpoint)
+    if has_state:  # the tokens are locked already
+        return query.with_for_update(read=True, key_share=True, of=WebhookEndpoint)
+    return query.with_for_update(read=True, of=[WebhookEndpoint, GarminToken])

@@ -163,6 +163,7 @@ def test_what_was_given_up_is_shown_and_sent_again(admin: Admin, receiver: Recei
     admin.worker.work()
     assert {row["status"] for row in admin.deliveries()} == {"given_up"}
     assert "disabled" in admin("webhooks", "list").stdout
+    assert "the endpoint is disabled" in admin("webhooks", "test", "app").stderr
     assert "webhook_disabled" in admin("events").stdout
     assert admin("webhooks", "resend", str(shown["id"])).exit_code == 1
 

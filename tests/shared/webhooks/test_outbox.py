@@ -155,6 +155,25 @@ def test_removing_an_app_removes_what_it_has_yet_to_hear(app: App, database: Dat
     assert database.run(lambda s: s.scalars(select(WebhookEndpoint)).all()) == []
 
 
+def test_whoever_disconnects_is_told_of_it_last(postgres_url: str, keyring: Keyring) -> None:
+    database = Database(postgres_url)
+    app = App(database, keyring)
+    app.add_endpoint()
+    app.connect()
+    with ThreadPoolExecutor(1) as pool:
+
+        def reject(session: Session) -> Future[None]:
+            (token,) = session.scalars(select(GarminToken)).all()
+            assert RefreshLog(session, keyring).reject(token.id, token.generation)
+            disconnecting = pool.submit(app.disconnect)
+            wait_for_someone_locked_out(postgres_url)
+            return disconnecting
+
+        database.run(reject).result(30)
+    assert [kind for kind, _ in app.told()] == [CONNECTED, SIGN_IN_REQUIRED, DISCONNECTED]
+    database.close()
+
+
 def test_an_endpoint_that_is_being_removed_harms_no_sign_in(
     postgres_url: str, keyring: Keyring
 ) -> None:
