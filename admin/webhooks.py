@@ -241,14 +241,15 @@ def _record(session: Session, kind: EventKind, endpoint: EndpointView) -> None:
 
 
 def _line(delivery: DeliveryView) -> str:
-    event = delivery.event
+    event, answer = delivery.event, delivery.answer or "no answer yet"
+    tries = f"{delivery.attempts} {'try' if delivery.attempts == 1 else 'tries'}"
     parts = [
         _time(event.at),
         str(event.id),
         delivery.client,
         event.type,
         event.client_user_id or "-",
-        f"{delivery.status} after {delivery.attempts} tries: {delivery.answer or 'no answer yet'}",
+        f"{delivery.status} after {tries}: {answer}",
     ]
     if delivery.next_try_at:
         parts.append(f"next try {_time(delivery.next_try_at)}")

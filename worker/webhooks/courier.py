@@ -105,15 +105,16 @@ class Courier:
         return await self._run(lambda log: log.claim(endpoint_id, _AT_ONCE, seconds))
 
     async def _deliver(self, batch: Batch, claimed: Claimed) -> None:
+        """Make a delivery and note its answer, while the claim lasts.
+
+        If nobody gets to know of the answer, it is delivered again, under the same id.
+        """
         answer = await self._send(batch, claimed)
         until = asyncio.get_running_loop().time() + self._timings.webhook_claim
-        while True:
+        while asyncio.get_running_loop().time() < until:
             try:
                 await self._note(claimed, answer)
             except ServiceUnavailableError:
-                # It is delivered again, under the same id, if nobody gets to know of this.
-                if asyncio.get_running_loop().time() > until:
-                    raise
                 await asyncio.sleep(self._timings.webhook_interval)
             else:
                 return
