@@ -38,6 +38,7 @@ from fittrack_auth_client.errors import (
     UnauthorizedError,
     UnexpectedAnswerError,
     UsageError,
+    WebhookRejectedError,
 )
 from fittrack_auth_client.models import (
     CodeRequired,
@@ -108,4 +109,5 @@ __all__ = [
     "UnexpectedAnswerError",
     "UsageError",
     "User",
+    "WebhookRejectedError",
 ]

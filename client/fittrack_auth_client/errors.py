@@ -56,6 +56,12 @@ class UnexpectedAnswerError(FitTrackAuthError):
     default_code = "unexpected_answer"
 
 
+class WebhookRejectedError(FitTrackAuthError):
+    """A request is not a webhook that the service has signed with this secret just now."""
+
+    default_code = "webhook_rejected"
+
+
 class NoResultInTimeError(FitTrackAuthError):
     """The job had not ended, or the token was not refreshed, when the wait for it was over."""
 
