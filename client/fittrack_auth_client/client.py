@@ -9,6 +9,7 @@ import httpx
 
 from fittrack_auth_client.address import Server
 from fittrack_auth_client.garmin_auth import HttpxAuth, RequestsAuth
+from fittrack_auth_client.libraries import new_garminconnect, new_garth
 from fittrack_auth_client.models import (
     CodeRequired,
     Connection,
@@ -30,6 +31,8 @@ from fittrack_auth_client.retries import OnRetry
 from fittrack_auth_client.transport import SyncTransport
 
 if TYPE_CHECKING:
+    import garminconnect
+    import garth
     import requests
 
 
@@ -232,6 +235,18 @@ class FitTrackAuth:
     ) -> "Callable[[requests.PreparedRequest], requests.PreparedRequest]":
         """Return the same for `auth=` of requests."""
         return RequestsAuth(partial(self.token, user_id))
+
+    def garminconnect(self, user_id: str) -> "garminconnect.Garmin":
+        """Return a `garminconnect.Garmin`, signed in, that renews through the service.
+
+        Needs the extra `garminconnect`, and a connection that reads and writes. Raises UsageError
+        without them, and garminconnect's errors if the profile can't be read.
+        """
+        return new_garminconnect(partial(self.token, user_id))
+
+    def garth(self, user_id: str) -> "garth.Client":
+        """Return a `garth.Client`, likewise. Needs the extra `garth`."""
+        return new_garth(partial(self.token, user_id))
 
     def disconnect(self, user_id: str) -> None:
         """End the link of `user_id` and the sessions that this app opened. Needs `client_key`.
