@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import garth
 
 PLACEHOLDER = "kept-by-fittrack-auth"
-"""Where a library wants to see a token."""
+"""Stands where a library wants to see a secret that it doesn't get."""
 _NEVER = 1 << 40
 """A time, in seconds since 1970, that garth does not live to see."""
 
@@ -32,7 +32,7 @@ def new_garminconnect(get_token: GetToken) -> "garminconnect.Garmin":
     """
     with _extra("garminconnect"):
         import garminconnect
-    domain = _writable(get_token()).domain
+    domain = require_read_write(get_token()).domain
     garmin = garminconnect.Garmin(is_cn=domain == "garmin.cn")
     garmin.client._api_session.auth = RequestsAuth(get_token, _is_for_library)
     garmin.login(json.dumps({"di_token": PLACEHOLDER}))
@@ -44,7 +44,7 @@ def new_garth(get_token: GetToken) -> "garth.Client":
     with _extra("garth"):
         import garth
         from garth.auth_tokens import OAuth1Token, OAuth2Token
-    domain = _writable(get_token()).domain
+    domain = require_read_write(get_token()).domain
     client = garth.Client()
     client.sess.auth = RequestsAuth(get_token, _is_for_library)
     client.configure(
@@ -77,11 +77,12 @@ def _extra(name: str) -> Iterator[None]:
         ) from None
 
 
-def _writable(token: Token) -> Token:
+def require_read_write(token: Token) -> Token:
+    """Return the token. Raises UsageError for one of the Personal API."""
     if token.access != "read_write":
         raise UsageError(
-            f"these libraries can't use a connection by {token.method}, which is for"
-            f" {token.api_base}: use httpx_auth() or requests_auth()",
+            f"garminconnect and garth can't use a connection by {token.method}, whose tokens are"
+            f" for {token.api_base}",
             code="read_only",
         )
     return token
