@@ -1,6 +1,5 @@
 """The client, without asyncio."""
 
-from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -8,7 +7,8 @@ from typing import TYPE_CHECKING, Self
 import httpx
 
 from fittrack_auth_client.address import Server
-from fittrack_auth_client.garmin_auth import HttpxAuth, RequestsAuth
+from fittrack_auth_client.extras import extra
+from fittrack_auth_client.garmin_auth import HttpxAuth
 from fittrack_auth_client.libraries import new_garminconnect, new_garth
 from fittrack_auth_client.models import (
     CodeRequired,
@@ -33,7 +33,7 @@ from fittrack_auth_client.transport import SyncTransport
 if TYPE_CHECKING:
     import garminconnect
     import garth
-    import requests
+    import requests.auth
 
 
 class FitTrackAuth:
@@ -230,10 +230,10 @@ class FitTrackAuth:
         """
         return HttpxAuth(partial(self.token, user_id))
 
-    def requests_auth(
-        self, user_id: str
-    ) -> "Callable[[requests.PreparedRequest], requests.PreparedRequest]":
-        """Return the same for `auth=` of requests."""
+    def requests_auth(self, user_id: str) -> "requests.auth.AuthBase":
+        """Return the same for `auth=` of requests. Needs the extra `requests`."""
+        with extra("requests"):
+            from fittrack_auth_client.requests_auth import RequestsAuth
         return RequestsAuth(partial(self.token, user_id))
 
     def garminconnect(self, user_id: str) -> "garminconnect.Garmin":

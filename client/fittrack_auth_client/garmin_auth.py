@@ -1,4 +1,4 @@
-"""Puts a Garmin token on requests of httpx or requests, and another one where Garmin refuses it.
+"""Puts a Garmin token on requests of httpx, and another one where Garmin refuses it.
 
 A token goes to the API it is for and to no other address.
 """
@@ -7,16 +7,13 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import httpx
 
 from fittrack_auth_client.errors import UsageError
 from fittrack_auth_client.models import Token
 from fittrack_auth_client.secret import Secret
-
-if TYPE_CHECKING:
-    import requests
 
 PROBATION_SECONDS = 60.0
 """A renewed token that Garmin has not accepted yet is not replaced again for that long."""
@@ -102,59 +99,16 @@ class HttpxAuth(AsyncHttpxAuth):
             self._may_help(other, response)
 
 
-class RequestsAuth:
-    """For `auth=` of requests, which takes any callable: requests itself is not imported.
-
-    `is_for` tells which addresses a token may go to.
-    """
-
-    def __init__(self, get_token: GetToken, is_for: IsFor | None = None) -> None:
-        self._get_token = get_token
-        self._is_for = is_for or is_for_api
-        self._renewals = Renewals()
-
-    def __call__(self, request: "requests.PreparedRequest") -> "requests.PreparedRequest":
-        token = self._get_token()
-        request.headers["Authorization"] = _header(token, str(request.url), self._is_for)
-        repeat = self._repeat(token, _position(request.body))
-        request.register_hook("response", repeat)  # type: ignore[no-untyped-call]
-        return request
-
-    def _repeat(self, token: Token, position: int | None) -> "Callable[..., requests.Response]":
-        """Return a hook that sends a refused request once more, if its body allows that."""
-
-        def repeat(response: "requests.Response", **options: Any) -> "requests.Response":  # noqa: ANN401
-            request = response.request.copy()
-            if not self._may_help(token, response) or not _rewind(request.body, position):
-                return response
-            _ = response.content  # so that the connection can be used again
-            response.close()
-            other = self._get_token(rejected=token.access_token)
-            self._renewals.begin_probation(other)
-            request.headers["Authorization"] = _header(other, str(request.url), self._is_for)
-            repeated: requests.Response = response.connection.send(request, **options)
-            repeated.history.append(response)
-            repeated.request = request
-            self._may_help(other, repeated)
-            return repeated
-
-        return repeat
-
-    def _may_help(self, token: Token, response: "requests.Response") -> bool:
-        is_from_garmin = self._is_for(token, str(response.request.url))
-        return is_from_garmin and self._renewals.may_help(token, response.status_code)
-
-
 def is_for_api(token: Token, url: str) -> bool:
     return _origin(url) == _origin(token.api_base)
 
 
 def _signed(request: httpx.Request, token: Token) -> httpx.Request:
-    request.headers["Authorization"] = _header(token, str(request.url), is_for_api)
+    request.headers["Authorization"] = header(token, str(request.url), is_for_api)
     return request
 
 
-def _header(token: Token, url: str, is_for: IsFor) -> str:
+def header(token: Token, url: str, is_for: IsFor) -> str:
     """Raises UsageError where the token would go to somebody else."""
     if not is_for(token, url):
         raise UsageError(f"this token is for {token.api_base} alone", code="bad_input")
@@ -164,21 +118,3 @@ def _header(token: Token, url: str, is_for: IsFor) -> str:
 def _origin(text: str) -> tuple[str, str, int | None]:
     url = httpx.URL(text)
     return url.scheme, url.host, url.port
-
-
-def _position(body: object) -> int | None:
-    tell = getattr(body, "tell", None)
-    try:
-        return None if tell is None else int(tell())
-    except OSError:
-        return None
-
-
-def _rewind(body: object, position: int | None) -> bool:
-    """Whether the body can be sent again: a generator can't."""
-    if body is None or isinstance(body, str | bytes):
-        return True
-    if position is None:
-        return False
-    body.seek(position)  # type: ignore[attr-defined]
-    return True

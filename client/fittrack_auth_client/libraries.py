@@ -5,14 +5,13 @@ they write to files and share between clients.
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import httpx
 
 from fittrack_auth_client.errors import UsageError
-from fittrack_auth_client.garmin_auth import GetToken, RequestsAuth
+from fittrack_auth_client.extras import extra
+from fittrack_auth_client.garmin_auth import GetToken
 from fittrack_auth_client.models import Token
 
 if TYPE_CHECKING:
@@ -30,8 +29,10 @@ def new_garminconnect(get_token: GetToken) -> "garminconnect.Garmin":
 
     Raises UsageError, what `get_token` raises, and the library's own errors.
     """
-    with _extra("garminconnect"):
+    with extra("garminconnect"):
         import garminconnect
+
+        from fittrack_auth_client.requests_auth import RequestsAuth
     domain = require_read_write(get_token()).domain
     garmin = garminconnect.Garmin(is_cn=domain == "garmin.cn")
     garmin.client._api_session.auth = RequestsAuth(get_token, _is_for_library)
@@ -41,9 +42,11 @@ def new_garminconnect(get_token: GetToken) -> "garminconnect.Garmin":
 
 def new_garth(get_token: GetToken) -> "garth.Client":
     """Return a `garth.Client`. Raises UsageError and what `get_token` raises."""
-    with _extra("garth"):
+    with extra("garth"):
         import garth
         from garth.auth_tokens import OAuth1Token, OAuth2Token
+
+        from fittrack_auth_client.requests_auth import RequestsAuth
     domain = require_read_write(get_token()).domain
     client = garth.Client()
     client.sess.auth = RequestsAuth(get_token, _is_for_library)
@@ -63,18 +66,6 @@ def new_garth(get_token: GetToken) -> "garth.Client":
         ),
     )
     return client
-
-
-@contextmanager
-def _extra(name: str) -> Iterator[None]:
-    """Raise UsageError where the block imports what an extra of this package brings."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"{error.name} is missing: pip install 'fittrack-auth-client[{name}]'",
-            code="extra_missing",
-        ) from None
 
 
 def require_read_write(token: Token) -> Token:

@@ -273,6 +273,7 @@ def token(
     expires_in: int = 3600,
     api_base: str = "https://connectapi.garmin.com",
     access: str = "read_write",
+    domain: str = "garmin.com",
     held_by: threading.Event | None = None,
 ) -> Answer:
     data = {
@@ -282,7 +283,7 @@ def token(
         "expires_in": expires_in,
         "api_base": api_base,
         "access": access,
-        "domain": "garmin.com",
+        "domain": domain,
         "method": "password" if access == "read_write" else "personal_api_key",
         "user": {"id": "user-1", "display_name": "Runner", "garmin_display_name": "runner7"},
     }

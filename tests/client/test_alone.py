@@ -106,7 +106,8 @@ def test_nothing_of_the_service_is_there_or_needed(environment: Path, tmp_path: 
 import importlib, importlib.util, pkgutil
 import fittrack_auth_client
 for module in pkgutil.walk_packages(fittrack_auth_client.__path__, "fittrack_auth_client."):
-    importlib.import_module(module.name)
+    if not module.name.endswith(".requests_auth"):  # an extra's
+        importlib.import_module(module.name)
 there = {[*SERVICE, "celery", "redis", "sqlalchemy", "starlette"]!r}
 print([name for name in there if importlib.util.find_spec(name)])
 """
@@ -118,22 +119,24 @@ LIBRARIES = """
 import sys
 from fittrack_auth_client import FitTrackAuth, UsageError
 auth = FitTrackAuth(sys.argv[1], client_key="key")
-for library in ("garminconnect", "garth"):
+def garminconnect(member): return auth.garminconnect(member).full_name
+def garth(member): return auth.garth(member).profile["fullName"]
+def requests(member): return type(auth.requests_auth(member)).__name__
+for library in (garminconnect, garth, requests):
     try:
-        client = getattr(auth, library)("member-1")
+        print(library("member-1"))
     except UsageError as error:
         print(error.code)
-    else:
-        print(getattr(client, "full_name", None) or client.profile["fullName"])
 """
 
 
 @pytest.mark.parametrize(
     ("extra", "printed"),
     [
-        ("", ["extra_missing", "extra_missing"]),
-        ("garminconnect", ["Plain Anna", "extra_missing"]),
-        ("garth", ["extra_missing", "Plain Anna"]),
+        ("", ["extra_missing", "extra_missing", "extra_missing"]),
+        ("requests", ["extra_missing", "extra_missing", "RequestsAuth"]),
+        ("garminconnect", ["Plain Anna", "extra_missing", "RequestsAuth"]),
+        ("garth", ["extra_missing", "Plain Anna", "RequestsAuth"]),
     ],
 )
 def test_an_extra_brings_its_library(

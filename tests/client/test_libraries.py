@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Protocol
+from typing import Any, Protocol
 
 import garminconnect
 import pytest
 import requests
 
-from dev.simulator import Simulator
+from dev.simulator import PASSWORD, Simulator
 from fittrack_auth_client import FitTrackAuth, LinkNotFoundError, UsageError, tokens
 from tests.client.stand_in import StandIn, problem, token
-from tests.dev.libraries import garth
+from tests.dev.libraries import garth, garth_client
 from tests.dev.wire import wire
 
 ANNA = "plain-anna@example.com"
@@ -234,6 +234,21 @@ def test_what_the_environment_says_of_another_person_has_no_say(
     monkeypatch.setenv("GARMINTOKENS", str(tmp_path))
     opened = library(auth)
     assert opened.full_name() == "Plain Anna"
+    for session in opened.sessions():
+        session.close()
+
+
+def test_an_account_of_garmin_cn_is_read_there(
+    auth: FitTrackAuth, stand_in: StandIn, library: type[Library]
+) -> None:
+    with garth_client("garmin.cn") as browser:
+        signed_in: tuple[Any, Any] = garth.sso.login(ANNA, PASSWORD, client=browser)
+    chinese = token(
+        signed_in[1].access_token, api_base="https://connectapi.garmin.cn", domain="garmin.cn"
+    )
+    stand_in.on(TOKEN, chinese)
+    opened = library(auth)
+    assert opened.fit_file(opened.newest()).startswith(b"PK")
     for session in opened.sessions():
         session.close()
 
