@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from dev.simulator import PASSWORD, Simulator
-from fittrack_auth_client import FitTrackAuth, LinkNotFoundError, UsageError, tokens
+from fittrack_auth_client import FitTrackAuth, LinkNotFoundError, UsageError
 from tests.client.stand_in import StandIn, problem, token
 from tests.dev.libraries import garth, garth_client
 from tests.dev.wire import wire
@@ -122,15 +122,6 @@ def first(stand_in: StandIn, garmin: Simulator) -> str:
     value = access_token(garmin)
     stand_in.on(TOKEN, token(value))
     return value
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """The clock of the client's cache."""
-    clock = SimpleNamespace(now=1000.0)
-    clock.monotonic = lambda: clock.now
-    monkeypatch.setattr(tokens, "time", clock)
-    return clock
 
 
 def access_token(garmin: Simulator) -> str:
