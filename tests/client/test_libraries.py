@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from dev.simulator import PASSWORD, Simulator
-from fittrack_auth_client import FitTrackAuth, LinkNotFoundError, UsageError
+from fittrack_auth_client import FitTrackAuth, LinkNotFoundError, SignInRequiredError, UsageError
 from tests.client.stand_in import StandIn, problem, token
 from tests.dev.libraries import garth, garth_client
 from tests.dev.wire import wire
@@ -250,6 +250,17 @@ def test_a_connection_that_is_not_there_is_an_error_of_the_service(
     stand_in.on(TOKEN, problem(404, "link_not_found"))
     with pytest.raises(LinkNotFoundError):
         library(auth)
+
+
+def test_a_connection_that_ends_says_so(
+    opened: Library, stand_in: StandIn, garmin: Simulator
+) -> None:
+    garmin.expire_tokens(ANNA)
+    stand_in.on(TOKEN, problem(409, "sign_in_required"))
+    stand_in.use_last(TOKEN)
+    with pytest.raises((SignInRequiredError, garminconnect.GarminConnectConnectionError)) as ended:
+        opened.newest()
+    assert isinstance(ended.value.__cause__ or ended.value, SignInRequiredError)
 
 
 def test_a_connection_that_only_reads_is_refused(
