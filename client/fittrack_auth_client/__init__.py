@@ -42,6 +42,7 @@ from fittrack_auth_client.errors import (
 from fittrack_auth_client.models import (
     CodeRequired,
     Connection,
+    ConnectionPage,
     GarminLink,
     Job,
     JobError,
@@ -68,6 +69,7 @@ __all__ = [
     "CodeInvalidError",
     "CodeRequired",
     "Connection",
+    "ConnectionPage",
     "FieldError",
     "FitTrackAuth",
     "FitTrackAuthError",
