@@ -187,7 +187,7 @@ def token(
         typer.Option(
             "--user-id",
             metavar="ID",
-            help="Whose, by the app's own id. Needs the app's key in FITTRACK_CLIENT_KEY.",
+            help="Whose token, by the app's own id. Needs FITTRACK_CLIENT_KEY, the app's key.",
         ),
     ] = None,
     library: Annotated[
@@ -196,7 +196,13 @@ def token(
     ] = None,
     min_valid_for: Annotated[
         int,
-        typer.Option("--min-valid-for", min=0, max=3600, metavar="SECONDS", help="How long."),
+        typer.Option(
+            "--min-valid-for",
+            min=0,
+            max=3600,
+            metavar="SECONDS",
+            help="For how long it has to be valid at least.",
+        ),
     ] = MIN_VALID_FOR,
     insecure_http: InsecureOption = False,
     as_json: JsonOption = False,
@@ -205,8 +211,8 @@ def token(
 
     It is a secret. With --json, prints also where it is good for, and until when.
 
-    It is that of the session, or, with --user-id, that of whom an app has connected: then no
-    session is needed, and none can end.
+    It is the token of the session's user. With --user-id, it is that of whom an app has connected,
+    and no session is needed.
     """
     with _output(Inputs(), as_json=as_json) as output:
         if user_id is None:
