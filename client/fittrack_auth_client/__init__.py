@@ -42,7 +42,6 @@ from fittrack_auth_client.errors import (
 from fittrack_auth_client.models import (
     CodeRequired,
     Connection,
-    ConnectionPage,
     GarminLink,
     Job,
     JobError,
@@ -69,7 +68,6 @@ __all__ = [
     "CodeInvalidError",
     "CodeRequired",
     "Connection",
-    "ConnectionPage",
     "FieldError",
     "FitTrackAuth",
     "FitTrackAuthError",
