@@ -27,8 +27,9 @@ class FitTrackAuthError(Exception):
 
 
 class UsageError(FitTrackAuthError):
-    """An argument or the environment can't be used: `bad_server`, `insecure_server`,
-    `bad_environment` or `bad_input`. Nothing was sent.
+    """An argument, the environment or this connection can't be used: `bad_server`,
+    `insecure_server`, `bad_environment`, `bad_input`, `extra_missing` or `read_only`. Nothing was
+    sent to Garmin.
     """
 
 
