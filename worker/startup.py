@@ -33,6 +33,7 @@ from shared.redis.left_proxies import LeftProxies
 from shared.redis.oauth_consumer import KeptConsumer
 from shared.redis.password_posts import PasswordPosts
 from shared.redis.unknown_answers import UnknownAnswers
+from shared.redis.webhook_figures import WebhookFigures
 from shared.settings import KNOWN_DRIVERS, Settings
 from shared.timings import Timings
 from worker.chain import DriverChain
@@ -54,6 +55,8 @@ from worker.marks import RunMarks
 from worker.runner import JobRunner
 from worker.schedule import Housekeeping, Periodic, sweep
 from worker.shares import ThreadShares
+from worker.webhooks.courier import Courier
+from worker.webhooks.dispatch import WebhookDispatcher
 
 _GARTH_TRAPS = {"GARTH_HOME", "GARTH_TOKEN", "GARTH_TELEMETRY_ENABLED"}
 
@@ -130,6 +133,17 @@ def build_runner(
     )
 
 
+def build_courier(settings: Settings, database: Database, timings: Timings) -> Courier:
+    """Build what delivers webhooks. It loads what it needs with the first one."""
+    redis = connect(
+        settings.redis_url.get_secret_value(),
+        timeout=timings.redis_answer_worker,
+        keyspace=settings.keyspace,
+    )
+    keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
+    return Courier(database, keyring, WebhookFigures(redis), timings)
+
+
 def build_schedule(
     settings: Settings, database: Database, deployment: Deployment, timings: Timings
 ) -> list[Periodic]:
@@ -137,14 +151,16 @@ def build_schedule(
     url, timeout, keyspace = settings.queue_url, timings.redis_answer_worker, settings.keyspace
     redis = connect(settings.redis_url.get_secret_value(), timeout=timeout, keyspace=keyspace)
     broker = connect(url, timeout=timeout, keyspace=keyspace)
-    queue = JobQueue(url, timeout, threads=2, timings=timings, keyspace=keyspace)
-    lost_messages = LostMessages(redis, QueuedMessages(broker), queue, timings)
+    queue = JobQueue(url, timeout, threads=3, timings=timings, keyspace=keyspace)
+    messages = QueuedMessages(broker)
+    lost_messages = LostMessages(redis, messages, queue, timings)
     clocks = Clocks(ClockReports(redis), database, "worker")
     keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
     refreshes = Refreshes(
         Submitter(JobStore(redis, keyring, settings.job_ttl, timings), queue),
         DriverCooldowns(redis, timings, DriverUse.REFRESH),
     )
+    webhooks = WebhookDispatcher(database, keyring, queue, messages, WebhookFigures(redis), timings)
     keep_alive = KeepAlive(redis, database, keyring, refreshes, settings.refresh_rate)
     work = Housekeeping(
         EventOutbox(redis), database, settings.event_days, settings.session_idle_ttl, clocks
@@ -160,6 +176,8 @@ def build_schedule(
         Periodic("faults of Redis", lambda: _check(faults), timings.faults_interval, retry),
         Periodic("clocks", clocks.check, CHECK_INTERVAL, CHECK_RETRY),
         Periodic("keep-alive", keep_alive.submit_due, timings.keep_alive_interval, retry),
+        Periodic("webhooks", webhooks.dispatch, timings.webhook_interval, retry),
+        Periodic("webhook report", webhooks.report, timings.webhook_report, retry),
         Periodic("sweep", lambda: sweep(lost_messages), timings.sweep_interval, retry),
     ]
 

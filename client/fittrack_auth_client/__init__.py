@@ -40,6 +40,7 @@ from fittrack_auth_client.errors import (
     UnauthorizedError,
     UnexpectedAnswerError,
     UsageError,
+    WebhookRejectedError,
     WrongDomainError,
 )
 from fittrack_auth_client.models import (
@@ -113,5 +114,6 @@ __all__ = [
     "UnexpectedAnswerError",
     "UsageError",
     "User",
+    "WebhookRejectedError",
     "WrongDomainError",
 ]

@@ -34,6 +34,11 @@ class EventKind(StrEnum):
     CLIENT_RENEWED = "client_renewed"
     CLIENT_REMOVED = "client_removed"
     CLIENT_SCOPES_CHANGED = "client_scopes_changed"
+    WEBHOOK_ADDED = "webhook_added"
+    WEBHOOK_REMOVED = "webhook_removed"
+    WEBHOOK_ROTATED = "webhook_rotated"
+    WEBHOOK_ENABLED = "webhook_enabled"
+    WEBHOOK_DISABLED = "webhook_disabled"
     CLIENT_EDITED = "client_edited"
 
 

@@ -35,6 +35,7 @@ class Purpose(StrEnum):
     CHALLENGE = "challenge"
     GARMIN_TOKENS = "garmin-tokens"
     OAUTH_CONSUMER = "oauth-consumer"
+    WEBHOOK_SECRETS = "webhook-secrets"
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,9 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -14,8 +13,6 @@ import requests
 from dev.simulator import PASSWORD, Simulator
 from dev.stack import Stack
 from fittrack_auth_client import AsyncFitTrackAuth, FitTrackAuth, SignedIn
-from shared.accounts.clients import ClientRepository
-from shared.database.engine import Database
 from tests.end_to_end.test_command_line import run
 
 USERNAME = "plain-nora@example.com"
@@ -28,14 +25,11 @@ Read = Callable[[Stack, str, Simulator], None]
 
 
 @pytest.fixture
-def key(stack: Stack) -> Iterator[str]:
+def key(stack: Stack, app_key: str) -> str:
     """The key of an app to which Nora has connected her account."""
-    database = Database(stack.settings["FITTRACK_DATABASE_URL"])
-    _, key = database.run(lambda session: ClientRepository(session).add(uuid4().hex))
-    database.close()
-    with FitTrackAuth(stack.url, client_key=key) as auth:
+    with FitTrackAuth(stack.url, client_key=app_key) as auth:
         assert isinstance(auth.sign_in(USERNAME, PASSWORD, user_id=MEMBER), SignedIn)
-        yield key
+    return app_key
 
 
 def with_httpx(stack: Stack, key: str, garmin: Simulator) -> None:

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from functools import partial
 from importlib.metadata import version
 from io import TextIOWrapper
@@ -36,6 +37,7 @@ from fittrack_auth_client.cli.token_sources import find_tokens
 from fittrack_auth_client.client import FitTrackAuth
 from fittrack_auth_client.errors import FitTrackAuthError
 from fittrack_auth_client.models import SubmittedJob
+from fittrack_auth_client.operations import MIN_VALID_FOR
 from fittrack_auth_client.secret import Secret
 
 app = typer.Typer(
@@ -51,6 +53,11 @@ app = typer.Typer(
     context_settings={"terminal_width": min(80, shutil.get_terminal_size().columns)},
     rich_markup_mode=None,  # whose tables cut option names on a narrow terminal
 )
+
+
+class Library(StrEnum):
+    GARMINCONNECT = "garminconnect"
+    GARTH = "garth"
 
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -205,14 +212,53 @@ def whoami(server: ServerOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def token(server: ServerOption = None, as_json: JsonOption = False) -> None:
+def token(
+    server: ServerOption = None,
+    user_id: Annotated[
+        str | None,
+        typer.Option(
+            "--user-id",
+            metavar="ID",
+            help="Whose token, by the app's own id. Needs FITTRACK_CLIENT_KEY, the app's key.",
+        ),
+    ] = None,
+    library: Annotated[
+        Library | None,
+        typer.Option("--format", help="Print the token as this library stores it in a file."),
+    ] = None,
+    min_valid_for: Annotated[
+        int,
+        typer.Option(
+            "--min-valid-for",
+            min=0,
+            max=3600,
+            metavar="SECONDS",
+            help="For how long it has to be valid at least.",
+        ),
+    ] = MIN_VALID_FOR,
+    insecure_http: InsecureOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Print a fresh Garmin access token, and nothing else.
 
     It is a secret. With --json, prints also where it is good for, and until when.
+
+    It is the token of the session's user. With --user-id, it is that of whom an app has connected,
+    and no session is needed.
     """
     with _output(Inputs(), as_json=as_json) as output:
-        file = SessionFile.of_this_user()
-        output.show(account.token(file, _server(server), output.retrying))
+        if user_id is None:
+            file = SessionFile.of_this_user()
+            found = account.token(file, _server(server), output.retrying, min_valid_for)
+        else:
+            with FitTrackAuth(
+                server or DEFAULT_SERVER,
+                client_key=_client_key(),
+                insecure_http=insecure_http,
+                on_retry=output.retrying,
+            ) as auth:
+                found = auth.token(user_id, min_valid_for=min_valid_for)
+        output.show(reports.garmin_token(found, library))
 
 
 @app.command()
@@ -278,6 +324,13 @@ def _new_session(
         file = SessionFile.of_this_user()
         file.check_writable()
         yield auth, file
+
+
+def _client_key() -> Secret:
+    key = os.environ.get("FITTRACK_CLIENT_KEY")
+    if not key:
+        raise CliError("missing_input", "--user-id needs FITTRACK_CLIENT_KEY")
+    return Secret(key)
 
 
 def _poll_token(inputs: Inputs) -> Secret:
