@@ -98,14 +98,6 @@ class AsyncFitTrackAuth:
             self._operations.submit_code(challenge, code, idempotency_key=idempotency_key)
         )
 
-    async def submit_key(
-        self, key: Text, *, user_id: str | None = None, idempotency_key: str | None = None
-    ) -> SubmittedJob:
-        """Submit a key of Garmin's Personal API; return the job that stores it."""
-        return await self._transport.run(
-            self._operations.submit_key(key, user_id=user_id, idempotency_key=idempotency_key)
-        )
-
     async def job(self, submitted: SubmittedJob, *, wait: int = 0, seen: str | None = None) -> Job:
         """Return the state of a job.
 
@@ -155,14 +147,6 @@ class AsyncFitTrackAuth:
         """
         return await self._transport.run(
             self._operations.enter_code(challenge, code, on_stage=on_stage)
-        )
-
-    async def import_key(
-        self, key: Text, *, user_id: str | None = None, on_stage: OnStage = ignore
-    ) -> SignedIn:
-        """Connect with a key of Garmin's Personal API: submit, and wait. See `submit_key`."""
-        return await self._transport.run(
-            self._operations.import_key(key, user_id=user_id, on_stage=on_stage)
         )
 
     async def session(self, access_token: Text) -> Session:

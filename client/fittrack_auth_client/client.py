@@ -111,14 +111,6 @@ class FitTrackAuth:
             self._operations.submit_code(challenge, code, idempotency_key=idempotency_key)
         )
 
-    def submit_key(
-        self, key: Text, *, user_id: str | None = None, idempotency_key: str | None = None
-    ) -> SubmittedJob:
-        """Submit a key of Garmin's Personal API; return the job that stores it."""
-        return self._transport.run(
-            self._operations.submit_key(key, user_id=user_id, idempotency_key=idempotency_key)
-        )
-
     def job(self, submitted: SubmittedJob, *, wait: int = 0, seen: str | None = None) -> Job:
         """Return the state of a job.
 
@@ -167,14 +159,6 @@ class FitTrackAuth:
         Raises JobFailedError; while its `may_try_again` is true, the challenge takes another code.
         """
         return self._transport.run(self._operations.enter_code(challenge, code, on_stage=on_stage))
-
-    def import_key(
-        self, key: Text, *, user_id: str | None = None, on_stage: OnStage = ignore
-    ) -> SignedIn:
-        """Connect with a key of Garmin's Personal API: submit, and wait. See `submit_key`."""
-        return self._transport.run(
-            self._operations.import_key(key, user_id=user_id, on_stage=on_stage)
-        )
 
     def session(self, access_token: Text) -> Session:
         """Return the session of an access token. Raises UnauthorizedError once it is over."""

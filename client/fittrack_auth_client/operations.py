@@ -77,14 +77,6 @@ class Operations:
         body = {"challenge_id": as_secret(challenge_id), "mfa_code": as_secret(code)}
         return self._submit("/api/garmin/login/mfa-complete", body, idempotency_key)
 
-    def submit_key(
-        self, key: Text, *, user_id: str | None, idempotency_key: str | None
-    ) -> Operation[SubmittedJob]:
-        body: dict[str, Text] = {"personal_api_key": as_secret(key)}
-        if user_id is not None:
-            body["user_id"] = user_id
-        return self._submit("/api/garmin/import", body, idempotency_key)
-
     def job(self, submitted: SubmittedJob, *, wait: int, seen: str | None) -> Operation[Job]:
         reply = yield from self._send(_poll(submitted, wait, seen))
         return reply.read(read_job)
@@ -129,16 +121,6 @@ class Operations:
         self, challenge: CodeRequired | Text, code: Text, *, on_stage: OnStage
     ) -> Operation[SignedIn]:
         submitted = yield from self.submit_code(challenge, code, idempotency_key=None)
-        return (yield from self._signed_in(submitted, on_stage))
-
-    def import_key(
-        self, key: Text, *, user_id: str | None, on_stage: OnStage
-    ) -> Operation[SignedIn]:
-        submitted = yield from self.submit_key(key, user_id=user_id, idempotency_key=None)
-        return (yield from self._signed_in(submitted, on_stage))
-
-    def _signed_in(self, submitted: SubmittedJob, on_stage: OnStage) -> Operation[SignedIn]:
-        """Wait for a job that asks for no code."""
         ended = yield from self.wait(submitted, timeout=None, on_stage=on_stage)
         if isinstance(ended, CodeRequired):
             raise UnexpectedAnswerError("another code is required")

@@ -71,19 +71,6 @@ def test_a_whole_sign_in_with_a_code(stand_in: StandIn, auth: FitTrackAuth) -> N
     assert stand_in.seen(CODE)[0].data == {"challenge_id": CHALLENGE, "mfa_code": RIGHT_CODE}
 
 
-def test_a_key_is_imported(stand_in: StandIn, auth: FitTrackAuth) -> None:
-    stand_in.on("POST /api/garmin/import", accepted("one"))
-    stand_in.on(job("one"), succeeded("one"))
-    stages: list[str] = []
-
-    signed_in = auth.import_key(Secret("a key"), user_id="member-1", on_stage=stages.append)
-
-    assert signed_in.access_token == Secret(ACCESS_TOKEN)
-    assert stages == ["waiting_for_worker"]
-    submitted = stand_in.seen("POST /api/garmin/import")[0].data
-    assert submitted == {"personal_api_key": "a key", "user_id": "member-1"}
-
-
 def test_each_poll_says_which_stage_was_seen(stand_in: StandIn, auth: FitTrackAuth) -> None:
     stand_in.on(LOGIN, accepted("one"))
     stand_in.on(

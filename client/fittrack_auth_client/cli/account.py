@@ -9,12 +9,10 @@ from fittrack_auth_client.cli import reports
 from fittrack_auth_client.cli.errors import CancelledError, CliError
 from fittrack_auth_client.cli.reports import Report
 from fittrack_auth_client.cli.session_file import SessionFile, StoredSession
-from fittrack_auth_client.cli.sign_in import Conversation, Credentials, import_key, sign_in
+from fittrack_auth_client.cli.sign_in import Conversation, Credentials, sign_in
 from fittrack_auth_client.client import FitTrackAuth
 from fittrack_auth_client.errors import FitTrackAuthError, UnauthorizedError
-from fittrack_auth_client.models import SignedIn
 from fittrack_auth_client.retries import OnRetry
-from fittrack_auth_client.secret import Secret
 
 _ENDS_BY_ITSELF = "a sign-in already under way ends by itself, and its result expires unused"
 
@@ -27,28 +25,10 @@ def log_in(
     *,
     show_token: bool,
 ) -> Report:
-    with _ends_by_itself():
+    try:
         signed_in = sign_in(auth, conversation, credentials)
-    return _kept(auth, file, signed_in, show_token=show_token)
-
-
-def connect_key(
-    auth: FitTrackAuth,
-    conversation: Conversation,
-    file: SessionFile,
-    key: Secret,
-    *,
-    show_token: bool,
-) -> Report:
-    with _ends_by_itself():
-        signed_in = import_key(auth, conversation, key)
-    return _kept(auth, file, signed_in, show_token=show_token)
-
-
-def _kept(
-    auth: FitTrackAuth, file: SessionFile, signed_in: SignedIn, *, show_token: bool
-) -> Report:
-    """Store the new session."""
+    except (KeyboardInterrupt, CancelledError):
+        raise CancelledError(_ENDS_BY_ITSELF) from None
     session = StoredSession(
         server=auth.server.url,
         access_token=signed_in.access_token,
@@ -124,14 +104,6 @@ def _save(file: SessionFile, session: StoredSession, auth: FitTrackAuth) -> None
         with contextlib.suppress(FitTrackAuthError):
             auth.log_out(session.access_token)  # nobody would hold its token
         raise
-
-
-@contextlib.contextmanager
-def _ends_by_itself() -> Iterator[None]:
-    try:
-        yield
-    except (KeyboardInterrupt, CancelledError):
-        raise CancelledError(_ENDS_BY_ITSELF) from None
 
 
 @contextlib.contextmanager

@@ -163,41 +163,6 @@ def login(
 
 
 @app.command()
-def key(
-    server: NewServerOption = DEFAULT_SERVER,
-    key_stdin: Annotated[
-        bool, typer.Option("--key-stdin", help="Take the key from the first line of stdin.")
-    ] = False,
-    show_token: ShowTokenOption = False,
-    insecure_http: InsecureOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Connect with a key of Garmin's Personal API and keep the session.
-
-    You make the key at connect.garmin.com, in the settings. It reads your own data, for personal
-    use: Garmin's terms allow no more.
-
-    The key can't be given as an argument, where other programs could read it: it is asked for
-    hidden, or read from standard input (--key-stdin, or --json without a terminal).
-    """
-    inputs = Inputs(secrets_piped=key_stdin or as_json)
-    with (
-        _output(inputs, as_json=as_json) as output,
-        FitTrackAuth(
-            server,
-            client_key=os.environ.get("FITTRACK_CLIENT_KEY") or None,
-            insecure_http=insecure_http,
-            on_retry=output.retrying,
-        ) as auth,
-    ):
-        file = SessionFile.of_this_user()
-        file.check_writable()
-        given = inputs.secret("key", "Personal API key (hidden): ", "give the key with --key-stdin")
-        pasted = Secret(given.reveal().strip())
-        output.show(account.connect_key(auth, output, file, pasted, show_token=show_token))
-
-
-@app.command()
 def whoami(server: ServerOption = None, as_json: JsonOption = False) -> None:
     """Show the session's user and when it ends.
 

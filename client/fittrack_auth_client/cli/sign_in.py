@@ -1,7 +1,5 @@
 """A sign-in from start to end, codes included."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -50,7 +48,7 @@ class Conversation(Protocol):
 def sign_in(auth: FitTrackAuth, conversation: Conversation, credentials: Credentials) -> SignedIn:
     """Raises FitTrackAuthError with the code of whatever ended it."""
     conversation.stage("submitting")
-    with _without_session():
+    try:
         result = auth.sign_in(
             credentials.username,
             credentials.password,
@@ -59,23 +57,9 @@ def sign_in(auth: FitTrackAuth, conversation: Conversation, credentials: Credent
         )
         if isinstance(result, CodeRequired):
             result = _enter_codes(auth, conversation, result)
-        return result
-
-
-def import_key(auth: FitTrackAuth, conversation: Conversation, key: Secret) -> SignedIn:
-    """Connect with a Personal API key. Raises FitTrackAuthError as `sign_in` does."""
-    conversation.stage("submitting")
-    with _without_session():
-        return auth.import_key(key, on_stage=conversation.stage)
-
-
-@contextmanager
-def _without_session() -> Iterator[None]:
-    """Translate UnauthorizedError where there is no session yet that could be over."""
-    try:
-        yield
-    except UnauthorizedError:
+    except UnauthorizedError:  # there is no session yet that could be over
         raise CliError("client_key_needed") from None
+    return result
 
 
 def _enter_codes(
