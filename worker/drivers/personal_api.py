@@ -121,18 +121,23 @@ def _exchanged(key: PersonalKey, token: str, domain: GarminDomain) -> GarminToke
     expires_at = stored.expiry(token)
     if expires_at is None or not stored.is_token(token):
         raise GarminUnavailableError
-    now = datetime.now(UTC)
-    ends_by = key.ends_by or now + _LONGEST_LIFE
+    ends_by = key.ends_by or datetime.now(UTC) + _LONGEST_LIFE
     exchanged = ExchangedKey(
         personal_api_key=key.personal_api_key,
         ends_by=ends_by,
         access_token=token,
         expires_at=expires_at,
     )
-    # A token that is good for less than a day ends with its key.
-    issued_at = stored.issue(token) or now
-    is_cut = expires_at - issued_at < _ACCESS_LIFETIME - _TOLERANCE
-    return exchanged.packed(domain, expires_at if is_cut else max(ends_by, expires_at))
+    refresh_expires_at = expires_at if _ends_with_key(token) else max(ends_by, expires_at)
+    return exchanged.packed(domain, refresh_expires_at)
+
+
+def _ends_with_key(token: str) -> bool:
+    """Whether an access token is good for less than a day, which means that its key ends then."""
+    issued_at, expires_at = stored.issue(token), stored.expiry(token)
+    if issued_at is None or expires_at is None:
+        return False
+    return expires_at - issued_at < _ACCESS_LIFETIME - _TOLERANCE
 
 
 def _host(domain: GarminDomain) -> str:
