@@ -16,7 +16,7 @@ from shared.broker.tokens import Connection, TokenBroker, Wanted, is_fresh
 from shared.crypto.keyring import Keyring
 from shared.crypto.tokens import new_token
 from shared.database.engine import Database
-from shared.database.models import GarminToken, User
+from shared.database.models import ClientLink, GarminToken, User
 from shared.garmin.types import GarminDomain, GarminIdentity, GarminTokens
 from shared.origin import UNKNOWN, Origin
 from tests.shared.accounts.conftest import Repositories
@@ -52,8 +52,10 @@ class Person(Repositories):
         return self.database.run(lambda s: ConnectionRepository(s).view(app.client_id, "member-1"))
 
     def token(self, app: ClientView) -> Connection:
-        broker = TokenBroker(self.keyring)
-        return self.database.run(lambda s: broker.of_client(s, app.client_id, "member-1"))
+        linked = select(ClientLink.token_id).where(ClientLink.client_id == app.client_id)
+        return self.database.run(
+            lambda s: TokenBroker(self.keyring).reread(s, s.scalars(linked).one())
+        )
 
     def mine(self, user_id: uuid.UUID) -> Connection:
         return self.database.run(lambda s: TokenBroker(self.keyring).of_user(s, user_id))
