@@ -29,6 +29,7 @@ from shared.redis.database_disk import DatabaseDisk
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.driver_keys import DriverUse
 from shared.redis.faults import RedisFaults
+from shared.redis.key_refusals import KeyRefusals
 from shared.redis.left_proxies import LeftProxies
 from shared.redis.oauth_consumer import KeptConsumer
 from shared.redis.password_posts import PasswordPosts
@@ -123,7 +124,9 @@ def build_runner(
             JobKind.LOGIN: LoginHandler(chain, challenges, completion),
             JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
             JobKind.IMPORT: ImportHandler(drivers, refresh_cooldowns, completion),
-            JobKind.REFRESH: RefreshHandler(drivers, refresh_cooldowns, database, keyring),
+            JobKind.REFRESH: RefreshHandler(
+                drivers, refresh_cooldowns, KeyRefusals(patient, timings), database, keyring
+            ),
         },
         shares=ThreadShares(threads, settings.share_per_ip, settings.share_per_client, timings),
         timings=timings,
@@ -202,7 +205,12 @@ def _drivers(
 
         return GarminConnectDriver(adapter, timings)
 
-    load = {"garth": garth, "garminconnect": garminconnect}
+    def personal_api() -> GarminDriver:
+        from worker.drivers.personal_api import PersonalApiDriver
+
+        return PersonalApiDriver(adapter)
+
+    load = {"garth": garth, "garminconnect": garminconnect, "personal_api": personal_api}
     drivers = {name: LazyDriver(name, load[name]) for name in KNOWN_DRIVERS}
     with suppress(DriverFailedError):  # logged; it is tried again with the first sign-in
         drivers[names[0]].loaded()

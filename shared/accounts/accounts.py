@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from shared.accounts.clients import ClientRepository
 from shared.accounts.connections import ConnectionRepository
 from shared.accounts.cutoffs import SignInCutoffs
+from shared.accounts.identities import known_identity
 from shared.accounts.sessions import IDLE_SECONDS, SessionRepository
 from shared.accounts.states import Method
 from shared.accounts.tokens import TokenRepository
@@ -78,7 +79,8 @@ class Accounts:
             # The lock keeps the app from being removed while one of its sign-ins is stored.
             if client_id is not None and not ClientRepository(session).lock(client_id):
                 raise InterruptedSignInError
-            user_id, display_name = _save_user(session, identity, tokens.domain)
+            person = known_identity(session, identity, tokens.domain, origin)
+            user_id, display_name = _save_user(session, person, tokens.domain)
             sessions = self._sessions(session)
             expires_at = sessions.expiry(session_id)
             if expires_at is None:
