@@ -45,7 +45,6 @@ from fittrack_auth_client.errors import (
 from fittrack_auth_client.models import (
     CodeRequired,
     Connection,
-    ConnectionPage,
     GarminLink,
     Job,
     JobError,
@@ -72,7 +71,6 @@ __all__ = [
     "CodeInvalidError",
     "CodeRequired",
     "Connection",
-    "ConnectionPage",
     "FieldError",
     "FitTrackAuth",
     "FitTrackAuthError",

@@ -11,7 +11,6 @@ from fittrack_auth_client.garmin_auth import AsyncHttpxAuth
 from fittrack_auth_client.models import (
     CodeRequired,
     Connection,
-    ConnectionPage,
     Job,
     Session,
     SignedIn,
@@ -222,22 +221,6 @@ class AsyncFitTrackAuth:
         Raises LinkNotFoundError.
         """
         return await self._transport.run(self._operations.connection(user_id))
-
-    async def connections(
-        self,
-        *,
-        state: str | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
-    ) -> ConnectionPage:
-        """Return some of the app's connections, in the order of its user ids. Needs `client_key`.
-
-        `state` is `active`, `expiring` or `sign_in_required`; `limit`, how many at most (1 to 200);
-        `cursor`, the `next_cursor` of the page before.
-        """
-        return await self._transport.run(
-            self._operations.connections(state=state, limit=limit, cursor=cursor)
-        )
 
     async def token(
         self,

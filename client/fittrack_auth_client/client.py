@@ -13,7 +13,6 @@ from fittrack_auth_client.libraries import new_garminconnect, new_garth
 from fittrack_auth_client.models import (
     CodeRequired,
     Connection,
-    ConnectionPage,
     Job,
     Session,
     SignedIn,
@@ -236,22 +235,6 @@ class FitTrackAuth:
         Raises LinkNotFoundError.
         """
         return self._transport.run(self._operations.connection(user_id))
-
-    def connections(
-        self,
-        *,
-        state: str | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
-    ) -> ConnectionPage:
-        """Return some of the app's connections, in the order of its user ids. Needs `client_key`.
-
-        `state` is `active`, `expiring` or `sign_in_required`; `limit`, how many at most (1 to 200);
-        `cursor`, the `next_cursor` of the page before.
-        """
-        return self._transport.run(
-            self._operations.connections(state=state, limit=limit, cursor=cursor)
-        )
 
     def token(
         self,

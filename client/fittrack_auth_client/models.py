@@ -10,7 +10,6 @@ from fittrack_auth_client.fields import (
     bearer_token,
     boolean,
     integer,
-    items,
     moment,
     secret,
     text,
@@ -248,22 +247,6 @@ class Connection:
             user_id=fields.get("user_id", text),
             user=fields.get("user", User.read),
             garmin=fields.get("garmin", GarminLink.read),
-        )
-
-
-@dataclass(frozen=True)
-class ConnectionPage:
-    """Some of an app's connections. `next_cursor` is None on the last page."""
-
-    connections: tuple[Connection, ...]
-    next_cursor: str | None = None
-
-    @classmethod
-    def read(cls, data: object) -> "ConnectionPage":
-        fields = Fields(data)
-        return cls(
-            fields.get("connections", items(Connection.read)),
-            fields.optional("next_cursor", text),
         )
 
 

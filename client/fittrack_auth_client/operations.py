@@ -13,7 +13,6 @@ from fittrack_auth_client.exchange import Operation, Reply, Request, Waiting, he
 from fittrack_auth_client.models import (
     CodeRequired,
     Connection,
-    ConnectionPage,
     Job,
     JobFailed,
     JobInProgress,
@@ -172,15 +171,6 @@ class Operations:
     def connection(self, user_id: str) -> Operation[Connection]:
         reply = yield from self._send(Request("GET", _garmin_of(user_id), self._client_headers))
         return reply.read(Connection.read)
-
-    def connections(
-        self, *, state: str | None, limit: int | None, cursor: str | None
-    ) -> Operation[ConnectionPage]:
-        wanted = {"state": state, "limit": None if limit is None else str(limit), "cursor": cursor}
-        params = {name: value for name, value in wanted.items() if value is not None}
-        request = Request("GET", "/api/users", self._client_headers, params)
-        reply = yield from self._send(request)
-        return reply.read(ConnectionPage.read)
 
     def disconnect(self, user_id: str) -> Operation[None]:
         try:

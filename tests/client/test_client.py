@@ -225,27 +225,6 @@ def test_the_client_key_goes_with_submissions_and_connections_alone(
     assert (stand_in.seen(LOGIN)[0].data or {})["user_id"] == "a b"
 
 
-def test_an_app_s_connections_come_in_pages(stand_in: StandIn, connect: Connect) -> None:
-    links = [
-        {"user_id": name, "user": {"id": "1"}, "garmin": {"linked": False}} for name in ("a", "b")
-    ]
-    stand_in.on(
-        "GET /api/users",
-        Answer(200, {"connections": links[:1], "next_cursor": "c1"}),
-        Answer(200, {"connections": links[1:], "next_cursor": None}),
-    )
-    auth = connect(stand_in.url, client_key="key-of-the-app")
-
-    first = auth.connections(state="sign_in_required", limit=1)
-    last = auth.connections(cursor=first.next_cursor)
-
-    assert [page.connections[0].user_id for page in (first, last)] == ["a", "b"]
-    assert last.next_cursor is None
-    queries = [request.query for request in stand_in.requests]
-    assert queries == [{"state": ["sign_in_required"], "limit": ["1"]}, {"cursor": ["c1"]}]
-    assert {request.headers["x-client-key"] for request in stand_in.requests} == {"key-of-the-app"}
-
-
 def test_no_secret_is_in_a_result_s_or_an_error_s_text(stand_in: StandIn, connect: Connect) -> None:
     auth = connect(stand_in.url, max_retries=0, client_key="key-of-the-app")
     stand_in.on(LOGIN, accepted("one"))
