@@ -7,6 +7,7 @@ import typer
 
 from admin import clients, drivers, keys, webhooks
 from admin.events import events
+from admin.imports import import_tokens
 from shared.accounts.appearance import InvalidAppearanceError
 from shared.errors import (
     ClientExistsError,
@@ -14,6 +15,7 @@ from shared.errors import (
     FitTrackError,
     InvalidClientNameError,
     ServiceUnavailableError,
+    SignInInProgressError,
     UnknownClientError,
 )
 from shared.webhooks.errors import (
@@ -39,6 +41,7 @@ app.add_typer(drivers.app, name="drivers")
 app.add_typer(keys.app, name="keys")
 app.add_typer(webhooks.app, name="webhooks")
 app.command()(events)
+app.command("import")(import_tokens)
 
 _EXITS: dict[type[FitTrackError], tuple[int, str]] = {
     ClientExistsError: (1, "an app with this name exists already"),
@@ -50,6 +53,7 @@ _EXITS: dict[type[FitTrackError], tuple[int, str]] = {
     WebhookExistsError: (1, "the app has an endpoint with this URL already"),
     AddressRefusedError: (2, "{error}"),
     InvalidWebhookUrlError: (2, "{error}"),
+    SignInInProgressError: (1, "these tokens are being imported already"),
     ConfigurationError: (2, "{error}"),
     InvalidAppearanceError: (2, "{error}"),
     InvalidClientNameError: (

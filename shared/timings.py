@@ -133,6 +133,9 @@ class Timings:
     garminconnect_delays: float = 1.0
     """Factor for the random delays that garminconnect puts before it posts a password."""
 
+    key_recheck: float = 600.0
+    """How long after Garmin refused a Personal API key it has to refuse it again."""
+
     delivery_interval: float = 1.0
     delivery_retry: float = 5.0
     """Pause between two deliveries of audit events to the database, and after a failed one."""

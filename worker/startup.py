@@ -29,6 +29,7 @@ from shared.redis.database_disk import DatabaseDisk
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.driver_keys import DriverUse
 from shared.redis.faults import RedisFaults
+from shared.redis.key_refusals import KeyRefusals
 from shared.redis.left_proxies import LeftProxies
 from shared.redis.oauth_consumer import KeptConsumer
 from shared.redis.password_posts import PasswordPosts
@@ -44,6 +45,7 @@ from worker.drivers.http import GarminAdapter
 from worker.drivers.lazy import LazyDriver
 from worker.drivers.proxies import GarminProxies, Proxy
 from worker.handlers.completion import Completion
+from worker.handlers.imports import ImportHandler
 from worker.handlers.login import LoginHandler
 from worker.handlers.mfa_completion import MfaCompletionHandler
 from worker.handlers.refresh import RefreshHandler
@@ -116,6 +118,7 @@ def build_runner(
         limit=AccountLimit(patient, settings.limit_login_per_account),
         codes=CodeLimit(patient, settings.limit_codes_per_account),
     )
+    refresh_cooldowns = DriverCooldowns(patient, timings, DriverUse.REFRESH)
     return JobRunner(
         claims=JobClaims(patient, keyring, ttl, timings),
         keeper=LeaseKeeper(JobClaims(prompt, keyring, ttl, timings), timings),
@@ -123,8 +126,9 @@ def build_runner(
         handlers={
             JobKind.LOGIN: LoginHandler(chain, challenges, completion),
             JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
+            JobKind.IMPORT: ImportHandler(drivers, refresh_cooldowns, completion),
             JobKind.REFRESH: RefreshHandler(
-                drivers, DriverCooldowns(patient, timings, DriverUse.REFRESH), database, keyring
+                drivers, refresh_cooldowns, KeyRefusals(patient, timings), database, keyring
             ),
         },
         shares=ThreadShares(threads, settings.share_per_ip, settings.share_per_client, timings),
@@ -219,7 +223,12 @@ def _drivers(
 
         return GarminConnectDriver(adapter, timings)
 
-    load = {"garth": garth, "garminconnect": garminconnect}
+    def personal_api() -> GarminDriver:
+        from worker.drivers.personal_api import PersonalApiDriver
+
+        return PersonalApiDriver(adapter)
+
+    load = {"garth": garth, "garminconnect": garminconnect, "personal_api": personal_api}
     drivers = {name: LazyDriver(name, load[name]) for name in KNOWN_DRIVERS}
     with suppress(DriverFailedError):  # logged; it is tried again with the first sign-in
         drivers[names[0]].loaded()

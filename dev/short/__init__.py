@@ -38,6 +38,7 @@ SHORT = Timings(
     consumer_retry=1.0,
     garmin_retry=0.05,
     garminconnect_delays=0.0,
+    key_recheck=2.0,
     delivery_interval=0.2,
     sweep_interval=0.5,
     keep_alive_interval=0.5,

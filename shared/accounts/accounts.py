@@ -13,7 +13,9 @@ from sqlalchemy.orm import Session
 from shared.accounts.clients import ClientRepository
 from shared.accounts.connections import ConnectionRepository
 from shared.accounts.cutoffs import SignInCutoffs
+from shared.accounts.identities import known_identity
 from shared.accounts.sessions import IDLE_SECONDS, SessionRepository
+from shared.accounts.states import Method
 from shared.accounts.tokens import TokenRepository
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
@@ -61,6 +63,7 @@ class Accounts:
         origin: Origin = UNKNOWN,
         began: float | None = None,
         run: JobRun | None = None,
+        method: Method = Method.PASSWORD,
     ) -> StoredSignIn:
         """Store user, tokens, connection and session in one transaction, which ends the job.
 
@@ -77,13 +80,14 @@ class Accounts:
             # The lock keeps the app from being removed while one of its sign-ins is stored.
             if client_id is not None and not ClientRepository(session).lock(client_id):
                 raise InterruptedSignInError
-            user_id, display_name = _save_user(session, identity, tokens.domain)
+            person = known_identity(session, identity, tokens.domain, origin)
+            user_id, display_name = _save_user(session, person, tokens.domain)
             sessions = self._sessions(session)
             expires_at = sessions.expiry(session_id)
             if expires_at is None:
                 if run is not None and not JobMarks(session).end(run):
                     raise InterruptedSignInError
-                self._save(session, user_id, tokens, origin)
+                self._save(session, user_id, tokens, origin, method)
                 expires_at = sessions.open(
                     session_id,
                     user_id,
@@ -98,9 +102,14 @@ class Accounts:
         return self._database.run(work)
 
     def _save(
-        self, session: Session, user_id: uuid.UUID, tokens: GarminTokens, origin: Origin
+        self,
+        session: Session,
+        user_id: uuid.UUID,
+        tokens: GarminTokens,
+        origin: Origin,
+        method: Method,
     ) -> None:
-        saved = TokenRepository(session, self._keyring).save(user_id, tokens)
+        saved = TokenRepository(session, self._keyring).save(user_id, tokens, method)
         stored = Event.of(EventKind.TOKENS_STORED, origin, tokens.driver, user_id=user_id)
         EventLog(session).append(stored)
         if origin.client_id is not None and origin.client_user_id is not None:
