@@ -60,7 +60,7 @@ def import_tokens(
         outcome = _run(service, Import(given=given, domain=domain), app, user_id)
     match outcome:
         case Success():
-            print(f"{app}\t{user_id}\tconnected to {outcome.display_name}")
+            print(f"{app}: connected to {outcome.display_name}")
             if outcome.exclusive:
                 print("Moved: delete these tokens where they came from.", file=sys.stderr)
         case Failure():

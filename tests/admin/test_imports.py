@@ -115,7 +115,7 @@ def test_a_user_of_an_app_is_connected(operator: Operator, file: str) -> None:
     with operator.worker():
         result = operator.run("app", "member-1", file)
     assert result.exit_code == 0, result.stderr
-    assert result.stdout == "app\tmember-1\tconnected to Anna\n"
+    assert result.stdout == "app: connected to Anna\n"
     assert "delete these tokens" in result.stderr
     [work] = operator.given
     assert isinstance(work.given, ImportedTokens)

@@ -287,12 +287,15 @@ def test_a_renewal_is_sealed_before_garmin_is_asked_whose_it_is(
 
 
 @each_library
-def test_a_refusal_is_kept_as_those_of_refreshes(importer: Importer, library: str) -> None:
-    text = file_of(importer.old_tokens(library, "refreshlimited-after-plain-anna@example.com"))
-    failure = importer.fail(text)
-    assert failure.code == "garmin_rate_limited"
-    assert failure.retry_after is not None
-    assert DriverCooldowns(importer.redis).remaining(library) == 0
+def test_refused_imports_wait_and_stop_nobody_else(importer: Importer, library: str) -> None:
+    for name in ("one", "two", "three"):
+        text = file_of(importer.old_tokens(library, f"refreshlimited-after-{name}@example.com"))
+        failure = importer.run(text, Origin(account=name))
+        assert isinstance(failure, Failure)
+        assert failure.code == "garmin_rate_limited"
+        assert failure.retry_after == importer.cooldowns.remaining(library, name) > 0
+        assert DriverCooldowns(importer.redis).remaining(library, name) == 0
+    assert importer.cooldowns.remaining(library) == 0
 
 
 def test_tokens_are_for_their_own_domain(importer: Importer) -> None:

@@ -114,7 +114,8 @@ class ImportHandler:
         driver = self._driver(progress.tokens)
         try:
             turn = self.cooldowns.enter(driver.name, job.claim.origin.account)
-            with reported(self.cooldowns, turn):
+            # Of tokens from anywhere, refusals are no sign that Garmin refuses other people's.
+            with reported(self.cooldowns, turn, counts=False):
                 tokens = _until_answered(driver, progress.tokens, job)
         except (DriverRestsError, ClientRefusedError) as refusal:
             raise GarminRateLimitedError(refusal.retry_after) from None
