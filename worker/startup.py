@@ -44,6 +44,7 @@ from worker.drivers.http import GarminAdapter
 from worker.drivers.lazy import LazyDriver
 from worker.drivers.proxies import GarminProxies, Proxy
 from worker.handlers.completion import Completion
+from worker.handlers.imports import ImportHandler
 from worker.handlers.login import LoginHandler
 from worker.handlers.mfa_completion import MfaCompletionHandler
 from worker.handlers.refresh import RefreshHandler
@@ -114,6 +115,7 @@ def build_runner(
         limit=AccountLimit(patient, settings.limit_login_per_account),
         codes=CodeLimit(patient, settings.limit_codes_per_account),
     )
+    refresh_cooldowns = DriverCooldowns(patient, timings, DriverUse.REFRESH)
     return JobRunner(
         claims=JobClaims(patient, keyring, ttl, timings),
         keeper=LeaseKeeper(JobClaims(prompt, keyring, ttl, timings), timings),
@@ -121,12 +123,9 @@ def build_runner(
         handlers={
             JobKind.LOGIN: LoginHandler(chain, challenges, completion),
             JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
+            JobKind.IMPORT: ImportHandler(drivers, refresh_cooldowns, completion),
             JobKind.REFRESH: RefreshHandler(
-                drivers,
-                DriverCooldowns(patient, timings, DriverUse.REFRESH),
-                KeyRefusals(patient, timings),
-                database,
-                keyring,
+                drivers, refresh_cooldowns, KeyRefusals(patient, timings), database, keyring
             ),
         },
         shares=ThreadShares(threads, settings.share_per_ip, settings.share_per_client, timings),
