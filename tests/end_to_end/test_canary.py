@@ -69,8 +69,7 @@ def test_a_planted_leak_is_found_where_it_was_planted(leaks: set[Leak], name: st
 
 
 def test_every_kind_of_secret_occurred(evidence: Evidence) -> None:
-    # No flow uses a Personal API key yet.
-    expected = {*KINDS, *OF_CLIENTS, "sealing key"} - {"personal_api_key"}
+    expected = {*KINDS, *OF_CLIENTS, "sealing key"}
     assert {canary.kind for canary in evidence.canaries} >= expected
     assert len(evidence.canaries) > 500
 
