@@ -119,3 +119,13 @@ def test_programs_read_the_token_where_their_library_looks(
 ) -> None:
     printed = run(["bash", "-c", f'{prepare}\n"$0" -c "$1"', sys.executable, read], connected)
     assert printed == "Plain Ines\n"
+
+
+def test_the_sync_with_httpx_reads_a_connection_by_key(
+    stack: Stack, environment: dict[str, str], garmin: Simulator
+) -> None:
+    garmin.configure(personal_limit=50)
+    with FitTrackAuth(stack.url, client_key=environment["FITTRACK_CLIENT_KEY"]) as auth:
+        auth.import_personal_api_key(f"key-{USERNAME}", user_id=MEMBER)
+    run([sys.executable, "-c", SYNCS[0], MEMBER], environment)
+    assert len(list(Path(environment["HOME"]).glob("*.zip"))) == 10

@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from functools import partial
 from importlib.metadata import version
 from io import TextIOWrapper
@@ -26,9 +25,12 @@ from fittrack_auth_client.cli.options import (
     DomainOfImport,
     InsecureOption,
     JsonOption,
+    LibraryOption,
+    MinValidForOption,
     NewServerOption,
     ServerOption,
     ShowTokenOption,
+    UserIdOption,
 )
 from fittrack_auth_client.cli.output import JsonOutput, Output, TerminalOutput
 from fittrack_auth_client.cli.session_file import SessionFile
@@ -53,11 +55,6 @@ app = typer.Typer(
     context_settings={"terminal_width": min(80, shutil.get_terminal_size().columns)},
     rich_markup_mode=None,  # whose tables cut option names on a narrow terminal
 )
-
-
-class Library(StrEnum):
-    GARMINCONNECT = "garminconnect"
-    GARTH = "garth"
 
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -214,28 +211,9 @@ def whoami(server: ServerOption = None, as_json: JsonOption = False) -> None:
 @app.command()
 def token(
     server: ServerOption = None,
-    user_id: Annotated[
-        str | None,
-        typer.Option(
-            "--user-id",
-            metavar="ID",
-            help="Whose token, by the app's own id. Needs FITTRACK_CLIENT_KEY, the app's key.",
-        ),
-    ] = None,
-    library: Annotated[
-        Library | None,
-        typer.Option("--format", help="Print the token as this library stores it in a file."),
-    ] = None,
-    min_valid_for: Annotated[
-        int,
-        typer.Option(
-            "--min-valid-for",
-            min=0,
-            max=3600,
-            metavar="SECONDS",
-            help="For how long it has to be valid at least.",
-        ),
-    ] = MIN_VALID_FOR,
+    user_id: UserIdOption = None,
+    library: LibraryOption = None,
+    min_valid_for: MinValidForOption = MIN_VALID_FOR,
     insecure_http: InsecureOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -310,6 +288,13 @@ def status(
     raise typer.Exit(report.exit_code)
 
 
+def _client_key() -> Secret:
+    key = os.environ.get("FITTRACK_CLIENT_KEY")
+    if not key:
+        raise CliError("missing_input", "--user-id needs FITTRACK_CLIENT_KEY")
+    return Secret(key)
+
+
 @contextmanager
 def _new_session(
     server: str, output: Output, *, insecure_http: bool
@@ -324,13 +309,6 @@ def _new_session(
         file = SessionFile.of_this_user()
         file.check_writable()
         yield auth, file
-
-
-def _client_key() -> Secret:
-    key = os.environ.get("FITTRACK_CLIENT_KEY")
-    if not key:
-        raise CliError("missing_input", "--user-id needs FITTRACK_CLIENT_KEY")
-    return Secret(key)
 
 
 def _poll_token(inputs: Inputs) -> Secret:
