@@ -7,11 +7,12 @@ import os
 from html import escape
 
 import httpx
-from fittrack_auth_client import FitTrackAuth, webhooks
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
+
+from fittrack_auth_client import FitTrackAuth, webhooks
 
 ME, SEARCH = "member-1", "/activitylist-service/activities/search/activities?limit=10"
 PAGE = "<!doctype html><html lang=en><title>Sample app</title><h1>Sample app</h1>{}</html>"
