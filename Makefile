@@ -1,4 +1,4 @@
-.PHONY: install demo dev try test test-full lint check audit bench lock
+.PHONY: install demo dev try test test-full lint check audit bench lock messages screenshots
 
 # Test runs start hundreds of processes: they compile our sources once.
 unexport PYTHONDONTWRITEBYTECODE
@@ -44,3 +44,6 @@ bench: install
 
 lock: install
 	sh dev/lock.sh
+
+messages: install
+	.venv/bin/python -m dev.messages

@@ -12,7 +12,6 @@ from shared.errors import ChallengeBusyError, GarminRefusesError
 from shared.garmin.types import CodeSubmission, Credentials
 from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.repeats import NewJob
-from shared.jobs.store import JobStore
 from shared.jobs.submission import Submission
 from shared.origin import Origin
 from shared.redis.rate_limits import RateLimit, RateLimitedError, Standing
@@ -28,14 +27,17 @@ class Accepted:
     standing: Standing
 
 
-def submit_login(services: Services, submission: Submission[Credentials]) -> Accepted:
+def submit_login(
+    services: Services, submission: Submission[Credentials], sender: Origin | None = None
+) -> Accepted:
     """Enqueue a sign-in, or find the job of an equal one.
 
+    `sender` counts as its sender where that is not its origin.
     Raises RateLimitedError, SignInInProgressError, IdempotencyKeyReusedError,
     ServiceUnavailableError; GarminRefusesError before the password is kept in vain.
     """
     origin = submission.origin
-    standing = _count_sender(services, services.limits.login, origin)
+    standing = _count_sender(services, services.limits.login, origin, sender)
     job = services.submitter.repeat(submission)
     if job is None:
         _check_account(services.account_limit, services, origin)
@@ -43,18 +45,21 @@ def submit_login(services: Services, submission: Submission[Credentials]) -> Acc
         cooldown = services.cooldowns.shortest_remaining(services.drivers, origin.account)
         if cooldown:
             raise GarminRefusesError(cooldown)
-        job = services.submitter.submit(submission, JobStore.new_id())
+        job = services.submitter.submit(submission)
     return Accepted(job, standing)
 
 
-def submit_code(services: Services, submission: Submission[CodeSubmission]) -> Accepted:
+def submit_code(
+    services: Services, submission: Submission[CodeSubmission], sender: Origin | None = None
+) -> Accepted:
     """Enqueue the check of a code, or find the job of an equal submission.
 
+    `sender` counts as its sender where that is not its origin.
     Raises RateLimitedError, ChallengeNotFoundError, ChallengeBusyError,
     IdempotencyKeyReusedError, ServiceUnavailableError.
     """
     origin, challenge_id = submission.origin, submission.work.challenge_id
-    standing = _count_sender(services, services.limits.code, origin)
+    standing = _count_sender(services, services.limits.code, origin, sender)
     challenge = token_hash(challenge_id.get_secret_value())
     _count(services, services.limits.code_per_challenge, challenge, origin)
     job = services.submitter.repeat(submission)
@@ -70,7 +75,7 @@ def submit_code(services: Services, submission: Submission[CodeSubmission]) -> A
 
 def _submit_new_code(services: Services, submission: Submission[CodeSubmission]) -> NewJob:
     origin, challenge_id = submission.origin, submission.work.challenge_id
-    job_id = JobStore.new_id()
+    job_id = submission.job_id
     with services.challenges.reserved_for_submission(
         challenge_id, job_id, origin.client_id
     ) as challenge:
@@ -78,14 +83,22 @@ def _submit_new_code(services: Services, submission: Submission[CodeSubmission])
         sender = {"address": origin.address, "request_id": origin.request_id}
         of_challenge = replace(submission, origin=challenge.origin.model_copy(update=sender))
         _check_account(services.account_limit, services, of_challenge.origin)
-        job = services.submitter.submit(of_challenge, job_id)
+        job = services.submitter.submit(of_challenge)
         if job.job_id != job_id:
             services.challenges.release(challenge_id, job_id)
     return job
 
 
-def _count_sender(services: Services, limit: SenderLimit, origin: Origin) -> Standing:
-    standings = [_count(services, part, who, origin) for part, who in limit.parts(origin)]
+def count_connect_session(services: Services, origin: Origin) -> None:
+    """Count a connect session as a sign-in of its app. Raises RateLimitedError."""
+    _count(services, services.limits.login.per_client, str(origin.client_id), origin)
+
+
+def _count_sender(
+    services: Services, limit: SenderLimit, origin: Origin, sender: Origin | None
+) -> Standing:
+    parts = limit.parts(sender or origin)
+    standings = [_count(services, part, who, origin) for part, who in parts]
     return standings[0]
 
 

@@ -18,6 +18,8 @@ class ProblemCode(StrEnum):
     JOB_NOT_FOUND = "job_not_found"
     CHALLENGE_NOT_FOUND = "challenge_not_found"
     LINK_NOT_FOUND = "link_not_found"
+    CONNECT_SESSION_NOT_FOUND = "connect_session_not_found"
+    CONNECT_SESSION_ENDED = "connect_session_ended"
     SCOPE_MISSING = "scope_missing"
     SIGN_IN_REQUIRED = "sign_in_required"
     METHOD_NOT_ALLOWED = "method_not_allowed"

@@ -108,22 +108,26 @@ def _plain_code(code: SecretStr) -> SecretStr:
     return SecretStr(re.sub(r"[^A-Za-z0-9]", "", text))
 
 
-class _Request(BaseModel):
+class StrictRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class LoginRequest(_Request):
+USERNAME = Annotated[
+    str, StringConstraints(min_length=3, max_length=254), _USERNAME, AfterValidator(str.strip)
+]
+PASSWORD = Annotated[SecretStr, Field(min_length=1, max_length=256), _PLAIN_TEXT]
+CODE = Annotated[SecretStr, Field(min_length=4, max_length=32), _CODE, AfterValidator(_plain_code)]
+
+
+class LoginRequest(StrictRequest):
     """The credentials of a Garmin account."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.LOGIN]})
 
-    username: Annotated[
-        str,
-        StringConstraints(min_length=3, max_length=254),
-        _USERNAME,
-        AfterValidator(str.strip),
-    ] = Field(repr=False, description="The e-mail address or name the person uses at Garmin.")
-    password: Annotated[SecretStr, Field(min_length=1, max_length=256), _PLAIN_TEXT] = Field(
+    username: USERNAME = Field(
+        repr=False, description="The e-mail address or name the person uses at Garmin."
+    )
+    password: PASSWORD = Field(
         description="The person's Garmin password. Deleted as soon as the job has ended."
     )
     domain: GarminDomain = Field(
@@ -134,7 +138,7 @@ class LoginRequest(_Request):
     )
 
 
-class TokenRequest(_Request):
+class TokenRequest(StrictRequest):
     """Which access token is good enough."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.TOKEN_REQUEST]})
@@ -149,7 +153,7 @@ class TokenRequest(_Request):
     )
 
 
-class CodeRequest(_Request):
+class CodeRequest(StrictRequest):
     """The one-time code for a sign-in that requires one."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.CODE]})
@@ -157,9 +161,7 @@ class CodeRequest(_Request):
     challenge_id: Annotated[SecretStr, Field(min_length=1, max_length=128), _PLAIN_TEXT] = Field(
         description="The job's `mfa_challenge_id`."
     )
-    mfa_code: Annotated[
-        SecretStr, Field(min_length=4, max_length=32), _CODE, AfterValidator(_plain_code)
-    ] = Field(
+    mfa_code: CODE = Field(
         description="4 to 10 letters or digits, full-width ones too; spaces, line breaks, dashes "
         "and invisible characters are ignored."
     )

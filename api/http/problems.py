@@ -25,6 +25,7 @@ from api.http.limits import rate_limit_headers
 from shared import errors
 from shared.accounts.states import StateReason
 from shared.broker.errors import RefreshFailedError, SignInRequiredError
+from shared.connect.errors import ConnectSessionEndedError, ConnectSessionNotFoundError
 from shared.jobs.account_limit import TooManyCodesError, TooManyFailedSignInsError
 from shared.logs.locations import where
 from shared.redis.rate_limits import RateLimitedError
@@ -70,10 +71,12 @@ ANSWERS: dict[type[errors.FitTrackError], Answer] = {
     errors.JobNotFoundError: Answer(404),
     errors.ChallengeNotFoundError: Answer(404),
     errors.LinkNotFoundError: Answer(404),
+    ConnectSessionNotFoundError: Answer(404),
     MethodNotAllowedError: Answer(405),
     errors.ChallengeBusyError: Answer(409, _retry_after),
     errors.SignInInProgressError: Answer(409, _retry_after),
     SignInRequiredError: Answer(409),
+    ConnectSessionEndedError: Answer(409),
     PayloadTooLargeError: Answer(413, _close),
     UnsupportedMediaTypeError: Answer(415),
     InvalidRequestError: Answer(422),

@@ -32,6 +32,10 @@ class EventKind(StrEnum):
     CLIENT_REMOVED = "client_removed"
     CLIENT_SCOPES_CHANGED = "client_scopes_changed"
     CLIENT_EDITED = "client_edited"
+    CONNECT_OPENED = "connect_opened"
+    CONNECT_CONNECTED = "connect_connected"
+    CONNECT_FAILED = "connect_failed"
+    CONNECT_CANCELLED = "connect_cancelled"
 
 
 ENDS_OF_JOBS = {
