@@ -14,7 +14,7 @@ from api.http.bodies import bearer_token
 from api.http.callers import person
 from api.long_polls import allowed_wait, changed_view
 from api.services import Services, services
-from api.sign_ins import submit_code, submit_login
+from api.sign_ins import submit_code, submit_login, submit_resend
 from shared.accounts.connections import ConnectionRepository, ConnectionView
 from shared.connect import progress
 from shared.connect.errors import ConnectSessionNotFoundError
@@ -29,7 +29,7 @@ from shared.errors import (
     SubmissionUncertainError,
     UnauthorizedError,
 )
-from shared.garmin.types import CodeSubmission, Credentials
+from shared.garmin.types import CodeResend, CodeSubmission, Credentials
 from shared.jobs.states import JobKind, JobStage, PolledOutcome
 from shared.jobs.store import JobStore
 from shared.jobs.submission import Submission
@@ -110,6 +110,17 @@ async def submit_one_time_code(request: Request, code: SecretStr) -> Progress:
         submit_code(services, submission, sender=_sender(attempt.origin))
 
     return await _begin(request, JobKind.MFA_COMPLETION, submit)
+
+
+async def resend_code(request: Request) -> Progress:
+    """Have the code sent again. Raises what `submit_resend` and `progress.begun` raise."""
+
+    def submit(services: Services, session: ConnectSession, attempt: Attempt) -> None:
+        work = CodeResend(challenge_id=_open_code(session).challenge_id)
+        submission = _submission(attempt, work, attempt.origin)
+        submit_resend(services, submission, sender=_sender(attempt.origin))
+
+    return await _begin(request, JobKind.CODE_RESEND, submit)
 
 
 async def restart(request: Request) -> Progress:

@@ -4,13 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from pydantic import SecretStr
+
 from api.http.limits import SenderLimit
 from api.services import Services
 from shared.audit.events import Event, EventKind
+from shared.crypto.secret import Sealable
 from shared.crypto.tokens import token_hash
 from shared.errors import ChallengeBusyError, GarminRefusesError
-from shared.garmin.types import CodeSubmission, Credentials
+from shared.garmin.types import CodeResend, CodeSubmission, Credentials
 from shared.jobs.account_limit import AccountLimit, CodeLimit
+from shared.jobs.challenges import OpenChallenge, ResendNotPossibleError
 from shared.jobs.repeats import NewJob
 from shared.jobs.submission import Submission
 from shared.origin import Origin
@@ -74,19 +78,50 @@ def submit_code(
 
 
 def _submit_new_code(services: Services, submission: Submission[CodeSubmission]) -> NewJob:
-    origin, challenge_id = submission.origin, submission.work.challenge_id
-    job_id = submission.job_id
-    with services.challenges.reserved_for_submission(
-        challenge_id, job_id, origin.client_id
-    ) as challenge:
-        # Whose sign-in it is comes from the challenge, where the code came from does not.
-        sender = {"address": origin.address, "request_id": origin.request_id}
-        of_challenge = replace(submission, origin=challenge.origin.model_copy(update=sender))
+    challenge_id, job_id = submission.work.challenge_id, submission.job_id
+    with _reserved(services, submission, challenge_id) as (_, of_challenge):
         _check_account(services.account_limit, services, of_challenge.origin)
         job = services.submitter.submit(of_challenge)
         if job.job_id != job_id:
             services.challenges.release(challenge_id, job_id)
     return job
+
+
+def submit_resend(
+    services: Services, submission: Submission[CodeResend], sender: Origin | None = None
+) -> Accepted:
+    """Have Garmin send a code again, or find the job of an equal submission.
+
+    `sender` counts as its sender where that is not its origin. Raises RateLimitedError,
+    ChallengeNotFoundError, ChallengeBusyError, ResendNotPossibleError,
+    IdempotencyKeyReusedError, ServiceUnavailableError.
+    """
+    origin, challenge_id = submission.origin, submission.work.challenge_id
+    standing = _count_sender(services, services.limits.code, origin, sender)
+    job = services.submitter.repeat(submission)
+    if job is None:
+        with _reserved(services, submission, challenge_id) as (challenge, of_challenge):
+            if challenge.resend_after != 0:
+                raise ResendNotPossibleError(challenge.resend_after)
+            _check_account(services.code_limit, services, of_challenge.origin)
+            job = services.submitter.submit(of_challenge)
+    return Accepted(job, standing)
+
+
+@contextmanager
+def _reserved[T: Sealable](
+    services: Services, submission: Submission[T], challenge_id: SecretStr
+) -> Iterator[tuple[OpenChallenge, Submission[T]]]:
+    """Reserve a challenge for a job, and name the job's origin.
+
+    Whose sign-in it is comes from the challenge, where the submission came from does not.
+    """
+    origin = submission.origin
+    with services.challenges.reserved_for_submission(
+        challenge_id, submission.job_id, origin.client_id
+    ) as challenge:
+        sender = {"address": origin.address, "request_id": origin.request_id}
+        yield challenge, replace(submission, origin=challenge.origin.model_copy(update=sender))
 
 
 def count_connect_session(services: Services, origin: Origin) -> None:

@@ -42,6 +42,7 @@ from worker.drivers.guided import GuidedDriver
 from worker.drivers.http import GarminAdapter
 from worker.drivers.lazy import LazyDriver
 from worker.drivers.proxies import GarminProxies, Proxy
+from worker.handlers.code_resend import CodeResendHandler
 from worker.handlers.completion import Completion
 from worker.handlers.login import LoginHandler
 from worker.handlers.mfa_completion import MfaCompletionHandler
@@ -120,6 +121,7 @@ def build_runner(
         handlers={
             JobKind.LOGIN: LoginHandler(chain, challenges, completion),
             JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
+            JobKind.CODE_RESEND: CodeResendHandler(chain, challenges, completion),
             JobKind.REFRESH: RefreshHandler(
                 drivers, DriverCooldowns(patient, timings, DriverUse.REFRESH), database, keyring
             ),

@@ -153,14 +153,25 @@ class TokenRequest(StrictRequest):
     )
 
 
+CHALLENGE_ID = Annotated[SecretStr, Field(min_length=1, max_length=128), _PLAIN_TEXT]
+
+
+class ResendRequest(StrictRequest):
+    """The challenge whose code is to be sent again."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"challenge_id": examples.CODE["challenge_id"]}]}
+    )
+
+    challenge_id: CHALLENGE_ID = Field(description="The job's `mfa_challenge_id`.")
+
+
 class CodeRequest(StrictRequest):
     """The one-time code for a sign-in that requires one."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.CODE]})
 
-    challenge_id: Annotated[SecretStr, Field(min_length=1, max_length=128), _PLAIN_TEXT] = Field(
-        description="The job's `mfa_challenge_id`."
-    )
+    challenge_id: CHALLENGE_ID = Field(description="The job's `mfa_challenge_id`.")
     mfa_code: CODE = Field(
         description="4 to 10 letters or digits, full-width ones too; spaces, line breaks, dashes "
         "and invisible characters are ignored."

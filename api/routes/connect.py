@@ -18,8 +18,9 @@ from api.contract.connect import (
 from api.http.bodies import read_json, seen_stage, wait_seconds
 from api.routes.connect_sessions import seconds_until
 from shared.connect import colours
-from shared.connect.session import RESEND_PAUSE, AppShown, Code
+from shared.connect.session import AppShown, Code
 from shared.garmin.types import Credentials
+from shared.jobs.challenges import RESEND_PAUSE
 
 
 async def get_state(request: Request) -> Response:
@@ -43,6 +44,10 @@ async def submit_code(request: Request) -> Response:
     await connect_flow.session_of_page(request)
     body = await read_json(request, ConnectCodeRequest)
     return _response(await connect_flow.submit_one_time_code(request, body.code))
+
+
+async def resend_code(request: Request) -> Response:
+    return _response(await connect_flow.resend_code(request))
 
 
 async def restart(request: Request) -> Response:
@@ -90,7 +95,7 @@ def _app(app: AppShown) -> ConnectApp:
 
 
 def _code(code: Code, now: int) -> ConnectCode:
-    resend_at = code.sent_at + RESEND_PAUSE if code.can_resend else None
+    resend_at = code.sent_at + RESEND_PAUSE * 1000 if code.can_resend else None
     return ConnectCode(
         type=code.mfa_type,
         destination=code.mfa_destination,

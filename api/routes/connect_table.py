@@ -23,8 +23,10 @@ from shared.errors import (
     UnknownClientError,
 )
 from shared.jobs.account_limit import TooManyCodesError, TooManyFailedSignInsError
+from shared.jobs.challenges import ResendNotPossibleError
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
+    CODE_PER_IP,
     CODES_PER_ACCOUNT,
     LOGIN_PER_ACCOUNT,
     LOGIN_PER_CLIENT,
@@ -145,6 +147,24 @@ OPERATIONS: tuple[Operation, ...] = (
             TooManyFailedSignInsError(full(LOGIN_PER_ACCOUNT)),
         ),
         body=ConnectCodeRequest,
+        security=Security.CONNECT_TOKEN,
+    ),
+    Operation(
+        "POST",
+        "/api/connect/resend",
+        connect.resend_code,
+        "connect_resend",
+        Tag.CONNECT,
+        "Have the code sent again, from the connect page",
+        "For the connect page, where the state has `resend_in`.",
+        _STATE,
+        (
+            *_STEP_PROBLEMS,
+            ChallengeBusyError(retry_after=5),
+            ResendNotPossibleError(retry_after=12),
+            RateLimitedError(full(CODE_PER_IP)),
+            TooManyCodesError(full(CODES_PER_ACCOUNT)),
+        ),
         security=Security.CONNECT_TOKEN,
     ),
     Operation(

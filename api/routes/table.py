@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from api.contract import parameters, replies
 from api.contract.operations import Operation, Reply, Security, Tag
-from api.contract.requests import CodeRequest, LoginRequest, TokenRequest
+from api.contract.requests import CodeRequest, LoginRequest, ResendRequest, TokenRequest
 from api.contract.responses import ClientLinkResponse, Health, Readiness, SessionResponse
 from api.http.errors import (
     NotFoundError,
@@ -26,8 +26,10 @@ from shared.errors import (
     UnknownClientError,
 )
 from shared.jobs.account_limit import TooManyCodesError, TooManyFailedSignInsError
+from shared.jobs.challenges import ResendNotPossibleError
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
+    CODE_PER_IP,
     CODES_PER_ACCOUNT,
     LOGIN_PER_ACCOUNT,
     LOGIN_PER_IP,
@@ -111,6 +113,32 @@ OPERATIONS: tuple[Operation, ...] = (
             REDIS_AWAY,
         ),
         body=CodeRequest,
+        parameters=(parameters.IDEMPOTENCY_KEY,),
+        security=Security.CLIENT_KEY,
+        security_optional=True,
+    ),
+    Operation(
+        "POST",
+        "/api/garmin/login/mfa-resend",
+        sign_in.resend_code,
+        "resend_code",
+        Tag.SIGN_IN,
+        "Have the one-time code sent again",
+        "Has Garmin send the code again, as a new job that ends as `mfa_required` with the same "
+        "challenge. Not every sign-in can do that, and none sooner than 30 seconds after the last "
+        "code.",
+        replies.JOB_ACCEPTED,
+        (
+            invalid("body", "challenge_id", message="Field required"),
+            *_BODY_PROBLEMS,
+            ChallengeNotFoundError(),
+            ChallengeBusyError(retry_after=5),
+            ResendNotPossibleError(retry_after=12),
+            RateLimitedError(full(CODE_PER_IP)),
+            TooManyCodesError(full(CODES_PER_ACCOUNT)),
+            REDIS_AWAY,
+        ),
+        body=ResendRequest,
         parameters=(parameters.IDEMPOTENCY_KEY,),
         security=Security.CLIENT_KEY,
         security_optional=True,

@@ -40,7 +40,7 @@ def _shade(colour: _Colour, surface: _Colour, towards: _Colour) -> Shade:
     """Mix with `towards` until it stands out from the surface, and some text from it."""
     for step in range(_STEPS + 1):
         mixed = _mix(colour, towards, step / _STEPS)
-        text = max(_WHITE, _BLACK, key=lambda candidate: _contrast(candidate, mixed))
+        text = _WHITE if _contrast(_WHITE, mixed) >= ENOUGH else _BLACK
         if min(_contrast(mixed, surface), _contrast(text, mixed)) >= ENOUGH:
             return Shade(_hex(mixed), _hex(text))
     return Shade(_hex(towards), _hex(surface))

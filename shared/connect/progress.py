@@ -116,6 +116,7 @@ def _code(kept: Kept, outcome: CodeRequested) -> Code:
         sent_at=kept.now,
         expires_at=kept.now + int(left * 1000),
         attempts_left=outcome.attempts_left,
+        can_resend=outcome.can_resend,
     )
 
 

@@ -19,9 +19,6 @@ LIFETIME = 15 * 60_000
 LONGEST = 60 * 60_000
 """How long a session lives in any case, however many challenges it has opened."""
 
-RESEND_PAUSE = 30_000
-"""How long Garmin wants between two codes."""
-
 
 class ConnectMethod(StrEnum):
     """The ways in which a person can connect."""

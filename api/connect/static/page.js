@@ -92,7 +92,6 @@ function render(next) {
 }
 
 function end(before) {
-  drop();
   if (embedded(state)) {
     tell(state.status === "connected" ? "connected" : "closed", state);
     document.getElementById("close").hidden = false;
@@ -177,6 +176,9 @@ const forms = {
     return CODE.test(code) ? submit("code", { code }) : view.showInvalid("code");
   },
 };
+
+// Another link, opened in this tab: only its fragment differs.
+addEventListener("hashchange", () => location.reload());
 
 document.addEventListener("submit", (event) => {
   event.preventDefault();

@@ -15,7 +15,7 @@ export function take() {
   return token;
 }
 
-/** Nothing is kept any more: the session has ended. */
+/** Nothing is kept any more: no session has this token. */
 export function drop() {
   token = "";
   forget();

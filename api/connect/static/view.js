@@ -27,7 +27,7 @@ export async function speak(language) {
 
 export function stepOf(state) {
   if (state.status === "connected" || state.status === "cancelled") return state.status;
-  if (state.step) return "progress";
+  if (state.step && state.step.kind !== "code_resend") return "progress";
   if (state.expires_in <= 0) return "expired";
   return state.code ? "code" : "start";
 }
@@ -38,6 +38,7 @@ export function show(next) {
   if (main.dataset.step === "loading") prepare();
   const step = stepOf(state);
   if (step === "progress") showStages();
+  showResending(state.step?.kind === "code_resend");
   if (state.code) showCode();
   if (step === "connected") for (const element of all("[data-user]")) element.textContent = state.user;
   const changed = showStep(step);
@@ -118,9 +119,9 @@ export function tick() {
     const left = Math.max(0, Math.ceil(((ends[element.dataset.time] ?? 0) - performance.now()) / 1000));
     element.textContent = duration(left);
   }
-  const waits = ends.resend_time && ends.resend_time > performance.now();
+  const waits = state?.step || ends.resend_time && ends.resend_time > performance.now();
   const possible = Boolean(state?.code) && state.code.resend_in !== null;
-  $("resend-wait").hidden = !possible || !waits;
+  $("resend-wait").hidden = !possible || !waits || Boolean(state.step);
   $("resend").hidden = !possible || waits;
   const over = Boolean(ends.time) && ends.time <= performance.now();
   if (over) $("start-wait").hidden = true;
@@ -161,6 +162,11 @@ function showStages() {
       if ($("progress").textContent !== item.textContent) $("progress").textContent = item.textContent;
     }
   }
+}
+
+function showResending(now) {
+  $("resending").hidden = !now;
+  for (const button of all('[data-for="code"] button')) button.disabled = now;
 }
 
 function showCode() {
