@@ -45,5 +45,8 @@ bench: install
 lock: install
 	sh dev/lock.sh
 
+screenshots: install
+	.venv/bin/python -m dev.screenshots
+
 messages: install
 	.venv/bin/python -m dev.messages

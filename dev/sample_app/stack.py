@@ -1,14 +1,14 @@
 """The sample app beside a running service, registered as its operator would."""
 
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import httpx
 
+from dev.operator import admin
 from dev.processes import Process, clean_environment, free_port
-from dev.stack import BIN, Stack
+from dev.stack import Stack
 
 NAME = "sample-app"
 
@@ -21,9 +21,9 @@ def sample_app(stack: Stack, garmin: Mapping[str, str], port: int | None = None)
     options = ("--display-name", "Sample App", "--accent", "#0b6e4f", "--origin", address)
     settings = {
         "FITTRACK_SERVER": stack.url,
-        "FITTRACK_CLIENT_KEY": _admin(stack, "clients", "add", NAME, *options),
+        "FITTRACK_CLIENT_KEY": _secret(stack, "clients", "add", NAME, *options),
         "SAMPLE_APP_ADDRESS": address,
-        "SAMPLE_APP_WEBHOOK_SECRET": _admin(stack, "webhooks", "add", NAME, f"{address}/webhook"),
+        "SAMPLE_APP_WEBHOOK_SECRET": _secret(stack, "webhooks", "add", NAME, f"{address}/webhook"),
     }
     command = [sys.executable, "-m", "uvicorn", "dev.sample_app.app:app", "--port", str(port)]
     environment = clean_environment() | dict(garmin) | settings
@@ -32,17 +32,9 @@ def sample_app(stack: Stack, garmin: Mapping[str, str], port: int | None = None)
         yield address
 
 
-def _admin(stack: Stack, *arguments: str) -> str:
-    """Run an operator's command; return the last word that it prints: a secret."""
-    result = subprocess.run(
-        [BIN / "fittrack-auth-admin", *arguments],
-        env=clean_environment(stack.settings),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    return result.stdout.split()[-1]
+def _secret(stack: Stack, *arguments: str) -> str:
+    """Run an operator's command; return the last word that it prints."""
+    return admin(stack, *arguments).split()[-1]
 
 
 def _answers(address: str) -> bool:
