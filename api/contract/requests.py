@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    JsonValue,
     SecretStr,
     StringConstraints,
     model_validator,
@@ -174,13 +175,16 @@ class _TokensSchema:
         return {"anyOf": forms, "writeOnly": True}
 
 
-class ImportRequest(StrictRequest):
+_ONE_OF_BOTH: list[JsonValue] = [{"required": ["tokens"]}, {"required": ["personal_api_key"]}]
+
+
+class BroughtRequest(StrictRequest):
     """Tokens that the person already has, or a Personal API key: one of both."""
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [examples.IMPORT, examples.KEY_IMPORT],
-            "oneOf": [{"required": ["tokens"]}, {"required": ["personal_api_key"]}],
+            "examples": [{"personal_api_key": examples.SECRET}],
+            "oneOf": _ONE_OF_BOTH,
         }
     )
 
@@ -197,12 +201,6 @@ class ImportRequest(StrictRequest):
         default_factory=_nothing,
         description="A Personal API key that the person has made at Garmin Connect.",
     )
-    domain: GarminDomain | None = Field(
-        None, description="Where the account lives, if the tokens do not say: `garmin.com`."
-    )
-    user_id: Annotated[str, USER_ID] | None = Field(
-        None, description="Your own id for the person. Requires `X-Client-Key`."
-    )
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:
@@ -215,6 +213,24 @@ class ImportRequest(StrictRequest):
         if "tokens" in self.model_fields_set:
             return ImportedTokens(tokens=self.tokens)
         return ImportedKey(personal_api_key=self.personal_api_key)
+
+
+class ImportRequest(BroughtRequest):
+    """Tokens that the person already has, or a Personal API key: one of both."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [examples.IMPORT, examples.KEY_IMPORT],
+            "oneOf": _ONE_OF_BOTH,
+        }
+    )
+
+    domain: GarminDomain | None = Field(
+        None, description="Where the account lives, if the tokens do not say: `garmin.com`."
+    )
+    user_id: Annotated[str, USER_ID] | None = Field(
+        None, description="Your own id for the person. Requires `X-Client-Key`."
+    )
 
 
 class TokenRequest(StrictRequest):
