@@ -7,6 +7,7 @@ import typer
 
 from admin import clients, drivers, keys
 from admin.events import events
+from admin.imports import import_tokens
 from shared.accounts.appearance import InvalidAppearanceError
 from shared.errors import (
     ClientExistsError,
@@ -14,6 +15,7 @@ from shared.errors import (
     FitTrackError,
     InvalidClientNameError,
     ServiceUnavailableError,
+    SignInInProgressError,
     UnknownClientError,
 )
 
@@ -29,10 +31,12 @@ app.add_typer(clients.app, name="clients")
 app.add_typer(drivers.app, name="drivers")
 app.add_typer(keys.app, name="keys")
 app.command()(events)
+app.command("import")(import_tokens)
 
 _EXITS: dict[type[FitTrackError], tuple[int, str]] = {
     ClientExistsError: (1, "an app with this name exists already"),
     UnknownClientError: (1, "there is no app with this name"),
+    SignInInProgressError: (1, "these tokens are being imported already"),
     ConfigurationError: (2, "{error}"),
     InvalidAppearanceError: (2, "{error}"),
     InvalidClientNameError: (

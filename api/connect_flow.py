@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,8 +15,9 @@ from api.http.bodies import bearer_token
 from api.http.callers import person
 from api.long_polls import allowed_wait, changed_view
 from api.services import Services, services
-from api.sign_ins import submit_code, submit_login, submit_resend
+from api.sign_ins import submit_code, submit_import, submit_login, submit_resend
 from shared.accounts.connections import ConnectionRepository, ConnectionView
+from shared.accounts.sessions import SessionRepository
 from shared.connect import progress
 from shared.connect.errors import ConnectSessionNotFoundError
 from shared.connect.session import Attempt, Code, ConnectedUser, ConnectSession
@@ -26,11 +28,13 @@ from shared.errors import (
     ChallengeNotFoundError,
     FitTrackError,
     JobNotFoundError,
+    ServiceUnavailableError,
     SubmissionUncertainError,
     UnauthorizedError,
 )
+from shared.garmin.imports import Import, ImportedKey, ImportedTokens
 from shared.garmin.types import CodeResend, CodeSubmission, Credentials
-from shared.jobs.states import JobKind, JobStage, PolledOutcome
+from shared.jobs.states import JobKind, JobStage, PolledOutcome, Success
 from shared.jobs.store import JobStore
 from shared.jobs.submission import Submission
 from shared.origin import Origin
@@ -99,6 +103,18 @@ async def submit_password(request: Request, credentials: Credentials) -> Progres
         submit_login(services, submission, sender=_sender(origin))
 
     return await _begin(request, JobKind.LOGIN, submit)
+
+
+async def submit_brought(request: Request, given: ImportedTokens | ImportedKey) -> Progress:
+    """Import what the person has. Raises what `submit_import` and `progress.begun` raise."""
+
+    def submit(services: Services, session: ConnectSession, attempt: Attempt) -> None:
+        work = Import(given=given, domain=session.wish.domain)
+        account = services.keyring.hash_name(work.name)
+        origin = attempt.origin.model_copy(update={"account": account})
+        submit_import(services, _submission(attempt, work, origin), sender=_sender(origin))
+
+    return await _begin(request, JobKind.IMPORT, submit)
 
 
 async def submit_one_time_code(request: Request, code: SecretStr) -> Progress:
@@ -221,9 +237,21 @@ async def _ended(
     request: Request, kept: Kept, attempt: Attempt, outcome: PolledOutcome | None
 ) -> Kept:
     sessions = services(request).connect_sessions
-    return await run_in_threadpool(
+    kept = await run_in_threadpool(
         sessions.update, kept, lambda k: progress.ended(k, attempt, outcome)
     )
+    if isinstance(outcome, Success):
+        await _end_user_session(request, attempt, uuid.UUID(outcome.session_id))
+    return kept
+
+
+async def _end_user_session(request: Request, attempt: Attempt, session_id: uuid.UUID) -> None:
+    """End the session that the sign-in has opened: nobody has its access token."""
+    idle = services(request).session_idle
+    with suppress(ServiceUnavailableError):
+        await services(request).database.run(
+            lambda session: SessionRepository(session, idle).end(session_id, attempt.origin)
+        )
 
 
 async def _read_again(request: Request, kept: Kept) -> Kept:

@@ -1,4 +1,4 @@
-"""Submitting sign-ins and codes: who may, how often, and that each is submitted once."""
+"""Submitting sign-ins, imports and codes: who may, how often, and that each is submitted once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +12,7 @@ from shared.audit.events import Event, EventKind
 from shared.crypto.secret import Sealable
 from shared.crypto.tokens import token_hash
 from shared.errors import ChallengeBusyError, GarminRefusesError
+from shared.garmin.imports import Import
 from shared.garmin.types import CodeResend, CodeSubmission, Credentials
 from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.challenges import OpenChallenge, ResendNotPossibleError
@@ -49,6 +50,22 @@ def submit_login(
         cooldown = services.cooldowns.shortest_remaining(services.drivers, origin.account)
         if cooldown:
             raise GarminRefusesError(cooldown)
+        job = services.submitter.submit(submission)
+    return Accepted(job, standing)
+
+
+def submit_import(
+    services: Services, submission: Submission[Import], sender: Origin | None = None
+) -> Accepted:
+    """Enqueue an import, or find the job of an equal one. It counts as a sign-in.
+
+    `sender` counts as its sender where that is not its origin.
+    Raises RateLimitedError, SignInInProgressError, IdempotencyKeyReusedError,
+    ServiceUnavailableError.
+    """
+    standing = _count_sender(services, services.limits.login, submission.origin, sender)
+    job = services.submitter.repeat(submission)
+    if job is None:
         job = services.submitter.submit(submission)
     return Accepted(job, standing)
 

@@ -44,6 +44,7 @@ from worker.drivers.lazy import LazyDriver
 from worker.drivers.proxies import GarminProxies, Proxy
 from worker.handlers.code_resend import CodeResendHandler
 from worker.handlers.completion import Completion
+from worker.handlers.imports import ImportHandler
 from worker.handlers.login import LoginHandler
 from worker.handlers.mfa_completion import MfaCompletionHandler
 from worker.handlers.refresh import RefreshHandler
@@ -114,6 +115,7 @@ def build_runner(
         limit=AccountLimit(patient, settings.limit_login_per_account),
         codes=CodeLimit(patient, settings.limit_codes_per_account),
     )
+    refresh_cooldowns = DriverCooldowns(patient, timings, DriverUse.REFRESH)
     return JobRunner(
         claims=JobClaims(patient, keyring, ttl, timings),
         keeper=LeaseKeeper(JobClaims(prompt, keyring, ttl, timings), timings),
@@ -122,9 +124,8 @@ def build_runner(
             JobKind.LOGIN: LoginHandler(chain, challenges, completion),
             JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
             JobKind.CODE_RESEND: CodeResendHandler(chain, challenges, completion),
-            JobKind.REFRESH: RefreshHandler(
-                drivers, DriverCooldowns(patient, timings, DriverUse.REFRESH), database, keyring
-            ),
+            JobKind.IMPORT: ImportHandler(drivers, refresh_cooldowns, completion),
+            JobKind.REFRESH: RefreshHandler(drivers, refresh_cooldowns, database, keyring),
         },
         shares=ThreadShares(threads, settings.share_per_ip, settings.share_per_client, timings),
         timings=timings,

@@ -6,7 +6,15 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.contract import examples
-from api.contract.requests import CODE, PASSWORD, USER_ID, USERNAME, Shape, StrictRequest
+from api.contract.requests import (
+    CODE,
+    PASSWORD,
+    USER_ID,
+    USERNAME,
+    BroughtRequest,
+    Shape,
+    StrictRequest,
+)
 from shared.connect.session import ConnectMethod, ConnectStatus
 from shared.errors import JobErrorCode
 from shared.garmin.types import GarminDomain
@@ -67,6 +75,10 @@ class ConnectPasswordRequest(StrictRequest):
 
     username: USERNAME = Field(repr=False)
     password: PASSWORD
+
+
+class ConnectImportRequest(BroughtRequest):
+    """What the person already has, from the connect page."""
 
 
 class ConnectCodeRequest(StrictRequest):

@@ -9,16 +9,21 @@ from api.contract.connect import (
     ConnectApp,
     ConnectCode,
     ConnectCodeRequest,
+    ConnectImportRequest,
     ConnectPasswordRequest,
     ConnectProblem,
     ConnectState,
     ConnectStep,
     Shade,
 )
+from api.contract.problems import FieldFault
 from api.http.bodies import read_json, seen_stage, wait_seconds
+from api.http.errors import InvalidRequestError
 from api.routes.connect_sessions import seconds_until
 from shared.connect import colours
-from shared.connect.session import AppShown, Code
+from shared.connect.session import AppShown, Code, ConnectMethod
+from shared.connect.store import Kept
+from shared.garmin.imports import ImportedKey
 from shared.garmin.types import Credentials
 from shared.jobs.challenges import RESEND_PAUSE
 
@@ -33,11 +38,20 @@ async def get_state(request: Request) -> Response:
 async def submit_password(request: Request) -> Response:
     kept = await connect_flow.session_of_page(request)
     body = await read_json(request, ConnectPasswordRequest)
+    _check_offered(kept, ConnectMethod.PASSWORD)
     domain = kept.session.wish.domain
     credentials = Credentials.model_validate(
         {"username": body.username, "password": body.password, "domain": domain}
     )
     return _response(await connect_flow.submit_password(request, credentials))
+
+
+async def submit_import(request: Request) -> Response:
+    kept = await connect_flow.session_of_page(request)
+    given = (await read_json(request, ConnectImportRequest)).given
+    is_key = isinstance(given, ImportedKey)
+    _check_offered(kept, ConnectMethod.PERSONAL_API_KEY if is_key else ConnectMethod.IMPORT)
+    return _response(await connect_flow.submit_brought(request, given))
 
 
 async def submit_code(request: Request) -> Response:
@@ -57,6 +71,13 @@ async def restart(request: Request) -> Response:
 
 async def cancel(request: Request) -> Response:
     return _response(await connect_flow.cancel(request))
+
+
+def _check_offered(kept: Kept, method: ConnectMethod) -> None:
+    """Raise InvalidRequestError if the app has not named this way to connect."""
+    if method not in kept.session.wish.methods:
+        fault = FieldFault(loc=["body"], message=f"the app does not offer {method}")
+        raise InvalidRequestError(fault)
 
 
 def _response(progress: Progress) -> Response:

@@ -27,9 +27,11 @@ from shared.accounts.clients import ClientView, Scope
 from shared.connect.errors import ConnectSessionNotFoundError
 from shared.connect.session import AppShown, ConnectError, ConnectMethod, ConnectSession, Wish
 from shared.garmin.types import GarminDomain
-from shared.jobs.states import JobKind
+from shared.settings import KNOWN_DRIVERS
 
-AVAILABLE = frozenset(ConnectMethod if "import" in JobKind else {ConnectMethod.PASSWORD})
+AVAILABLE = frozenset(ConnectMethod) - (
+    set() if "personal_api" in KNOWN_DRIVERS else {ConnectMethod.PERSONAL_API_KEY}
+)
 _NOT_IN_CHINA = ConnectMethod.PERSONAL_API_KEY
 
 

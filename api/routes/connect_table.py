@@ -3,6 +3,7 @@
 from api.contract import parameters
 from api.contract.connect import (
     ConnectCodeRequest,
+    ConnectImportRequest,
     ConnectPasswordRequest,
     ConnectSessionCreated,
     ConnectSessionRequest,
@@ -127,6 +128,24 @@ OPERATIONS: tuple[Operation, ...] = (
             GarminRefusesError(retry_after=1800),
         ),
         body=ConnectPasswordRequest,
+        security=Security.CONNECT_TOKEN,
+    ),
+    Operation(
+        "POST",
+        "/api/connect/import",
+        connect.submit_import,
+        "connect_import",
+        Tag.CONNECT,
+        "Import tokens or a key, from the connect page",
+        "For the connect page. Counts as a sign-in.",
+        _STATE,
+        (
+            invalid("body", message="needs one of tokens and personal_api_key, and not both"),
+            *BODY,
+            *_STEP_PROBLEMS,
+            RateLimitedError(full(LOGIN_PER_IP)),
+        ),
+        body=ConnectImportRequest,
         security=Security.CONNECT_TOKEN,
     ),
     Operation(

@@ -37,10 +37,13 @@ from fittrack_auth_client.errors import (
     SignInRequiredError,
     TimedOutError,
     TlsError,
+    TokensNotRenewableError,
     TokensRejectedError,
+    TokensUnreadableError,
     UnauthorizedError,
     UnexpectedAnswerError,
     UsageError,
+    WrongDomainError,
 )
 from fittrack_auth_client.models import (
     CodeRequired,
@@ -110,9 +113,12 @@ __all__ = [
     "TlsError",
     "Token",
     "TokenUser",
+    "TokensNotRenewableError",
     "TokensRejectedError",
+    "TokensUnreadableError",
     "UnauthorizedError",
     "UnexpectedAnswerError",
     "UsageError",
     "User",
+    "WrongDomainError",
 ]

@@ -270,9 +270,27 @@ class GarminUnreachableError(JobFailedError):
 
 
 class TokensRejectedError(JobFailedError):
-    """Garmin no longer accepts the tokens: the person has to sign in."""
+    """Garmin does not accept the tokens or the key: the person has to sign in, or to make a key."""
 
     default_code = "tokens_rejected"
+
+
+class TokensUnreadableError(JobFailedError):
+    """What was imported are no tokens in a known form; `message` names the nearest one."""
+
+    default_code = "tokens_unreadable"
+
+
+class TokensNotRenewableError(JobFailedError):
+    """The imported tokens have no refresh token, or its time is over."""
+
+    default_code = "tokens_not_renewable"
+
+
+class WrongDomainError(JobFailedError):
+    """The imported tokens are for another domain than the one that was named."""
+
+    default_code = "wrong_domain"
 
 
 class InterruptedSignInError(JobFailedError):

@@ -14,6 +14,7 @@ from shared.accounts.clients import ClientRepository
 from shared.accounts.connections import ConnectionRepository
 from shared.accounts.cutoffs import SignInCutoffs
 from shared.accounts.sessions import IDLE_SECONDS, SessionRepository
+from shared.accounts.states import Method
 from shared.accounts.tokens import TokenRepository
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
@@ -60,6 +61,7 @@ class Accounts:
         origin: Origin = UNKNOWN,
         began: float | None = None,
         run: JobRun | None = None,
+        method: Method = Method.PASSWORD,
     ) -> StoredSignIn:
         """Store user, tokens, connection and session in one transaction, which ends the job.
 
@@ -82,7 +84,7 @@ class Accounts:
             if expires_at is None:
                 if run is not None and not JobMarks(session).end(run):
                     raise InterruptedSignInError
-                self._save(session, user_id, tokens, origin)
+                self._save(session, user_id, tokens, origin, method)
                 expires_at = sessions.open(
                     session_id,
                     user_id,
@@ -97,9 +99,14 @@ class Accounts:
         return self._database.run(work)
 
     def _save(
-        self, session: Session, user_id: uuid.UUID, tokens: GarminTokens, origin: Origin
+        self,
+        session: Session,
+        user_id: uuid.UUID,
+        tokens: GarminTokens,
+        origin: Origin,
+        method: Method,
     ) -> None:
-        token_id = TokenRepository(session, self._keyring).save(user_id, tokens)
+        token_id = TokenRepository(session, self._keyring).save(user_id, tokens, method)
         stored = Event.of(EventKind.TOKENS_STORED, origin, tokens.driver, user_id=user_id)
         EventLog(session).append(stored)
         if origin.client_id is not None and origin.client_user_id is not None:

@@ -18,6 +18,11 @@ _SHORTEST_WAIT = timedelta(days=1)
 _random = secrets.SystemRandom()
 
 
+def is_exclusive(driver: str) -> bool:
+    """Return whether only one holder of such tokens can renew them."""
+    return driver in _ROTATING
+
+
 class Access(StrEnum):
     READ_WRITE = "read_write"
     READ = "read"

@@ -19,6 +19,9 @@ class EventKind(StrEnum):
     CODE_WRONG = "code_wrong"
     SIGNED_IN = "signed_in"
     SIGN_IN_FAILED = "sign_in_failed"
+    IMPORT_REQUESTED = "import_requested"
+    TOKENS_IMPORTED = "tokens_imported"
+    IMPORT_FAILED = "import_failed"
     RATE_LIMITED = "rate_limited"
     SESSION_OPENED = "session_opened"
     SESSION_ENDED = "session_ended"
@@ -46,6 +49,8 @@ ENDS_OF_JOBS = {
     EventKind.CODE_RESEND_FAILED,
     EventKind.SIGNED_IN,
     EventKind.SIGN_IN_FAILED,
+    EventKind.TOKENS_IMPORTED,
+    EventKind.IMPORT_FAILED,
     EventKind.TOKENS_REFRESHED,
     EventKind.REFRESH_FAILED,
 }

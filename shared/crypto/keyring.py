@@ -28,6 +28,7 @@ class Purpose(StrEnum):
     """What a blob is for. A blob sealed for one purpose does not open for another."""
 
     JOB_INPUT = "job-input"
+    IMPORT = "import"
     JOB_PROGRESS = "job-progress"
     JOB_OUTCOME = "job-outcome"
     POLL_TOKEN = "poll-token"  # noqa: S105 - a name, no secret

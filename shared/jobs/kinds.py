@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from shared.audit.events import EventKind
+from shared.crypto.keyring import Purpose
 from shared.jobs.states import JobKind, JobStage
 from shared.timings import Timings
 
@@ -37,6 +38,8 @@ class AuditEvents:
 class Kind:
     """`max_runs` is how many workers may begin the job before it counts as interrupted.
 
+    `input` is what the work that its submitter gives is sealed for.
+
     `urgent`: somebody waits with a code in hand. Each worker keeps threads for such jobs.
     """
 
@@ -48,6 +51,7 @@ class Kind:
     max_runs: int
     account_lock: AccountLock | None
     first_stage: JobStage
+    input: Purpose = Purpose.JOB_INPUT
     events: AuditEvents
 
 
@@ -98,6 +102,21 @@ _ROWS = (
             succeeded=EventKind.SIGNED_IN,
             code_requested=EventKind.CODE_REQUESTED,
             failed=EventKind.SIGN_IN_FAILED,
+        ),
+    ),
+    Kind(
+        name=JobKind.IMPORT,
+        task="garmin.import",
+        queue="login",
+        deadline=lambda timings: timings.login_deadline,
+        max_runs=2,
+        account_lock=AccountLock.ALONE,
+        first_stage=JobStage.CONTACTING_GARMIN,
+        input=Purpose.IMPORT,
+        events=AuditEvents(
+            requested=EventKind.IMPORT_REQUESTED,
+            succeeded=EventKind.TOKENS_IMPORTED,
+            failed=EventKind.IMPORT_FAILED,
         ),
     ),
     Kind(

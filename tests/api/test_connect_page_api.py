@@ -10,6 +10,7 @@ from shared.audit.outbox import EventOutbox
 from shared.connect.session import ConnectSession
 from shared.connect.store import Kept
 from shared.errors import InvalidCredentialsError
+from shared.garmin.imports import Import
 from shared.jobs.states import Failure, JobStage
 from tests.api.connecting import STATE, App, Person
 from tests.api.problems import assert_problem, faults
@@ -20,10 +21,11 @@ WRONG_PASSWORD = Failure.of(InvalidCredentialsError())
 MORE_TIME = CODE_REQUIRED.model_copy(
     update={"expires_at": datetime.now(UTC) + timedelta(minutes=10)}
 )
-STEPS = ("/password", "/code", "/restart", "/cancel")
+STEPS = ("/password", "/code", "/import", "/resend", "/restart", "/cancel")
 BODIES = {
     "/password": {"username": "runner@example.com", "password": "x"},
     "/code": {"code": "1234"},
+    "/import": {"tokens": "x"},
 }
 
 
@@ -120,6 +122,36 @@ def test_a_code_is_waited_for_and_sent_once_for_the_same_challenge(
     assert state["status"] == "code_required"
     assert state["error"]["code"] == "mfa_code_invalid"
     assert state["code"]["attempts_left"] == 2
+
+
+def test_tokens_are_imported_for_the_app(app: App, person: Person) -> None:
+    assert person.state("/import", {"tokens": {"di_token": "x"}})["step"]["kind"] == "import"
+    claim = person.claim()
+    assert (claim.origin.client_id, claim.origin.client_user_id) == (app.client_id, "member-1")
+    work = person.service.jobs.open_input(claim, Import)
+    assert work is not None
+    assert work.domain == "garmin.com"
+    person.worker_ends(SUCCESS)
+    assert app.session(person.session_id)["status"] == "connected"
+
+
+def test_only_the_ways_that_the_app_offers_are_open(app: App) -> None:
+    person = app.create(methods=["import"])
+    assert person.state()["methods"] == ["import"]
+    assert faults(person.reply("/password", BODIES["/password"])) == [["body"]]
+    person = app.create(methods=["password"])
+    assert faults(person.reply("/import", {"tokens": "x"})) == [["body"]]
+
+
+def test_the_session_that_nobody_has_is_ended(service: Service, person: Person) -> None:
+    person.sign_in()
+    account = service.sign_in()
+    session = "/api/session"
+    assert service.client.get(session, headers=account.headers).status_code == 200
+    opened = SUCCESS.model_copy(update={"session_id": str(account.session_id)})
+    person.worker_ends(opened)
+    assert person.state()["status"] == "connected"
+    assert service.client.get(session, headers=account.headers).status_code == 401
 
 
 def test_a_challenge_that_is_gone_leads_back_to_the_beginning(person: Person) -> None:

@@ -35,6 +35,7 @@ OF_CLIENTS = {
     "client key",
     "idempotency key",
     "user id",
+    "imported tokens",
 }
 
 
@@ -111,6 +112,8 @@ def test_every_session_was_recorded(evidence: Evidence, place: str) -> None:
         (at.TERMINAL, rb"(?s)Email .*0 left.*can be dropped"),
         (at.TERMINAL, rb"(?s)an app with this name exists.*app removed; connections deleted: 1"),
         (at.TERMINAL, rb'"kind":"rate_limited","outcome":"login-account"'),
+        (at.ERRORS, rb'"code": "tokens_unreadable"'),
+        (at.TERMINAL, rb"Imported from "),
         (at.LOGS, rb'"level": "debug", "logger": "celery'),
         (at.LOGS, rb"\[debug +\] .*\[celery"),
         (at.LOGS, rb"bug: ProgrammingError at "),

@@ -4,6 +4,7 @@ const FIELD_OF_METHOD = { personal_api_key: "key", import: "tokens" };
 const KEY_ERRORS = ["tokens_rejected", "tokens_unreadable", "tokens_not_renewable", "wrong_domain"];
 const STAGES = {
   mfa_completion: ["waiting_for_worker", "checking_code", "reading_profile", "storing"],
+  import: ["waiting_for_worker", "reading_profile", "storing"],
   other: ["waiting_for_worker", "contacting_garmin", "reading_profile", "storing"],
 };
 const ends = {};

@@ -67,7 +67,14 @@ FROM_GARMIN: dict[str, Advice] = {
     "garmin_unreachable": _refused(
         "The service could not reach Garmin. If it stays like this, tell the person who runs it."
     ),
-    "tokens_rejected": _refused("Garmin no longer accepts these tokens. Log in."),
+    "tokens_rejected": _refused(
+        "Garmin does not accept these tokens, or this key. Log in, or make a new key."
+    ),
+    "tokens_unreadable": _refused("There are no tokens here that could be imported."),
+    "tokens_not_renewable": _refused(
+        "These tokens hold nothing to renew them with, or its time is over. Log in instead."
+    ),
+    "wrong_domain": _refused("These tokens are for another domain. Check --domain."),
     "interrupted": _refused(
         "The sign-in was interrupted half-way: by a fault of the service, or because Garmin was "
         "disconnected meanwhile. Log in again."
@@ -216,7 +223,7 @@ def _is_clearer(error: FitTrackAuthError) -> bool:
 
 
 # For these the error's message says what the table can't. Elsewhere the table is clearer.
-_WITH_MESSAGE = frozenset(FROM_HERE) | {"invalid_request"}
+_WITH_MESSAGE = frozenset(FROM_HERE) | {"invalid_request", "tokens_unreadable"}
 
 
 def stage_text(stage: str) -> str:

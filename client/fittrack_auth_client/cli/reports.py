@@ -68,6 +68,15 @@ def signed_in(
     return Report(rows, data)
 
 
+def imported(report: Report, signed_in: SignedIn, place: str) -> Report:
+    """Say as well where the tokens came from, and whether they still work there."""
+    rows: Rows = [("", f"Imported from {printable(place)}.")]
+    if signed_in.exclusive:
+        warning = "These tokens were moved: what they were taken from can't renew them any more."
+        rows.append(("", f"{warning} Delete them there."))
+    return Report(report.rows + rows, {**report.data, "exclusive": bool(signed_in.exclusive)})
+
+
 def current_session(session: Session, server: str) -> Report:
     garmin = session.garmin
     data: Json = {
