@@ -64,7 +64,8 @@ class ConnectSessionRequest(StrictRequest):
         | None
     ) = Field(
         None,
-        description="The ways to connect, the one to offer first in front. All by default.",
+        description="The ways to connect, the one to offer first in front: by default the password "
+        "and the Personal API key.",
     )
 
 

@@ -32,6 +32,7 @@ from shared.settings import KNOWN_DRIVERS
 AVAILABLE = frozenset(ConnectMethod) - (
     set() if "personal_api" in KNOWN_DRIVERS else {ConnectMethod.PERSONAL_API_KEY}
 )
+_BY_DEFAULT = (ConnectMethod.PASSWORD, ConnectMethod.PERSONAL_API_KEY)
 _NOT_IN_CHINA = ConnectMethod.PERSONAL_API_KEY
 
 
@@ -87,7 +88,7 @@ def _wish(body: ConnectSessionRequest, client: ClientView) -> Wish:
         raise _invalid("embed_origin", "must be an origin that is registered with the app")
     if body.return_url is not None and origin_of(body.return_url) not in origins:
         raise _invalid("return_url", "must be of an origin that is registered with the app")
-    methods = tuple(m for m in body.methods or ConnectMethod if m in AVAILABLE)
+    methods = tuple(m for m in body.methods or _BY_DEFAULT if m in AVAILABLE)
     if body.domain is GarminDomain.CN:
         methods = tuple(method for method in methods if method is not _NOT_IN_CHINA)
     if not methods:

@@ -144,7 +144,7 @@ class Client:
         return self._service.app_with_link(linked)
 
     def _connect_token(self, case: Case) -> dict[str, str]:
-        person = App.add(self._service).create()
+        person = App.add(self._service).create(methods=["password", "import"])
         if case.operation.path == f"{STATE}/code":
             person.sign_in(new_username())
             person.worker_ends(code_required(self._service, person.claim().origin))
