@@ -43,6 +43,7 @@ from fittrack_auth_client.errors import (
     UnauthorizedError,
     UnexpectedAnswerError,
     UsageError,
+    WebhookRejectedError,
     WrongDomainError,
 )
 from fittrack_auth_client.models import (
@@ -120,5 +121,6 @@ __all__ = [
     "UnexpectedAnswerError",
     "UsageError",
     "User",
+    "WebhookRejectedError",
     "WrongDomainError",
 ]

@@ -1,6 +1,6 @@
 """The client, without asyncio."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -9,7 +9,9 @@ import httpx
 
 from fittrack_auth_client.address import Server
 from fittrack_auth_client.connect import ConnectSession, NewConnectSession
-from fittrack_auth_client.garmin_auth import HttpxAuth, RequestsAuth
+from fittrack_auth_client.extras import extra
+from fittrack_auth_client.garmin_auth import HttpxAuth
+from fittrack_auth_client.libraries import new_garminconnect, new_garth
 from fittrack_auth_client.models import (
     CodeRequired,
     Connection,
@@ -32,7 +34,9 @@ from fittrack_auth_client.retries import OnRetry
 from fittrack_auth_client.transport import SyncTransport
 
 if TYPE_CHECKING:
-    import requests
+    import garminconnect
+    import garth
+    import requests.auth
 
 
 class FitTrackAuth:
@@ -305,11 +309,23 @@ class FitTrackAuth:
         """
         return HttpxAuth(partial(self.token, user_id))
 
-    def requests_auth(
-        self, user_id: str
-    ) -> "Callable[[requests.PreparedRequest], requests.PreparedRequest]":
-        """Return the same for `auth=` of requests."""
+    def requests_auth(self, user_id: str) -> "requests.auth.AuthBase":
+        """Return the same for `auth=` of requests. Needs the extra `requests`."""
+        with extra("requests"):
+            from fittrack_auth_client.requests_auth import RequestsAuth
         return RequestsAuth(partial(self.token, user_id))
+
+    def garminconnect(self, user_id: str) -> "garminconnect.Garmin":
+        """Return a `garminconnect.Garmin`, signed in, that renews through the service.
+
+        Needs the extra `garminconnect`, and a connection that reads and writes. Raises UsageError
+        without them, and garminconnect's errors if the profile can't be read.
+        """
+        return new_garminconnect(partial(self.token, user_id))
+
+    def garth(self, user_id: str) -> "garth.Client":
+        """Return a `garth.Client`, likewise. Needs the extra `garth`."""
+        return new_garth(partial(self.token, user_id))
 
     def disconnect(self, user_id: str) -> None:
         """End the link of `user_id` and the sessions that this app opened. Needs `client_key`.

@@ -27,8 +27,9 @@ class FitTrackAuthError(Exception):
 
 
 class UsageError(FitTrackAuthError):
-    """An argument or the environment can't be used: `bad_server`, `insecure_server`,
-    `bad_environment` or `bad_input`. Nothing was sent.
+    """An argument, the environment or this connection can't be used: `bad_server`,
+    `insecure_server`, `bad_environment`, `bad_input`, `extra_missing` or `read_only`. Nothing was
+    sent to Garmin.
     """
 
 
@@ -54,6 +55,12 @@ class UnexpectedAnswerError(FitTrackAuthError):
     """The answer does not follow the contract: perhaps something else answers at this address."""
 
     default_code = "unexpected_answer"
+
+
+class WebhookRejectedError(FitTrackAuthError):
+    """A request is not a webhook that the service has signed with this secret just now."""
+
+    default_code = "webhook_rejected"
 
 
 class NoResultInTimeError(FitTrackAuthError):

@@ -36,6 +36,7 @@ class Purpose(StrEnum):
     GARMIN_TOKENS = "garmin-tokens"
     OAUTH_CONSUMER = "oauth-consumer"
     CONNECT_SESSION = "connect-session"
+    WEBHOOK_SECRETS = "webhook-secrets"
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,13 @@ _ROWS = (
 
 KINDS: dict[JobKind, Kind] = {row.name: row for row in _ROWS}
 
-QUEUES: tuple[str, ...] = tuple(dict.fromkeys(row.queue for row in _ROWS))
-"""In the order in which workers serve them: people with a code in hand first, refreshes last."""
+JOB_QUEUES: tuple[str, ...] = tuple(dict.fromkeys(row.queue for row in _ROWS))
+
+WEBHOOK_TASK = "webhooks.deliver"
+WEBHOOK_QUEUE = "webhooks"
+"""No job: its messages name an endpoint that has something to hear, in the place of a job's id."""
+
+QUEUES = (*JOB_QUEUES, WEBHOOK_QUEUE)
+"""In the order in which workers serve them: people with a code in hand first, webhooks last."""
 
 URGENT_QUEUES = frozenset(row.queue for row in _ROWS if row.urgent)

@@ -17,6 +17,7 @@ def come_along(flows: Flows) -> None:
         lambda: _imported(flows, di_tokens(flows, person("plain"))),
         lambda: _imported(flows, json.dumps({"garmin_tokens": di_tokens(flows, person("plain"))})),
         lambda: _imported(flows, garth_dump(flows, person("plain"))),
+        lambda: _by_key(flows),
         lambda: _over(flows),
         lambda: _revoked(flows),
         lambda: _unreadable(flows),
@@ -55,6 +56,22 @@ def _imported(flows: Flows, tokens: object) -> None:
     outcome = _import(flows, tokens)
     assert outcome["status"] == "succeeded", outcome
     flows.client.session(outcome)
+
+
+def _by_key(flows: Flows) -> None:
+    """With a Personal API key, until the person revokes it."""
+    username = person("plain")
+    key = flows.garmin.make_key(username)
+    reply = flows.client.http.post(IMPORT, json={"personal_api_key": key})
+    assert reply.status_code == 202, reply.text
+    outcome = flows.client.wait(reply.json())
+    assert outcome["status"] == "succeeded", outcome
+    headers = {"Authorization": f"Bearer {outcome['access_token']}"}
+    token = flows.client.http.post("/api/garmin/token", headers=headers)
+    assert token.json()["access"] == "read"
+    flows.garmin.revoke_keys(username)
+    again = flows.client.http.post(IMPORT, json={"personal_api_key": key})
+    assert flows.client.wait(again.json())["error"]["code"] == "tokens_rejected"
 
 
 def _over(flows: Flows) -> None:

@@ -12,7 +12,7 @@ from fittrack_auth_client.cli.session_file import SessionFile, StoredSession
 from fittrack_auth_client.cli.sign_in import Conversation, Credentials, sign_in
 from fittrack_auth_client.client import FitTrackAuth
 from fittrack_auth_client.errors import FitTrackAuthError, UnauthorizedError
-from fittrack_auth_client.models import SignedIn
+from fittrack_auth_client.models import SignedIn, Token
 from fittrack_auth_client.retries import OnRetry
 
 _ENDS_BY_ITSELF = "a sign-in already under way ends by itself, and its result expires unused"
@@ -78,12 +78,13 @@ def who_am_i(file: SessionFile, server: Server | None, on_retry: OnRetry) -> Rep
     return reports.current_session(session, stored.server)
 
 
-def token(file: SessionFile, server: Server | None, on_retry: OnRetry) -> Report:
+def token(file: SessionFile, server: Server | None, on_retry: OnRetry, seconds: int) -> Token:
+    """Return a Garmin token that is good for so many seconds at least."""
     stored = _stored_session(file, server)
     if stored is None:
         raise CliError("not_signed_in")
     with _client(stored, on_retry) as auth:
-        return reports.garmin_token(auth.session_token(stored.access_token))
+        return auth.session_token(stored.access_token, min_valid_for=seconds)
 
 
 def log_out(

@@ -25,9 +25,12 @@ from fittrack_auth_client.cli.options import (
     DomainOfImport,
     InsecureOption,
     JsonOption,
+    LibraryOption,
+    MinValidForOption,
     NewServerOption,
     ServerOption,
     ShowTokenOption,
+    UserIdOption,
 )
 from fittrack_auth_client.cli.output import JsonOutput, Output, TerminalOutput
 from fittrack_auth_client.cli.session_file import SessionFile
@@ -36,6 +39,7 @@ from fittrack_auth_client.cli.token_sources import find_tokens
 from fittrack_auth_client.client import FitTrackAuth
 from fittrack_auth_client.errors import FitTrackAuthError
 from fittrack_auth_client.models import SubmittedJob
+from fittrack_auth_client.operations import MIN_VALID_FOR
 from fittrack_auth_client.secret import Secret
 
 app = typer.Typer(
@@ -205,14 +209,34 @@ def whoami(server: ServerOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def token(server: ServerOption = None, as_json: JsonOption = False) -> None:
+def token(
+    server: ServerOption = None,
+    user_id: UserIdOption = None,
+    library: LibraryOption = None,
+    min_valid_for: MinValidForOption = MIN_VALID_FOR,
+    insecure_http: InsecureOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Print a fresh Garmin access token, and nothing else.
 
     It is a secret. With --json, prints also where it is good for, and until when.
+
+    It is the token of the session's user. With --user-id, it is that of whom an app has connected,
+    and no session is needed.
     """
     with _output(Inputs(), as_json=as_json) as output:
-        file = SessionFile.of_this_user()
-        output.show(account.token(file, _server(server), output.retrying))
+        if user_id is None:
+            file = SessionFile.of_this_user()
+            found = account.token(file, _server(server), output.retrying, min_valid_for)
+        else:
+            with FitTrackAuth(
+                server or DEFAULT_SERVER,
+                client_key=_client_key(),
+                insecure_http=insecure_http,
+                on_retry=output.retrying,
+            ) as auth:
+                found = auth.token(user_id, min_valid_for=min_valid_for)
+        output.show(reports.garmin_token(found, library))
 
 
 @app.command()
@@ -262,6 +286,13 @@ def status(
         report = reports.job_state(auth.job(submitted, wait=wait), job_id, show_token=show_token)
         output.show(report)
     raise typer.Exit(report.exit_code)
+
+
+def _client_key() -> Secret:
+    key = os.environ.get("FITTRACK_CLIENT_KEY")
+    if not key:
+        raise CliError("missing_input", "--user-id needs FITTRACK_CLIENT_KEY")
+    return Secret(key)
 
 
 @contextmanager

@@ -165,6 +165,10 @@ FROM_HERE: dict[str, Advice] = {
         "The proxy or certificate settings of the environment can't be used "
         "(HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE…)."
     ),
+    "read_only": _usage(
+        "garminconnect and garth can't use this connection, which is by a Personal API key. Leave "
+        "--format out: the token is for the Personal API."
+    ),
     "missing_input": _usage("Something is missing, and there is no terminal to ask on."),
     "bad_input": _usage("This can't be used."),
     "session_file": _usage("The session file can't be used."),

@@ -13,6 +13,11 @@ class Domain(StrEnum):
     CN = "garmin.cn"
 
 
+class Library(StrEnum):
+    GARMINCONNECT = "garminconnect"
+    GARTH = "garth"
+
+
 ServerOption = Annotated[
     str | None,
     typer.Option(
@@ -41,5 +46,27 @@ DomainOfImport = Annotated[
         "--domain",
         metavar="DOMAIN",
         help="Where the Garmin account was made, if the tokens do not say.",
+    ),
+]
+UserIdOption = Annotated[
+    str | None,
+    typer.Option(
+        "--user-id",
+        metavar="ID",
+        help="Whose token, by the app's own id. Needs FITTRACK_CLIENT_KEY, the app's key.",
+    ),
+]
+LibraryOption = Annotated[
+    Library | None,
+    typer.Option("--format", help="Print the token as this library stores it in a file."),
+]
+MinValidForOption = Annotated[
+    int,
+    typer.Option(
+        "--min-valid-for",
+        min=0,
+        max=3600,
+        metavar="SECONDS",
+        help="For how long it has to be valid at least.",
     ),
 ]

@@ -29,6 +29,7 @@ from fittrack_auth_client.models import (
     User,
 )
 from fittrack_auth_client.secret import Secret
+from fittrack_auth_client.token_files import token_file
 
 Json: TypeAlias = dict[str, Any]
 Rows: TypeAlias = list[tuple[str, str]]
@@ -102,8 +103,8 @@ def current_session(session: Session, server: str) -> Report:
     return Report(rows, data)
 
 
-def garmin_token(token: Token) -> Report:
-    """The token alone, for a command substitution; every field of it for a program."""
+def garmin_token(token: Token, library: str | None) -> Report:
+    """The token alone, or as a library's file; every field of it for a program."""
     secret = token.access_token.reveal()
     data: Json = {
         "access_token": secret,
@@ -120,7 +121,7 @@ def garmin_token(token: Token) -> Report:
             "garmin_display_name": token.user.garmin_display_name,
         },
     }
-    return Report([("", secret)], data)
+    return Report([("", token_file(token, library) if library else secret)], data)
 
 
 def _link_rows(garmin: GarminLink) -> Rows:
