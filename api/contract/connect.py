@@ -182,4 +182,4 @@ class ConnectState(_Response):
     step: ConnectStep | None = Field(description="What is going on.")
     code: ConnectCode | None = Field(description="The code that is waited for.")
     error: ConnectProblem | None = Field(description="Why the last try failed.")
-    user: str | None = Field(description="The name at Garmin of who has connected.")
+    user: str | None = Field(description="Who has connected, if Garmin says so.")

@@ -214,6 +214,7 @@ document.addEventListener("visibilitychange", async () => {
   if (document.hidden || busy || !state || ENDED.includes(view.stepOf(state))) return;
   const next = await load();
   if (!next) return;
-  if (view.stepOf(next) !== view.stepOf(state)) render(next);
+  if (view.stepOf(next) === view.stepOf(state)) view.refresh(next);
+  else render(next);
   follow();
 });
