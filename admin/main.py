@@ -46,6 +46,7 @@ app.command("import")(import_tokens)
 _EXITS: dict[type[FitTrackError], tuple[int, str]] = {
     ClientExistsError: (1, "an app with this name exists already"),
     UnknownClientError: (1, "there is no app with this name"),
+    SignInInProgressError: (1, "these tokens are being imported already"),
     UnknownDeliveryError: (1, "there is no such delivery that has ended at an enabled endpoint"),
     UnknownWebhookError: (1, "there is no endpoint with this id, and none of an app of this name"),
     AmbiguousWebhookError: (1, "the app has several endpoints: give the id of one"),
@@ -53,7 +54,6 @@ _EXITS: dict[type[FitTrackError], tuple[int, str]] = {
     WebhookExistsError: (1, "the app has an endpoint with this URL already"),
     AddressRefusedError: (2, "{error}"),
     InvalidWebhookUrlError: (2, "{error}"),
-    SignInInProgressError: (1, "these tokens are being imported already"),
     ConfigurationError: (2, "{error}"),
     InvalidAppearanceError: (2, "{error}"),
     InvalidClientNameError: (

@@ -64,7 +64,8 @@ class ConnectSessionRequest(StrictRequest):
         | None
     ) = Field(
         None,
-        description="The ways to connect, the one to offer first in front. All by default.",
+        description="The ways to connect, the one to offer first in front: by default the password "
+        "and the Personal API key.",
     )
 
 
@@ -181,4 +182,4 @@ class ConnectState(_Response):
     step: ConnectStep | None = Field(description="What is going on.")
     code: ConnectCode | None = Field(description="The code that is waited for.")
     error: ConnectProblem | None = Field(description="Why the last try failed.")
-    user: str | None = Field(description="The name at Garmin of who has connected.")
+    user: str | None = Field(description="Who has connected, if Garmin says so.")

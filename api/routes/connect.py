@@ -20,8 +20,9 @@ from api.contract.problems import FieldFault
 from api.http.bodies import read_json, seen_stage, wait_seconds
 from api.http.errors import InvalidRequestError
 from api.routes.connect_sessions import seconds_until
+from shared.accounts.accounts import NO_NAME
 from shared.connect import colours
-from shared.connect.session import AppShown, Code, ConnectMethod
+from shared.connect.session import AppShown, Code, ConnectedUser, ConnectMethod
 from shared.connect.store import Kept
 from shared.garmin.imports import ImportedKey
 from shared.garmin.types import Credentials
@@ -101,9 +102,13 @@ def _response(progress: Progress) -> Response:
         error=None
         if error is None or running
         else ConnectProblem(code=error.code, retry_after=seconds_until(error.until, now)),
-        user=session.user and session.user.display_name,
+        user=_name(session.user),
     )
     return Response(body.model_dump_json(), media_type="application/json")
+
+
+def _name(user: ConnectedUser | None) -> str | None:
+    return None if user is None or user.display_name == NO_NAME else user.display_name
 
 
 def _app(app: AppShown) -> ConnectApp:

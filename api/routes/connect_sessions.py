@@ -27,11 +27,8 @@ from shared.accounts.clients import ClientView, Scope
 from shared.connect.errors import ConnectSessionNotFoundError
 from shared.connect.session import AppShown, ConnectError, ConnectMethod, ConnectSession, Wish
 from shared.garmin.types import GarminDomain
-from shared.settings import KNOWN_DRIVERS
 
-AVAILABLE = frozenset(ConnectMethod) - (
-    set() if "personal_api" in KNOWN_DRIVERS else {ConnectMethod.PERSONAL_API_KEY}
-)
+_BY_DEFAULT = (ConnectMethod.PASSWORD, ConnectMethod.PERSONAL_API_KEY)
 _NOT_IN_CHINA = ConnectMethod.PERSONAL_API_KEY
 
 
@@ -87,11 +84,11 @@ def _wish(body: ConnectSessionRequest, client: ClientView) -> Wish:
         raise _invalid("embed_origin", "must be an origin that is registered with the app")
     if body.return_url is not None and origin_of(body.return_url) not in origins:
         raise _invalid("return_url", "must be of an origin that is registered with the app")
-    methods = tuple(m for m in body.methods or ConnectMethod if m in AVAILABLE)
+    methods = body.methods or _BY_DEFAULT
     if body.domain is GarminDomain.CN:
         methods = tuple(method for method in methods if method is not _NOT_IN_CHINA)
     if not methods:
-        raise _invalid("methods", "none of them is available for this domain")
+        raise _invalid("methods", "none of them works with accounts of this domain")
     return Wish(
         user_id=body.user_id,
         return_url=body.return_url,

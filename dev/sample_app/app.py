@@ -40,7 +40,7 @@ def connect(_: Request) -> Response:
 async def webhook(request: Request) -> Response:
     body = await request.body()
     event = webhooks.verify(request.headers, body, os.environ["SAMPLE_APP_WEBHOOK_SECRET"])
-    if event.type == "garmin.connected":
+    if event.type == "garmin.connected" and event.data.user_id:
         connected.add(event.data.user_id)
     return Response(status_code=204)
 

@@ -5,13 +5,16 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import pytest
 
 from shared.accounts.appearance import Appearance
 from shared.accounts.clients import ClientRepository
 from shared.garmin.types import CodeSubmission, Credentials
+from shared.jobs.challenges import NewChallenge
 from shared.jobs.claims import Claim
 from shared.jobs.states import Outcome
-from tests.api.service import Service, bearer
+from shared.origin import UNKNOWN, Origin
+from tests.api.service import Service, bearer, pending
 
 APP = "https://app.example"
 SESSIONS = "/api/connect-sessions"
@@ -104,3 +107,12 @@ class Person:
         code = self.service.jobs.open_input(self.claim(), CodeSubmission)
         assert code is not None
         return code
+
+
+def resendable_challenge(service: Service, origin: Origin = UNKNOWN, ago: int = 31) -> NewChallenge:
+    """Create a challenge whose code was sent so many seconds ago, and can be sent again."""
+    again = pending("ru***@example.com").model_copy(update={"can_resend": True})
+    with pytest.MonkeyPatch.context() as patch:
+        now = service.redis.time()[0]
+        patch.setattr("shared.jobs.challenges.redis_ms", lambda _: (now - ago) * 1000)
+        return service.challenges.create(again, origin)

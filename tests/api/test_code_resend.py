@@ -1,31 +1,17 @@
 """POST /api/garmin/login/mfa-resend, and the same from the connect page."""
 
-import pytest
-
 from shared.accounts.clients import ClientRepository
-from shared.jobs.challenges import NewChallenge
-from shared.origin import UNKNOWN, Origin
-from tests.api.connecting import App, Person
+from shared.origin import Origin
+from tests.api.connecting import App, Person, resendable_challenge
 from tests.api.problems import assert_problem
-from tests.api.service import CODE, Job, Service, pending
+from tests.api.service import CODE, Job, Service
 from tests.shared.jobs.outcomes import CODE_REQUIRED
 
 RESEND = "/api/garmin/login/mfa-resend"
-CAN = pending("ru***@example.com").model_copy(update={"can_resend": True})
 
 
-def open_challenge(
-    service: Service, monkeypatch: pytest.MonkeyPatch, origin: Origin = UNKNOWN, ago: int = 31
-) -> NewChallenge:
-    """Create a challenge whose code was sent so many seconds ago."""
-    with monkeypatch.context() as patch:
-        now = service.redis.time()[0]
-        patch.setattr("shared.jobs.challenges.redis_ms", lambda redis: (now - ago) * 1000)
-        return service.challenges.create(CAN, origin)
-
-
-def test_a_code_is_sent_again_by_a_job(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    challenge_id = open_challenge(service, monkeypatch).challenge_id.get_secret_value()
+def test_a_code_is_sent_again_by_a_job(service: Service) -> None:
+    challenge_id = resendable_challenge(service).challenge_id.get_secret_value()
     reply = service.client.post(RESEND, json={"challenge_id": challenge_id})
     assert reply.status_code == 202, reply.text
     job = Job(reply.json()["job_id"], reply.json()["poll_token"])
@@ -35,8 +21,8 @@ def test_a_code_is_sent_again_by_a_job(service: Service, monkeypatch: pytest.Mon
     assert (state["kind"], state["status"]) == ("code_resend", "mfa_required")
 
 
-def test_not_within_thirty_seconds(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    challenge_id = open_challenge(service, monkeypatch, ago=10).challenge_id.get_secret_value()
+def test_not_within_thirty_seconds(service: Service) -> None:
+    challenge_id = resendable_challenge(service, ago=10).challenge_id.get_secret_value()
     reply = service.client.post(RESEND, json={"challenge_id": challenge_id})
     assert_problem(reply, 409, "resend_not_possible")
     assert 15 <= int(reply.headers["retry-after"]) <= 20
@@ -51,14 +37,12 @@ def test_not_where_the_flow_has_no_such_request(service: Service) -> None:
     assert "retry-after" not in reply.headers
 
 
-def test_only_for_an_open_challenge_of_the_same_app(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_for_an_open_challenge_of_the_same_app(service: Service) -> None:
     unknown = service.client.post(RESEND, json={"challenge_id": "x" * 43})
     assert_problem(unknown, 404, "challenge_not_found")
     client, key = service.database.run(lambda session: ClientRepository(session).add("mine"))
     origin = Origin(client_id=client.client_id)
-    challenge = open_challenge(service, monkeypatch, origin)
+    challenge = resendable_challenge(service, origin)
     body = {"challenge_id": challenge.challenge_id.get_secret_value()}
     assert_problem(service.client.post(RESEND, json=body), 404, "challenge_not_found")
     headers = {"X-Client-Key": key}
@@ -67,18 +51,16 @@ def test_only_for_an_open_challenge_of_the_same_app(
     assert_problem(busy, 409, "challenge_busy")
 
 
-def test_the_connect_page_offers_it_after_the_pause(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_connect_page_offers_it_after_the_pause(service: Service) -> None:
     person = App.add(service).create()
-    until_code(service, monkeypatch, person, ago=10)
+    until_code(service, person, ago=10)
     state = person.state()
     assert 25 <= state["code"]["resend_in"] <= 30
     assert_problem(person.reply("/resend"), 409, "resend_not_possible")
     assert person.state()["status"] == "code_required"
 
     person = App.add(service).create()
-    until_code(service, monkeypatch, person)
+    until_code(service, person)
     person.state()
     assert person.state("/resend")["step"]["kind"] == "code_resend"
     person.worker_ends(CODE_REQUIRED.model_copy(update={"can_resend": True}))
@@ -87,11 +69,9 @@ def test_the_connect_page_offers_it_after_the_pause(
     assert 25 <= state["code"]["resend_in"] <= 30
 
 
-def until_code(
-    service: Service, monkeypatch: pytest.MonkeyPatch, person: Person, ago: int = 31
-) -> None:
+def until_code(service: Service, person: Person, ago: int = 31) -> None:
     person.sign_in()
     claim = person.claim()
-    challenge = open_challenge(service, monkeypatch, claim.origin, ago)
+    challenge = resendable_challenge(service, claim.origin, ago)
     asked = {"challenge_id": challenge.challenge_id, "can_resend": True}
     service.jobs.end(claim, CODE_REQUIRED.model_copy(update=asked))

@@ -36,7 +36,7 @@ def app(service: Service) -> App:
 
 @pytest.fixture
 def person(app: App) -> Person:
-    return app.create()
+    return app.create(methods=["password", "import"])
 
 
 def kinds(service: Service) -> list[str]:

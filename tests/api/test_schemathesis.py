@@ -25,12 +25,13 @@ from api.routes.table import OPERATIONS
 from shared.errors import JobErrorCode
 from shared.jobs.states import CodeRequested, Failure, JobStage, Outcome, Success
 from shared.origin import UNKNOWN, Origin
-from tests.api.connecting import APP, SESSIONS, STATE, App
+from tests.api.connecting import APP, SESSIONS, STATE, App, resendable_challenge
 from tests.api.service import CODE, IMPORT, LOGIN, Job, Service, bearer, pending, running_alone
 
 Case = schemathesis.Case[Any]
 POLL = "/api/jobs/{job_id}"
 LINK = "/api/users/{user_id}/garmin"
+RESEND = "/api/garmin/login/mfa-resend"
 SESSION = f"{SESSIONS}/{{session_id}}"
 TOKENS = (f"{LINK}/token", "/api/garmin/token")
 
@@ -115,6 +116,9 @@ class Client:
         path = case.operation.path
         if path == IMPORT:
             return anything_new(case)
+        if path == RESEND:
+            challenge = resendable_challenge(self._service)
+            return {"challenge_id": challenge.challenge_id.get_secret_value()}
         if path == CODE:
             challenge = self._service.ask_for_code()
             return {"challenge_id": challenge.challenge_id.get_secret_value()}
@@ -144,7 +148,7 @@ class Client:
         return self._service.app_with_link(linked)
 
     def _connect_token(self, case: Case) -> dict[str, str]:
-        person = App.add(self._service).create()
+        person = App.add(self._service).create(methods=["password", "import"])
         if case.operation.path == f"{STATE}/code":
             person.sign_in(new_username())
             person.worker_ends(code_required(self._service, person.claim().origin))

@@ -82,13 +82,23 @@ function render(next) {
   const before = state;
   state = next;
   const failed = next.error && !next.step && before?.step;
-  if (next.code || next.status === "connected") for (const id of ["password", "key", "tokens"]) document.getElementById(id).value = "";
-  if (failed && next.error.code === "invalid_credentials") document.getElementById("password").value = "";
-  if (failed) document.getElementById("code").value = "";
+  if (next.code || next.status === "connected") empty("password", "key", "tokens");
+  if (failed && next.error.code === "invalid_credentials") empty("password");
+  if (failed) empty("code");
   const changed = view.show(next);
   if (before && changed) tell("step", next);
   if (failed) tell("failed", next);
   if (ENDED.includes(view.stepOf(next))) end(before);
+}
+
+function empty(...fields) {
+  for (const name of fields) document.getElementById(name).value = "";
+  if (fields.includes("password")) showPassword(false);
+}
+
+function showPassword(shown) {
+  document.getElementById("show-password").setAttribute("aria-pressed", String(shown));
+  document.getElementById("password").type = shown ? "text" : "password";
 }
 
 function end(before) {
@@ -196,10 +206,7 @@ document.addEventListener("change", (event) => {
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button?.dataset.action) submit(button.dataset.action);
-  if (button?.id !== "show-password") return;
-  const shown = button.getAttribute("aria-pressed") !== "true";
-  button.setAttribute("aria-pressed", String(shown));
-  document.getElementById("password").type = shown ? "text" : "password";
+  if (button?.id === "show-password") showPassword(button.getAttribute("aria-pressed") !== "true");
 });
 
 document.addEventListener("visibilitychange", async () => {
@@ -207,6 +214,7 @@ document.addEventListener("visibilitychange", async () => {
   if (document.hidden || busy || !state || ENDED.includes(view.stepOf(state))) return;
   const next = await load();
   if (!next) return;
-  if (view.stepOf(next) !== view.stepOf(state)) render(next);
+  if (view.stepOf(next) === view.stepOf(state)) view.refresh(next);
+  else render(next);
   follow();
 });

@@ -1,7 +1,7 @@
 // What is shown of a state. All texts are in the page, in the person's language.
 const FORM_OF_ERROR = { invalid_credentials: "password", mfa_code_invalid: "code", garmin_sends_no_code: "code" };
 const FIELD_OF_METHOD = { personal_api_key: "key", import: "tokens" };
-const KEY_ERRORS = ["tokens_rejected", "tokens_unreadable", "tokens_not_renewable", "wrong_domain"];
+const KEY_ERRORS = ["key_rejected", "tokens_rejected", "tokens_unreadable", "tokens_not_renewable", "wrong_domain"];
 const STAGES = {
   mfa_completion: ["waiting_for_worker", "checking_code", "reading_profile", "storing"],
   import: ["waiting_for_worker", "reading_profile", "storing"],
@@ -41,14 +41,19 @@ export function show(next) {
   if (step === "progress") showStages();
   showResending(state.step?.kind === "code_resend");
   if (state.code) showCode();
-  if (step === "connected") for (const element of all("[data-user]")) element.textContent = state.user;
+  if (step === "connected") showUser();
   const changed = showStep(step);
   $("leave").hidden = !(state.return_url && ["connected", "cancelled", "expired"].includes(step));
   if (state.error && !state.step) {
-    const code = state.code && state.error.code === "garmin_rate_limited" ? "garmin_sends_no_code" : state.error.code;
-    showError(code, state.error.retry_after);
+    showError(nameOfError(), state.error.retry_after);
   }
   return changed;
+}
+
+/** The same step, a while later: a phone may have slept meanwhile. */
+export function refresh(next) {
+  state = next;
+  if (state.code) showCode();
 }
 
 export function showStep(step) {
@@ -100,7 +105,7 @@ export function clearErrors() {
     place.dataset.empty ??= place.textContent;
     place.hidden = true;
   }
-  for (const field of all("[aria-invalid]")) field.removeAttribute("aria-invalid");
+  for (const field of all("[aria-invalid]")) unmark(field);
   $("start-wait").hidden = true;
 }
 
@@ -150,6 +155,11 @@ function fill(part) {
   }
 }
 
+function showUser() {
+  for (const element of all("[data-user]")) element.textContent = state.user ?? "";
+  for (const text of all("[data-named]")) text.hidden = (text.dataset.named === "yes") !== Boolean(state.user);
+}
+
 function showStages() {
   const { kind, stage } = state.step;
   const stages = STAGES[kind] ?? STAGES.other;
@@ -181,15 +191,31 @@ function showCode() {
   tick();
 }
 
+function nameOfError() {
+  const { code } = state.error;
+  if (code === "garmin_rate_limited" && state.code) return "garmin_sends_no_code";
+  return code === "tokens_rejected" && method() === "personal_api_key" ? "key_rejected" : code;
+}
+
 function fieldOf(code) {
   if (stepOf(state) === "code") return "code";
   if (KEY_ERRORS.includes(code)) return FIELD_OF_METHOD[method()] ?? null;
   return FORM_OF_ERROR[code] ?? null;
 }
 
+/** A field is described by its error only while there is one. */
 function mark(name) {
-  $(name).setAttribute("aria-invalid", "true");
-  $(name).focus();
+  const field = $(name);
+  field.dataset.described ??= field.getAttribute("aria-describedby") ?? "";
+  field.setAttribute("aria-describedby", `${name}-error ${field.dataset.described}`.trim());
+  field.setAttribute("aria-invalid", "true");
+  field.focus();
+}
+
+function unmark(field) {
+  field.removeAttribute("aria-invalid");
+  if (field.dataset.described) field.setAttribute("aria-describedby", field.dataset.described);
+  else field.removeAttribute("aria-describedby");
 }
 
 function duration(seconds) {
