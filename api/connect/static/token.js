@@ -41,6 +41,8 @@ function keep() {
   } catch { /* see above */ }
 }
 
+// Another link to this page, opened in the same tab.
+addEventListener("hashchange", () => location.reload());
 addEventListener("pagehide", keep);
 addEventListener("pageshow", forget);
 document.addEventListener("visibilitychange", () => document.hidden ? keep() : forget());
