@@ -1,5 +1,4 @@
 // What is shown of a state. All texts are in the page, in the person's language.
-const FORM_OF_ERROR = { invalid_credentials: "password", mfa_code_invalid: "code", garmin_sends_no_code: "code" };
 const FIELD_OF_METHOD = { personal_api_key: "key", import: "tokens" };
 const KEY_ERRORS = ["key_rejected", "tokens_rejected", "tokens_unreadable", "tokens_not_renewable", "wrong_domain"];
 const STAGES = {
@@ -200,7 +199,7 @@ function nameOfError() {
 function fieldOf(code) {
   if (stepOf(state) === "code") return "code";
   if (KEY_ERRORS.includes(code)) return FIELD_OF_METHOD[method()] ?? null;
-  return FORM_OF_ERROR[code] ?? null;
+  return code === "invalid_credentials" && method() === "password" ? "password" : null;
 }
 
 /** A field is described by its error only while there is one. */
