@@ -6,7 +6,13 @@ from api.contract import parameters, replies
 from api.contract.operations import Operation, Reply, Security, Tag
 from api.contract.problems import FieldFault
 from api.contract.requests import CodeRequest, LoginRequest, TokenRequest
-from api.contract.responses import ClientLinkResponse, Health, Readiness, SessionResponse
+from api.contract.responses import (
+    ClientLinkResponse,
+    ConnectionsResponse,
+    Health,
+    Readiness,
+    SessionResponse,
+)
 from api.http.errors import (
     InvalidRequestError,
     NotFoundError,
@@ -209,6 +215,25 @@ OPERATIONS: tuple[Operation, ...] = (
         Reply(204, "Garmin is disconnected."),
         _SESSION_PROBLEMS,
         security=Security.ACCESS_TOKEN,
+    ),
+    Operation(
+        "GET",
+        "/api/users",
+        connections.list_links,
+        "list_links",
+        Tag.CONNECTIONS,
+        "List connections, as an app",
+        "Returns your app's connections, page by page, in the order of your user ids. A connection "
+        "that stays is on one page, whatever is added or removed meanwhile.",
+        Reply(200, "A page of connections.", (ConnectionsResponse,)),
+        (
+            UnknownClientError(),
+            ScopeMissingError(),
+            _invalid("query", "limit", message="must be a whole number from 1 to 200"),
+            _DATABASE_AWAY,
+        ),
+        parameters=(parameters.STATE, parameters.LIMIT, parameters.CURSOR),
+        security=Security.CLIENT_KEY,
     ),
     Operation(
         "GET",

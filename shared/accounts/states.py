@@ -8,7 +8,7 @@ from enum import StrEnum
 EXPIRING = timedelta(days=14)
 """How long ahead of its end a connection that can't be renewed for longer is `expiring`."""
 
-_ROTATING = {"garminconnect"}
+ROTATING = {"garminconnect"}
 """Drivers whose refresh gives a new refresh token, which lives as long as the first one did."""
 
 _LONGEST_ROTATION = timedelta(days=7)
@@ -72,7 +72,7 @@ def standing(
     if refresh_expires_at <= now:
         expired = StateReason.EXPIRED
         return Standing(ConnectionState.SIGN_IN_REQUIRED, expired, refresh_expires_at)
-    if driver in _ROTATING or refresh_expires_at - now >= EXPIRING:
+    if driver in ROTATING or refresh_expires_at - now >= EXPIRING:
         return _unless_same(stored, ConnectionState.ACTIVE, now)
     return _unless_same(stored, ConnectionState.EXPIRING, refresh_expires_at - EXPIRING)
 
@@ -85,7 +85,7 @@ def refresh_due_at(driver: str, refresh_expires_at: datetime, now: datetime) -> 
     """
     wait = (refresh_expires_at - now) * 2 / 3
     changes = [refresh_expires_at]
-    if driver in _ROTATING:
+    if driver in ROTATING:
         wait = min(wait, _LONGEST_ROTATION)
     else:
         changes.append(refresh_expires_at - EXPIRING)
