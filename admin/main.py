@@ -5,13 +5,15 @@ from collections.abc import Sequence
 
 import typer
 
-from admin import clients, drivers, keys
+from admin import clients, connections, drivers, keys, users
 from admin.events import events
+from shared.accounts.users import UserNotFoundError
 from shared.errors import (
     ClientExistsError,
     ConfigurationError,
     FitTrackError,
     InvalidClientNameError,
+    LinkNotFoundError,
     ServiceUnavailableError,
     UnknownClientError,
 )
@@ -25,6 +27,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(clients.app, name="clients")
+app.add_typer(users.app, name="users")
+app.add_typer(connections.app, name="connections")
 app.add_typer(drivers.app, name="drivers")
 app.add_typer(keys.app, name="keys")
 app.command()(events)
@@ -32,6 +36,8 @@ app.command()(events)
 _EXITS: dict[type[FitTrackError], tuple[int, str]] = {
     ClientExistsError: (1, "an app with this name exists already"),
     UnknownClientError: (1, "there is no app with this name"),
+    UserNotFoundError: (1, "there is no user with this id"),
+    LinkNotFoundError: (1, "this user has no connection"),
     ConfigurationError: (2, "{error}"),
     InvalidClientNameError: (
         2,

@@ -23,6 +23,7 @@ class ConnectionView:
 
     client_id: uuid.UUID
     client_user_id: str
+    token_id: uuid.UUID
     user_id: uuid.UUID
     display_name: str
     garmin: TokenInfo
@@ -146,6 +147,7 @@ def _view(link: ClientLink, user: User, token: GarminToken) -> ConnectionView:
     return ConnectionView(
         client_id=link.client_id,
         client_user_id=link.client_user_id,
+        token_id=token.id,
         user_id=user.id,
         display_name=user.display_name,
         garmin=token_info(user, token),
