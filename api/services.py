@@ -19,6 +19,7 @@ from shared.clocks import Clocks
 from shared.crypto.keyring import Keyring
 from shared.deployment import Deployment
 from shared.jobs.account_limit import AccountLimit, CodeLimit
+from shared.jobs.cancellation import JobCancellation
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.store import JobStore
 from shared.jobs.submission import Submitter
@@ -35,6 +36,7 @@ class Services:
     jobs: JobStore
     challenges: ChallengeStore
     submitter: Submitter
+    cancellation: JobCancellation
     limits: SubmissionLimits
     account_limit: AccountLimit
     code_limit: CodeLimit

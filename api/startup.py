@@ -26,6 +26,7 @@ from shared.database.engine import Database
 from shared.deployment import Deployment
 from shared.errors import ConfigurationError
 from shared.jobs.account_limit import AccountLimit, CodeLimit
+from shared.jobs.cancellation import JobCancellation
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.counters import JobCounters
 from shared.jobs.queue import JobQueue
@@ -92,6 +93,7 @@ def build(timings: Timings) -> Starlette:
             redis, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
         ),
         submitter=submitter,
+        cancellation=JobCancellation(redis, keyring, timings),
         limits=_limits(redis, settings, keyring),
         account_limit=AccountLimit(redis, settings.limit_login_per_account),
         code_limit=CodeLimit(redis, settings.limit_codes_per_account),

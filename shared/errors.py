@@ -28,6 +28,7 @@ class JobErrorCode(StrEnum):
     GARMIN_UNREACHABLE = "garmin_unreachable"
     RATE_LIMITED = "rate_limited"
     TOKENS_REJECTED = "tokens_rejected"
+    CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
     TIMED_OUT = "timed_out"
     INTERNAL_ERROR = "internal_error"

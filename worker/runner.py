@@ -17,7 +17,7 @@ from shared.errors import (
 )
 from shared.jobs.claims import Claim, JobClaims
 from shared.jobs.kinds import KINDS
-from shared.jobs.states import Failure, JobKind, Outcome, Success
+from shared.jobs.states import Failure, JobCancelledError, JobKind, Outcome, Success
 from shared.logs.context import job_context
 from shared.logs.locations import where
 from shared.timings import PRODUCTION, Timings
@@ -95,6 +95,8 @@ class JobRunner:
     def _outcome(self, job: Run, handler: Handler) -> Outcome:
         job_id = job.claim.job_id
         try:
+            if job.claim.cancelled:
+                raise JobCancelledError
             if job.claim.progress is None and not self._may_ask_garmin(job.claim):
                 raise InterruptedSignInError
             return handler.run(job)

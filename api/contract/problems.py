@@ -22,6 +22,7 @@ class ProblemCode(StrEnum):
     SIGN_IN_REQUIRED = "sign_in_required"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     CHALLENGE_BUSY = "challenge_busy"
+    JOB_NOT_CANCELLABLE = "job_not_cancellable"
     SIGN_IN_IN_PROGRESS = "sign_in_in_progress"
     PAYLOAD_TOO_LARGE = "payload_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"

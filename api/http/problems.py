@@ -26,6 +26,7 @@ from shared import errors
 from shared.accounts.states import StateReason
 from shared.broker.errors import RefreshFailedError, SignInRequiredError
 from shared.jobs.account_limit import TooManyCodesError, TooManyFailedSignInsError
+from shared.jobs.cancellation import JobNotCancellableError
 from shared.logs.locations import where
 from shared.redis.rate_limits import RateLimitedError
 
@@ -73,6 +74,7 @@ ANSWERS: dict[type[errors.FitTrackError], Answer] = {
     MethodNotAllowedError: Answer(405),
     errors.ChallengeBusyError: Answer(409, _retry_after),
     errors.SignInInProgressError: Answer(409, _retry_after),
+    JobNotCancellableError: Answer(409),
     SignInRequiredError: Answer(409),
     PayloadTooLargeError: Answer(413, _close),
     UnsupportedMediaTypeError: Answer(415),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -37,11 +38,8 @@ async def get_job(request: Request) -> Response:
     Otherwise answer when it changes, after `wait` seconds at the latest. While as many polls as are
     allowed wait for this job, answer at once in any case.
     """
-    job_id: str = request.path_params["job_id"]
     token, wait, seen = bearer_token(request), wait_seconds(request), seen_stage(request)
-    if not JOB_ID.fits(job_id):  # other keys in Redis begin with a job's id
-        raise JobNotFoundError
-    bind_job(job_id)
+    job_id = _job_id(request)
     if services(request).notifications.watchers(job_id) >= _WAITING_POLLS:
         wait = 0
     view = await _changed_view(request, job_id, token, wait, seen)
@@ -52,6 +50,22 @@ async def get_job(request: Request) -> Response:
     return Response(
         body.model_dump_json(exclude=absent), headers=headers, media_type="application/json"
     )
+
+
+async def delete_job(request: Request) -> Response:
+    """Cancel the job; one that talks to Garmin ends by itself, and its result is not used."""
+    token, job_id = bearer_token(request), _job_id(request)
+    await run_in_threadpool(services(request).cancellation.cancel, job_id, token)
+    return Response(status_code=204)
+
+
+def _job_id(request: Request) -> str:
+    """Raise JobNotFoundError for what is no id: other keys in Redis begin with a job's id."""
+    job_id: str = request.path_params["job_id"]
+    if not JOB_ID.fits(job_id):
+        raise JobNotFoundError
+    bind_job(job_id)
+    return job_id
 
 
 async def _changed_view(

@@ -37,6 +37,7 @@ from shared.errors import (
     UnknownClientError,
 )
 from shared.jobs.account_limit import TooManyCodesError, TooManyFailedSignInsError
+from shared.jobs.cancellation import JobNotCancellableError
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
     CODES_PER_ACCOUNT,
@@ -163,6 +164,27 @@ OPERATIONS: tuple[Operation, ...] = (
             _REDIS_AWAY,
         ),
         parameters=(parameters.JOB_ID, parameters.WAIT, parameters.SEEN),
+        security=Security.POLL_TOKEN,
+    ),
+    Operation(
+        "DELETE",
+        "/api/jobs/{job_id}",
+        jobs.delete_job,
+        "delete_job",
+        Tag.SIGN_IN,
+        "Cancel a job",
+        "Cancels a job that is queued, or waits for a code: its challenge is closed. A job that "
+        "talks to Garmin ends by itself, and its result is not used; its account is free then. "
+        "From now on a poll says `failed` with the error `cancelled`.",
+        Reply(204, "The job is cancelled."),
+        (
+            UnauthorizedError(),
+            JobNotFoundError(),
+            NotFoundError(),
+            JobNotCancellableError(),
+            _REDIS_AWAY,
+        ),
+        parameters=(parameters.JOB_ID,),
         security=Security.POLL_TOKEN,
     ),
     Operation(

@@ -42,7 +42,8 @@ from shared.errors import (
     SubmissionUncertainError,
 )
 from shared.garmin.types import PendingSignIn
-from shared.jobs.keys import ms
+from shared.jobs.keys import JobKeys, ms
+from shared.jobs.states import JobCancelledError
 from shared.origin import UNKNOWN, Origin
 from shared.redis.connection import LuaScript, Redis, redis_errors_translated
 from shared.timings import PRODUCTION, Timings
@@ -57,6 +58,7 @@ _ENDS_SIGN_IN = (
     GarminActionRequiredError,
     SignInExpiredError,
     InterruptedSignInError,
+    JobCancelledError,
 )
 
 
@@ -295,4 +297,4 @@ class ChallengeStore:
             return None
 
     def _key(self, name: str) -> str:
-        return self._redis.keyspace.key("challenge", name)
+        return JobKeys(self._redis.keyspace).challenge(name)

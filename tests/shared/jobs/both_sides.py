@@ -4,7 +4,7 @@ from typing import cast
 
 from shared.crypto.keyring import Keyring
 from shared.jobs.claims import Claim, JobClaims
-from shared.jobs.states import JobStage, JobStatus
+from shared.jobs.states import JobCancelledError, JobStage, JobStatus
 from shared.jobs.store import JobStore
 from shared.jobs.views import JobView, view_job
 from shared.redis.connection import Redis, redis_errors_translated
@@ -21,7 +21,8 @@ class Jobs(JobStore, JobClaims):
 
     def advance(self, claim: Claim, stage: JobStage) -> None:
         """Publish a stage; workers do so only together with what they have reached."""
-        self._apply(claim, JobStatus.RUNNING, {"stage": stage})
+        if not self._apply(claim, JobStatus.RUNNING, {"stage": stage}):
+            raise JobCancelledError
 
     @redis_errors_translated
     def view(self, job_id: str, poll_token: str) -> JobView:
