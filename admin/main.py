@@ -7,6 +7,7 @@ import typer
 
 from admin import clients, connections, drivers, keys, users
 from admin.events import events
+from shared.accounts.appearance import InvalidAppearanceError
 from shared.accounts.users import UserNotFoundError
 from shared.errors import (
     ClientExistsError,
@@ -39,6 +40,7 @@ _EXITS: dict[type[FitTrackError], tuple[int, str]] = {
     UserNotFoundError: (1, "there is no user with this id"),
     LinkNotFoundError: (1, "this user has no connection"),
     ConfigurationError: (2, "{error}"),
+    InvalidAppearanceError: (2, "{error}"),
     InvalidClientNameError: (
         2,
         "a name is 1 to 32 letters, digits, dots, dashes or underscores, and begins with a letter "
