@@ -18,6 +18,7 @@ from api.services import Services
 from api.token_refreshes import TokenRefreshes
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
+from shared.broker.connection_counts import ConnectionCounts
 from shared.broker.refreshes import Refreshes
 from shared.broker.tokens import TokenBroker
 from shared.clocks import Clocks
@@ -42,6 +43,7 @@ from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.driver_keys import DriverUse
 from shared.redis.driver_states import DriverStates
 from shared.redis.faults import RedisFaults
+from shared.redis.measurements import MeasuredSums
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
     CODE_PER_CLIENT,
@@ -127,6 +129,8 @@ def build(timings: Timings) -> Starlette:
             UnknownAnswers(redis),
             settings.garmin_drivers,
             clock_reports,
+            MeasuredSums(redis),
+            ConnectionCounts(redis),
         ),
         clocks=Clocks(clock_reports, database, "api"),
         session_idle=settings.session_idle_ttl,

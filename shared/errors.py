@@ -311,19 +311,10 @@ class AnswerShape:
 
 
 class GarminUnavailableError(SignInError):
-    """Garmin answered with a 5xx, something unreadable, or not at all.
-
-    `unknown`: the shape of an answer that nobody knows.
-    """
+    """Garmin answered with a 5xx, something unreadable, or not at all."""
 
     code = JobErrorCode.GARMIN_UNAVAILABLE
     message = "Garmin did not give a usable answer: try again later."
-
-    def __init__(
-        self, retry_after: int | None = None, *, unknown: AnswerShape | None = None
-    ) -> None:
-        super().__init__(retry_after)
-        self.unknown = unknown
 
 
 class GarminUnreachableError(GarminUnavailableError):
