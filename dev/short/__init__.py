@@ -39,6 +39,7 @@ SHORT = Timings(
     garmin_retry=0.05,
     garminconnect_delays=0.0,
     delivery_interval=0.2,
+    measurements_interval=0.2,
     sweep_interval=0.5,
     keep_alive_interval=0.5,
     faults_interval=0.5,
