@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import typer
 
-from admin import clients, connections, drivers, keys, users
+from admin import clients, connections, drivers, keys, users, webhooks
 from admin.events import events
+from admin.imports import import_tokens
 from shared.accounts.appearance import InvalidAppearanceError
 from shared.accounts.users import UserNotFoundError
 from shared.errors import (
@@ -16,7 +17,17 @@ from shared.errors import (
     InvalidClientNameError,
     LinkNotFoundError,
     ServiceUnavailableError,
+    SignInInProgressError,
     UnknownClientError,
+)
+from shared.webhooks.errors import (
+    AddressRefusedError,
+    AmbiguousWebhookError,
+    InvalidWebhookUrlError,
+    UnknownDeliveryError,
+    UnknownWebhookError,
+    WebhookDisabledError,
+    WebhookExistsError,
 )
 
 app = typer.Typer(
@@ -32,13 +43,23 @@ app.add_typer(users.app, name="users")
 app.add_typer(connections.app, name="connections")
 app.add_typer(drivers.app, name="drivers")
 app.add_typer(keys.app, name="keys")
+app.add_typer(webhooks.app, name="webhooks")
 app.command()(events)
+app.command("import")(import_tokens)
 
 _EXITS: dict[type[FitTrackError], tuple[int, str]] = {
     ClientExistsError: (1, "an app with this name exists already"),
     UnknownClientError: (1, "there is no app with this name"),
     UserNotFoundError: (1, "there is no user with this id"),
     LinkNotFoundError: (1, "this user has no connection"),
+    UnknownDeliveryError: (1, "there is no such delivery that has ended at an enabled endpoint"),
+    UnknownWebhookError: (1, "there is no endpoint with this id, and none of an app of this name"),
+    AmbiguousWebhookError: (1, "the app has several endpoints: give the id of one"),
+    WebhookDisabledError: (1, "the endpoint is disabled: see `webhooks enable`"),
+    WebhookExistsError: (1, "the app has an endpoint with this URL already"),
+    AddressRefusedError: (2, "{error}"),
+    InvalidWebhookUrlError: (2, "{error}"),
+    SignInInProgressError: (1, "these tokens are being imported already"),
     ConfigurationError: (2, "{error}"),
     InvalidAppearanceError: (2, "{error}"),
     InvalidClientNameError: (

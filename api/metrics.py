@@ -16,13 +16,15 @@ from shared.accounts.states import ConnectionState, Method
 from shared.broker.connection_counts import ConnectionCounts
 from shared.errors import RefusalScope, ServiceUnavailableError
 from shared.jobs.counters import JobCounters
-from shared.jobs.kinds import QUEUES
+from shared.jobs.kinds import JOB_QUEUES
 from shared.jobs.messages import MessageFault
 from shared.jobs.set_aside import SetAside
 from shared.redis.clock import ClockReports
 from shared.redis.driver_states import DriverStates
 from shared.redis.measurements import COUNTERS, TIMINGS, MeasuredSums
 from shared.redis.unknown_answers import UnknownAnswers
+from shared.redis.webhook_figures import WebhookFigures
+from shared.webhooks.results import Result
 
 
 class Metrics:
@@ -38,6 +40,7 @@ class Metrics:
         clocks: ClockReports,
         measured: MeasuredSums,
         connections: ConnectionCounts,
+        webhooks: WebhookFigures,
     ) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
@@ -68,6 +71,7 @@ class Metrics:
                 clocks,
                 measured,
                 connections,
+                webhooks,
             )
         )
 
@@ -95,6 +99,7 @@ class _ServiceCollector(Collector):
         clocks: ClockReports,
         measured: MeasuredSums,
         connections: ConnectionCounts,
+        webhooks: WebhookFigures,
     ) -> None:
         self._counters = counters
         self._set_aside = set_aside
@@ -104,6 +109,7 @@ class _ServiceCollector(Collector):
         self._clocks = clocks
         self._measured = measured
         self._connections = connections
+        self._webhooks = webhooks
         self._reads = (
             self._jobs,
             self._queue_lengths,
@@ -114,6 +120,8 @@ class _ServiceCollector(Collector):
             self._clock_offsets,
             self._worker_figures,
             self._connections_now,
+            self._webhooks_tried,
+            self._webhooks_waiting,
         )
 
     def collect(self) -> Iterator[Metric]:
@@ -139,7 +147,7 @@ class _ServiceCollector(Collector):
         family = GaugeMetricFamily(
             "fittrack_queue_length", "Jobs that wait for a worker.", labels=["queue"]
         )
-        for queue, length in self._counters.queued(QUEUES).items():
+        for queue, length in self._counters.queued(JOB_QUEUES).items():
             family.add_metric([queue], length)
         return (family,)
 
@@ -191,6 +199,27 @@ class _ServiceCollector(Collector):
         )
         for labels, ahead in self._clocks.newest().items():
             family.add_metric(labels, ahead)
+        return (family,)
+
+    def _webhooks_tried(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(
+            "fittrack_webhook_deliveries",
+            "Tries to deliver a webhook, by how they ended.",
+            labels=["result"],
+        )
+        counts = self._webhooks.counts()
+        for result in Result:
+            family.add_metric([result], counts.get(result, 0))
+        return (family,)
+
+    def _webhooks_waiting(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(
+            "fittrack_webhook_oldest_pending_seconds",
+            "How long the oldest event waits that an app has not heard of; 0: none waits.",
+        )
+        seconds = self._webhooks.oldest_seconds()
+        if seconds is not None:
+            family.add_metric([], seconds)
         return (family,)
 
     def _unknown(self) -> Iterable[Metric]:

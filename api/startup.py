@@ -55,6 +55,7 @@ from shared.redis.rate_limits import (
     RateLimit,
 )
 from shared.redis.unknown_answers import UnknownAnswers
+from shared.redis.webhook_figures import WebhookFigures
 from shared.settings import Settings
 from shared.timings import Timings
 
@@ -131,6 +132,7 @@ def build(timings: Timings) -> Starlette:
             clock_reports,
             MeasuredSums(redis),
             ConnectionCounts(redis),
+            WebhookFigures(redis),
         ),
         clocks=Clocks(clock_reports, database, "api"),
         session_idle=settings.session_idle_ttl,

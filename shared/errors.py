@@ -29,6 +29,9 @@ class JobErrorCode(StrEnum):
     RATE_LIMITED = "rate_limited"
     TOKENS_REJECTED = "tokens_rejected"
     CANCELLED = "cancelled"
+    TOKENS_UNREADABLE = "tokens_unreadable"
+    TOKENS_NOT_RENEWABLE = "tokens_not_renewable"
+    WRONG_DOMAIN = "wrong_domain"
     INTERRUPTED = "interrupted"
     TIMED_OUT = "timed_out"
     INTERNAL_ERROR = "internal_error"
@@ -38,7 +41,7 @@ class FitTrackError(Exception):
     """The base class."""
 
     code: ClassVar[str] = "internal_error"
-    message: ClassVar[str] = "Something went wrong here."
+    message: str = "Something went wrong here."
 
 
 class ConfigurationError(FitTrackError):

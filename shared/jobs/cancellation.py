@@ -35,7 +35,7 @@ _TRIES = 5
 
 
 class JobNotCancellableError(FitTrackError):
-    """The job has ended, or what Garmin gave is being stored."""
+    """The job has ended, or what Garmin gave is being stored; or it is an import that runs."""
 
     code = "job_not_cancellable"
     message = "The job has ended, or its result is being stored: it can't be cancelled any more."
@@ -61,7 +61,7 @@ class JobCancellation:
             view = view_job(self._keyring, job_id, poll_token, fields)
             if isinstance(view.outcome, Failure) and view.outcome.code == JobCancelledError.code:
                 return
-            if view.status not in _CANCELLABLE:
+            if not _is_cancellable(view):
                 raise JobNotCancellableError
             answer = self._try(view, fields)
             if answer == b"late":
@@ -115,3 +115,10 @@ class JobCancellation:
             return CodeSubmission.from_revealed(revealed).challenge_id
         except (SealBrokenError, ValidationError):
             return None  # the code can't be checked either
+
+
+def _is_cancellable(view: JobView) -> bool:
+    # An import may have had Garmin replace a refresh token: without its result, both are lost.
+    if view.kind == JobKind.IMPORT and view.status is JobStatus.RUNNING:
+        return False
+    return view.status in _CANCELLABLE

@@ -31,6 +31,7 @@ from shared.jobs.states import JobKind, JobStage, RefreshRequest
 from shared.redis.connection import Redis
 from shared.redis.driver_cooldowns import DriverCooldowns, Turn
 from shared.redis.driver_keys import DriverUse
+from shared.redis.key_refusals import KeyRefusals
 from shared.redis.measurements import JOB_SECONDS, REFRESHES, MeasuredSums, Measurements
 from tests.shared.jobs.both_sides import Jobs
 from tests.shared.samples import ANNA, garmin_tokens
@@ -84,6 +85,7 @@ class Service:
         handler = RefreshHandler(
             {DRIVER: self.driver},
             self.cooldowns,
+            KeyRefusals(self.redis, SHORT),
             database or self.database,
             self.keyring,
             self.measurements,

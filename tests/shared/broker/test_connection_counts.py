@@ -26,7 +26,7 @@ def store(database: Database, keyring: Keyring, method: Method = Method.PASSWORD
         user.created_at = user.updated_at = now
         session.add(user)
         session.flush()
-        return TokenRepository(session, keyring).save(user_id, garmin_tokens(), method)
+        return TokenRepository(session, keyring).save(user_id, garmin_tokens(), method).token_id
 
     return database.run(work)
 

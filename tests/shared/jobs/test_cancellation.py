@@ -264,6 +264,21 @@ def test_what_is_being_stored_or_has_ended_is_not_cancelled(
     assert is_open(redis, challenge)
 
 
+def test_an_import_is_cancelled_only_while_it_is_queued(
+    jobs: Jobs, cancellation: JobCancellation
+) -> None:
+    """Its refresh token may have been replaced at Garmin, and what replaced it must be stored."""
+    queued, running = (
+        jobs.create(jobs.new_id(), JobKind.IMPORT, CREDENTIALS, Origin(account=name))
+        for name in ("anna", "bob")
+    )
+    claim(jobs, running)
+    cancel(cancellation, queued)
+    assert is_cancelled(jobs, queued)
+    with pytest.raises(JobNotCancellableError):
+        cancel(cancellation, running)
+
+
 def test_of_a_claim_and_a_cancellation_at_once_both_know_who_was_first(
     jobs: Jobs, redis: Redis, cancellation: JobCancellation
 ) -> None:
