@@ -52,6 +52,7 @@ _EXITS: dict[type[FitTrackError], tuple[int, str]] = {
     UnknownClientError: (1, "there is no app with this name"),
     UserNotFoundError: (1, "there is no user with this id"),
     LinkNotFoundError: (1, "this user has no connection"),
+    SignInInProgressError: (1, "these tokens are being imported already"),
     UnknownDeliveryError: (1, "there is no such delivery that has ended at an enabled endpoint"),
     UnknownWebhookError: (1, "there is no endpoint with this id, and none of an app of this name"),
     AmbiguousWebhookError: (1, "the app has several endpoints: give the id of one"),
@@ -59,7 +60,6 @@ _EXITS: dict[type[FitTrackError], tuple[int, str]] = {
     WebhookExistsError: (1, "the app has an endpoint with this URL already"),
     AddressRefusedError: (2, "{error}"),
     InvalidWebhookUrlError: (2, "{error}"),
-    SignInInProgressError: (1, "these tokens are being imported already"),
     ConfigurationError: (2, "{error}"),
     InvalidAppearanceError: (2, "{error}"),
     InvalidClientNameError: (

@@ -185,7 +185,7 @@ def test_secrets_are_sealed_and_rotated_with_the_keys(admin: Admin) -> None:
     assert "old: 1 row; still needed" in admin("keys", "check", keys=both).stdout
     rotated = admin("keys", "rotate", keys=both)
     assert rotated.exit_code == 0, rotated.stdout
-    assert "1 rows sealed with 'new', 0 left" in rotated.stdout
+    assert "1 row sealed with 'new', 0 left" in rotated.stdout
     refused = admin("keys", "check")
     assert "new: 1 row; NOT in FITTRACK_ENCRYPTION_KEYS" in refused.stdout
     broken = admin("keys", "rotate")
