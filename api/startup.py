@@ -22,6 +22,7 @@ from shared.broker.connection_counts import ConnectionCounts
 from shared.broker.refreshes import Refreshes
 from shared.broker.tokens import TokenBroker
 from shared.clocks import Clocks
+from shared.connect.store import ConnectSessions
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.deployment import Deployment
@@ -97,6 +98,7 @@ def build(timings: Timings) -> Starlette:
         ),
         submitter=submitter,
         cancellation=JobCancellation(redis, keyring, timings),
+        connect_sessions=ConnectSessions(redis, keyring),
         limits=_limits(redis, settings, keyring),
         account_limit=AccountLimit(redis, settings.limit_login_per_account),
         code_limit=CodeLimit(redis, settings.limit_codes_per_account),
@@ -137,6 +139,7 @@ def build(timings: Timings) -> Starlette:
         clocks=Clocks(clock_reports, database, "api"),
         session_idle=settings.session_idle_ttl,
         require_client_key=settings.require_client_key,
+        public_url=settings.public_url,
     )
     return create_app(services, settings.cors_origins)
 

@@ -49,6 +49,12 @@ CURSOR = Parameter(
     "The `next_cursor` of the page before.",
     {"type": "string", "pattern": requests.CURSOR.pattern},
 )
+CONNECT_SESSION_ID = Parameter(
+    "session_id",
+    "path",
+    "The connect session's id.",
+    {"type": "string", "pattern": requests.JOB_ID.pattern},
+)
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
     "header",
