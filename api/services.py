@@ -20,6 +20,7 @@ from shared.connect.store import ConnectSessions
 from shared.crypto.keyring import Keyring
 from shared.deployment import Deployment
 from shared.jobs.account_limit import AccountLimit, CodeLimit
+from shared.jobs.cancellation import JobCancellation
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.store import JobStore
 from shared.jobs.submission import Submitter
@@ -36,6 +37,7 @@ class Services:
     jobs: JobStore
     challenges: ChallengeStore
     submitter: Submitter
+    cancellation: JobCancellation
     connect_sessions: ConnectSessions
     limits: SubmissionLimits
     account_limit: AccountLimit

@@ -18,6 +18,7 @@ from api.services import Services
 from api.token_refreshes import TokenRefreshes
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
+from shared.broker.connection_counts import ConnectionCounts
 from shared.broker.refreshes import Refreshes
 from shared.broker.tokens import TokenBroker
 from shared.clocks import Clocks
@@ -27,6 +28,7 @@ from shared.database.engine import Database
 from shared.deployment import Deployment
 from shared.errors import ConfigurationError
 from shared.jobs.account_limit import AccountLimit, CodeLimit
+from shared.jobs.cancellation import JobCancellation
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.counters import JobCounters
 from shared.jobs.queue import JobQueue
@@ -42,6 +44,7 @@ from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.driver_keys import DriverUse
 from shared.redis.driver_states import DriverStates
 from shared.redis.faults import RedisFaults
+from shared.redis.measurements import MeasuredSums
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
     CODE_PER_CLIENT,
@@ -94,6 +97,7 @@ def build(timings: Timings) -> Starlette:
             redis, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
         ),
         submitter=submitter,
+        cancellation=JobCancellation(redis, keyring, timings),
         connect_sessions=ConnectSessions(redis, keyring),
         limits=_limits(redis, settings, keyring),
         account_limit=AccountLimit(redis, settings.limit_login_per_account),
@@ -128,6 +132,8 @@ def build(timings: Timings) -> Starlette:
             UnknownAnswers(redis),
             settings.garmin_drivers,
             clock_reports,
+            MeasuredSums(redis),
+            ConnectionCounts(redis),
             WebhookFigures(redis),
         ),
         clocks=Clocks(clock_reports, database, "api"),

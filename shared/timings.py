@@ -140,6 +140,9 @@ class Timings:
     delivery_retry: float = 5.0
     """Pause between two deliveries of audit events to the database, and after a failed one."""
 
+    measurements_interval: float = 5.0
+    """How often each worker brings what it has counted to Redis."""
+
     sweep_interval: float = 5.0
     """How often each worker looks for jobs whose message is lost."""
 

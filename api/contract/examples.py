@@ -116,6 +116,7 @@ SESSION: dict[str, Any] = {
     "garmin": LINK,
 }
 CLIENT_LINK: dict[str, Any] = {"user_id": "member-4711", "user": USER, "garmin": LINK}
+CONNECTIONS: dict[str, Any] = {"connections": [CLIENT_LINK], "next_cursor": "MW1lbWJlci00NzEx"}
 
 JOBS: dict[str, dict[str, Any]] = {
     "running": {

@@ -24,6 +24,7 @@ class ProblemCode(StrEnum):
     SIGN_IN_REQUIRED = "sign_in_required"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     CHALLENGE_BUSY = "challenge_busy"
+    JOB_NOT_CANCELLABLE = "job_not_cancellable"
     RESEND_NOT_POSSIBLE = "resend_not_possible"
     SIGN_IN_IN_PROGRESS = "sign_in_in_progress"
     PAYLOAD_TOO_LARGE = "payload_too_large"

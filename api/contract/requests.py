@@ -30,6 +30,8 @@ from shared.garmin.types import GarminDomain
 MAX_BODY_BYTES = 16 * 1024
 MAX_WAIT_SECONDS = 30
 MAX_USER_ID_LENGTH = 128
+MAX_PAGE = 200
+DEFAULT_PAGE = 50
 
 _CONTROL = r"\x00-\x1f\x7f-\x9f"
 INVISIBLE = (
@@ -83,6 +85,7 @@ USER_ID = Shape(
     "must be 1 to 128 characters, without control or invisible characters, and without a segment "
     "of one or two dots between slashes, which no URL can hold",
 )
+CURSOR = Shape(r"^[A-Za-z0-9_-]{1,1024}$", "must be the `next_cursor` of an earlier response")
 _SHA256 = Shape(r"^[0-9A-Fa-f]{64}$", "must be a SHA-256 in hex: 64 digits")
 _PLAIN_TEXT = Shape(rf"^[^{_CONTROL}]*$", "must not contain control characters")
 _USERNAME = Shape(

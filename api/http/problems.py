@@ -27,6 +27,7 @@ from shared.accounts.states import StateReason
 from shared.broker.errors import RefreshFailedError, SignInRequiredError
 from shared.connect.errors import ConnectSessionEndedError, ConnectSessionNotFoundError
 from shared.jobs.account_limit import TooManyCodesError, TooManyFailedSignInsError
+from shared.jobs.cancellation import JobNotCancellableError
 from shared.jobs.challenges import ResendNotPossibleError
 from shared.logs.locations import where
 from shared.redis.rate_limits import RateLimitedError
@@ -80,6 +81,7 @@ ANSWERS: dict[type[errors.FitTrackError], Answer] = {
     MethodNotAllowedError: Answer(405),
     errors.ChallengeBusyError: Answer(409, _retry_after),
     errors.SignInInProgressError: Answer(409, _retry_after),
+    JobNotCancellableError: Answer(409),
     ResendNotPossibleError: Answer(409, _known_retry_after),
     SignInRequiredError: Answer(409),
     ConnectSessionEndedError: Answer(409),

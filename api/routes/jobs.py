@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,6 +18,7 @@ from api.contract.responses import (
 )
 from api.http.bodies import bearer_token, seen_stage, wait_seconds
 from api.long_polls import allowed_wait, changed_view
+from api.services import services
 from shared.errors import JobNotFoundError
 from shared.jobs.states import CodeRequested, Failure, Success
 from shared.jobs.views import JobView
@@ -31,11 +33,8 @@ async def get_job(request: Request) -> Response:
     Otherwise answer when it changes, after `wait` seconds at the latest. While as many polls as are
     allowed wait for this job, answer at once in any case.
     """
-    job_id: str = request.path_params["job_id"]
     token, wait, seen = bearer_token(request), wait_seconds(request), seen_stage(request)
-    if not JOB_ID.fits(job_id):  # other keys in Redis begin with a job's id
-        raise JobNotFoundError
-    bind_job(job_id)
+    job_id = _job_id(request)
     wait = allowed_wait(request, job_id, wait)
     view = await changed_view(request, job_id, token, wait, seen)
     # A client that waits in the poll itself need not wait between two.
@@ -44,6 +43,22 @@ async def get_job(request: Request) -> Response:
     return Response(
         body.model_dump_json(exclude=_absent(body)), headers=headers, media_type="application/json"
     )
+
+
+async def delete_job(request: Request) -> Response:
+    """Cancel the job; one that talks to Garmin ends by itself, and its result is not used."""
+    token, job_id = bearer_token(request), _job_id(request)
+    await run_in_threadpool(services(request).cancellation.cancel, job_id, token)
+    return Response(status_code=204)
+
+
+def _job_id(request: Request) -> str:
+    """Raise JobNotFoundError for what is no id: other keys in Redis begin with a job's id."""
+    job_id: str = request.path_params["job_id"]
+    if not JOB_ID.fits(job_id):
+        raise JobNotFoundError
+    bind_job(job_id)
+    return job_id
 
 
 def job_response(view: JobView) -> JobResponse:

@@ -11,7 +11,13 @@ from api.contract.requests import (
     ResendRequest,
     TokenRequest,
 )
-from api.contract.responses import ClientLinkResponse, Health, Readiness, SessionResponse
+from api.contract.responses import (
+    ClientLinkResponse,
+    ConnectionsResponse,
+    Health,
+    Readiness,
+    SessionResponse,
+)
 from api.http.errors import (
     NotFoundError,
     NotReadyError,
@@ -32,6 +38,7 @@ from shared.errors import (
     UnknownClientError,
 )
 from shared.jobs.account_limit import TooManyCodesError, TooManyFailedSignInsError
+from shared.jobs.cancellation import JobNotCancellableError
 from shared.jobs.challenges import ResendNotPossibleError
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
@@ -196,6 +203,27 @@ OPERATIONS: tuple[Operation, ...] = (
         security=Security.POLL_TOKEN,
     ),
     Operation(
+        "DELETE",
+        "/api/jobs/{job_id}",
+        jobs.delete_job,
+        "delete_job",
+        Tag.SIGN_IN,
+        "Cancel a job",
+        "Cancels a job that is queued, or waits for a code: its challenge is closed. A job that "
+        "talks to Garmin ends by itself, and its result is not used; its account is free then. "
+        "From now on a poll says `failed` with the error `cancelled`.",
+        Reply(204, "The job is cancelled."),
+        (
+            UnauthorizedError(),
+            JobNotFoundError(),
+            NotFoundError(),
+            JobNotCancellableError(),
+            REDIS_AWAY,
+        ),
+        parameters=(parameters.JOB_ID,),
+        security=Security.POLL_TOKEN,
+    ),
+    Operation(
         "GET",
         "/api/session",
         sessions.get_session,
@@ -245,6 +273,25 @@ OPERATIONS: tuple[Operation, ...] = (
         Reply(204, "Garmin is disconnected."),
         _SESSION_PROBLEMS,
         security=Security.ACCESS_TOKEN,
+    ),
+    Operation(
+        "GET",
+        "/api/users",
+        connections.list_links,
+        "list_links",
+        Tag.CONNECTIONS,
+        "List connections, as an app",
+        "Returns your app's connections, page by page, in the order of your user ids. A connection "
+        "that stays is on one page, whatever is added or removed meanwhile.",
+        Reply(200, "A page of connections.", (ConnectionsResponse,)),
+        (
+            UnknownClientError(),
+            ScopeMissingError(),
+            invalid("query", "limit", message="must be a whole number from 1 to 200"),
+            DATABASE_AWAY,
+        ),
+        parameters=(parameters.STATE, parameters.LIMIT, parameters.CURSOR),
+        security=Security.CLIENT_KEY,
     ),
     Operation(
         "GET",

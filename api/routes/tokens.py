@@ -1,12 +1,14 @@
 """Garmin access tokens, for apps and for the person."""
 
 from datetime import UTC, datetime
+from functools import wraps
 
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.contract.operations import Endpoint
 from api.contract.requests import TokenRequest
 from api.contract.responses import TokenRefreshing, TokenResponse, TokenUser
 from api.http.bodies import bearer_token, read_optional_json, wait_seconds
@@ -18,7 +20,7 @@ from shared.accounts.sessions import SessionRepository
 from shared.audit.events import Event, EventKind
 from shared.broker.errors import RefreshFailedError
 from shared.broker.tokens import Connection, Wanted, check, is_fresh, is_usable
-from shared.errors import ScopeMissingError
+from shared.errors import FitTrackError, ScopeMissingError
 from shared.garmin.access import access_token, api_base
 from shared.origin import Origin
 from shared.redis.rate_limits import RateLimitedError
@@ -27,6 +29,19 @@ _EVENT_SECONDS = 60
 _SHORTEST_RETRY = 5
 
 
+def _errors_counted(endpoint: Endpoint) -> Endpoint:
+    @wraps(endpoint)
+    async def counted(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except FitTrackError as error:
+            services(request).metrics.count_token(error.code)
+            raise
+
+    return counted
+
+
+@_errors_counted
 async def client_token(request: Request) -> Response:
     """Answer an app that asks for the token of one of its connections."""
     origin, user_id = person(request), connected_user_id(request)
@@ -45,6 +60,7 @@ async def client_token(request: Request) -> Response:
     return await _answer(request, origin, connection, wanted, wait)
 
 
+@_errors_counted
 async def session_token(request: Request) -> Response:
     """Answer a person who asks for their own token."""
     token, origin = bearer_token(request), person(request)
@@ -76,25 +92,26 @@ async def _answer(
     """
     check(connection)
     if is_fresh(connection, wanted):
-        return await _token(request, origin, connection)
+        return await _token(request, origin, connection, "fresh")
     refreshes = services(request).token_refreshes
     try:
         renewed = await refreshes.renewed(connection.stored, wait)
     except RefreshFailedError:
         if not is_usable(connection, wanted):
             raise
-        return await _token(request, origin, connection)
+        return await _token(request, origin, connection, "stale")
     if renewed is None:
-        return _refreshing()
+        return _refreshing(request)
     check(renewed)
     if is_usable(renewed, wanted):
-        return await _token(request, origin, renewed)
+        return await _token(request, origin, renewed, "refreshed")
     raise RefreshFailedError(await refreshes.retry_after(renewed.stored) or _SHORTEST_RETRY)
 
 
-async def _token(request: Request, origin: Origin, connection: Connection) -> Response:
+async def _token(request: Request, origin: Origin, connection: Connection, result: str) -> Response:
     stored = connection.stored
     await run_in_threadpool(_record, request, origin, connection)
+    services(request).metrics.count_token(result)
     expires_at = stored.tokens.access_expires_at
     body = TokenResponse(
         access_token=access_token(stored.tokens).get_secret_value(),
@@ -133,7 +150,8 @@ def _record(request: Request, origin: Origin, connection: Connection) -> None:
     services(request).events.add_counted(event, name, _EVENT_SECONDS)
 
 
-def _refreshing() -> Response:
+def _refreshing(request: Request) -> Response:
+    services(request).metrics.count_token("refreshing")
     body = TokenRefreshing().model_dump_json()
     return Response(
         body, status_code=202, headers={"Retry-After": "1"}, media_type="application/json"

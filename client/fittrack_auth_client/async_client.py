@@ -13,6 +13,7 @@ from fittrack_auth_client.garmin_auth import AsyncHttpxAuth
 from fittrack_auth_client.models import (
     CodeRequired,
     Connection,
+    ConnectionPage,
     Job,
     Session,
     SignedIn,
@@ -20,6 +21,7 @@ from fittrack_auth_client.models import (
     Token,
 )
 from fittrack_auth_client.operations import (
+    CANCEL_SECONDS,
     MIN_VALID_FOR,
     TOKEN_SECONDS,
     OnStage,
@@ -108,6 +110,14 @@ class AsyncFitTrackAuth:
         after that time; at once, if the job has another stage than `seen`.
         """
         return await self._transport.run(self._operations.job(submitted, wait=wait, seen=seen))
+
+    async def cancel(self, submitted: SubmittedJob, *, timeout: float = CANCEL_SECONDS) -> None:
+        """Cancel a sign-in or a code; retry for `timeout` seconds at most.
+
+        A job that talks to Garmin ends by itself, and its result is not used. Raises
+        JobNotFoundError, and JobNotCancellableError once the job has ended.
+        """
+        await self._transport.run(self._operations.cancel(submitted, timeout=timeout))
 
     async def wait(
         self,
@@ -225,6 +235,18 @@ class AsyncFitTrackAuth:
     async def unlink(self, access_token: Text) -> None:
         """Delete the person's Garmin tokens, every app's link to them, and every session."""
         await self._transport.run(self._operations.delete("/api/garmin/tokens", access_token))
+
+    async def connections(
+        self, *, state: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> ConnectionPage:
+        """Return a page of this app's connections. Needs `client_key`.
+
+        `state` is `active`, `expiring` or `sign_in_required`, `cursor` the `next_cursor` of the
+        page before.
+        """
+        return await self._transport.run(
+            self._operations.connections(state=state, limit=limit, cursor=cursor)
+        )
 
     async def connection(self, user_id: str) -> Connection:
         """Return the Garmin account that this app has linked to `user_id`. Needs `client_key`.

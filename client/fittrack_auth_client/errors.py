@@ -175,6 +175,12 @@ class ScopeMissingError(ApiError):
     default_code = "scope_missing"
 
 
+class JobNotCancellableError(ApiError):
+    """The job has ended, or its result is being stored."""
+
+    default_code = "job_not_cancellable"
+
+
 class ChallengeBusyError(ApiError):
     """Another code for the challenge is being checked."""
 
@@ -304,6 +310,12 @@ class InterruptedSignInError(JobFailedError):
     """A worker was lost, or the person unlinked meanwhile: sign in again."""
 
     default_code = "interrupted"
+
+
+class JobCancelledError(JobFailedError):
+    """The job was cancelled with its poll token."""
+
+    default_code = "cancelled"
 
 
 class SignInRateLimitedError(JobFailedError):

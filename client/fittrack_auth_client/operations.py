@@ -14,6 +14,7 @@ from fittrack_auth_client.exchange import Operation, Reply, Request, Waiting, he
 from fittrack_auth_client.models import (
     CodeRequired,
     Connection,
+    ConnectionPage,
     Job,
     JobFailed,
     JobInProgress,
@@ -32,6 +33,7 @@ LONGEST_POLL = 20
 LONGEST_JOB = 3600.0
 MIN_VALID_FOR = 300
 TOKEN_SECONDS = 60.0
+CANCEL_SECONDS = 10.0
 FIRST_STAGE = "waiting_for_worker"
 _PAUSE_WITHOUT_RETRY_AFTER = 1.0
 _REFRESHING = 202
@@ -95,6 +97,10 @@ class Operations:
     def job(self, submitted: SubmittedJob, *, wait: int, seen: str | None) -> Operation[Job]:
         reply = yield from self._send(_poll(submitted, wait, seen))
         return reply.read(read_job)
+
+    def cancel(self, submitted: SubmittedJob, *, timeout: float) -> Operation[None]:
+        request = Request("DELETE", _job(submitted), _bearer(submitted.poll_token))
+        yield from send(request, Deadline.after(timeout), self._max_retries, self._on_retry)
 
     def wait(
         self, submitted: SubmittedJob, *, timeout: float | None, on_stage: OnStage
@@ -181,6 +187,14 @@ class Operations:
         finally:
             self._tokens.forget(_name_of_session(access_token))
 
+    def connections(
+        self, *, state: str | None, limit: int | None, cursor: str | None
+    ) -> Operation[ConnectionPage]:
+        given = {"state": state, "limit": limit, "cursor": cursor}
+        params = {name: str(value) for name, value in given.items() if value is not None}
+        reply = yield from self._send(Request("GET", "/api/users", self._client_headers, params))
+        return reply.read(ConnectionPage.read)
+
     def connection(self, user_id: str) -> Operation[Connection]:
         reply = yield from self._send(Request("GET", _garmin_of(user_id), self._client_headers))
         return reply.read(Connection.read)
@@ -264,10 +278,13 @@ class Operations:
 
 def _poll(submitted: SubmittedJob, wait: int, seen: str | None, delay: float = 0.0) -> Request:
     """The path is made of the job's id, so that the poll token goes to no other server."""
-    path = f"/api/jobs/{_segment(submitted.job_id)}"
     params = {} if seen is None else {"seen": seen}
     headers = _bearer(submitted.poll_token)
-    return Request("GET", path, headers, params, wait=wait, delay=delay)
+    return Request("GET", _job(submitted), headers, params, wait=wait, delay=delay)
+
+
+def _job(submitted: SubmittedJob) -> str:
+    return f"/api/jobs/{_segment(submitted.job_id)}"
 
 
 def _pause_before_next_poll(reply: Reply, *, changed: bool) -> float:

@@ -40,6 +40,7 @@ SHORT = Timings(
     garminconnect_delays=0.0,
     key_recheck=2.0,
     delivery_interval=0.2,
+    measurements_interval=0.2,
     sweep_interval=0.5,
     keep_alive_interval=0.5,
     webhook_interval=0.2,

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
-from shared.accounts.states import ConnectionState, Method, Standing, StateReason
+from shared.accounts.states import Access, ConnectionState, Method, Standing, StateReason
 from shared.accounts.tokens import (
     StoredTokens,
     TokenRepository,
@@ -40,12 +40,44 @@ class DueTokens:
     driver: str
 
 
+@dataclass(frozen=True)
+class RefreshableTokens:
+    """What is known of tokens without opening them."""
+
+    id: uuid.UUID
+    generation: int
+    driver: str
+    access: Access
+    access_expires_at: datetime
+    standing: Standing
+
+    @classmethod
+    def of(cls, row: GarminToken) -> "RefreshableTokens":
+        return cls(
+            id=row.id,
+            generation=row.generation,
+            driver=row.driver,
+            access=Access(row.access),
+            access_expires_at=row.access_expires_at,
+            standing=current_standing(row, datetime.now(UTC)),
+        )
+
+
 class RefreshLog:
     """Refreshes, within the caller's transaction."""
 
     def __init__(self, session: Session, keyring: Keyring) -> None:
         self._session = session
         self._tokens = TokenRepository(session, keyring)
+
+    def of_user(self, user_id: uuid.UUID) -> list[RefreshableTokens]:
+        query = select(GarminToken).where(GarminToken.user_id == user_id)
+        rows = self._session.scalars(query.order_by(GarminToken.access.desc()))
+        return [RefreshableTokens.of(row) for row in rows]
+
+    def tokens(self, token_id: uuid.UUID) -> RefreshableTokens | None:
+        row = self._session.get(GarminToken, token_id)
+        return None if row is None else RefreshableTokens.of(row)
 
     def begin(self, token_id: uuid.UUID, generation: int) -> StoredTokens | None:
         """Write down that a refresh begins; None, and unchanged, if there is nothing to refresh.

@@ -31,6 +31,8 @@ class EventKind(StrEnum):
     TOKENS_REFRESHED = "tokens_refreshed"
     REFRESH_FAILED = "refresh_failed"
     STATE_CHANGED = "state_changed"
+    USER_DELETED = "user_deleted"
+    DRIVER_WOKEN = "driver_woken"
     KEYS_ROTATED = "keys_rotated"
     CLIENT_ADDED = "client_added"
     CLIENT_RENEWED = "client_renewed"

@@ -101,6 +101,7 @@ class GarminToken(Base):
             "state_reason IN ('rejected', 'expired', 'key_revoked')", name="state_reason"
         ),
         Index("ix_garmin_tokens_state_refresh_due_at", "state", "refresh_due_at"),
+        Index("ix_garmin_tokens_state_method", "state", "method"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)

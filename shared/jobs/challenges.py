@@ -42,7 +42,8 @@ from shared.errors import (
     SubmissionUncertainError,
 )
 from shared.garmin.types import PendingSignIn
-from shared.jobs.keys import ms
+from shared.jobs.keys import JobKeys, ms
+from shared.jobs.states import JobCancelledError
 from shared.origin import UNKNOWN, Origin
 from shared.redis.clock import redis_ms
 from shared.redis.connection import LuaScript, Redis, redis_errors_translated
@@ -61,6 +62,7 @@ _ENDS_SIGN_IN = (
     GarminActionRequiredError,
     SignInExpiredError,
     InterruptedSignInError,
+    JobCancelledError,
 )
 
 
@@ -368,4 +370,4 @@ class ChallengeStore:
             return None
 
     def _key(self, name: str) -> str:
-        return self._redis.keyspace.key("challenge", name)
+        return JobKeys(self._redis.keyspace).challenge(name)

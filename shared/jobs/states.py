@@ -8,6 +8,13 @@ from shared.crypto.secret import Sealable, Secret
 from shared.errors import JobErrorCode, SignInError
 
 
+class JobCancelledError(SignInError):
+    """The submitter has cancelled the job."""
+
+    code = JobErrorCode.CANCELLED
+    message = "The sign-in was cancelled."
+
+
 class JobKind(StrEnum):
     LOGIN = "login"
     MFA_COMPLETION = "mfa_completion"

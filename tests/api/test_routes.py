@@ -10,7 +10,7 @@ ROUTES = {
     "/": {"GET", "HEAD"},
     LOGIN: {"POST"},
     CODE: {"POST"},
-    "/api/jobs/some-job": {"GET", "HEAD"},
+    "/api/jobs/some-job": {"GET", "HEAD", "DELETE"},
     "/api/session": {"GET", "HEAD", "DELETE"},
     "/api/sessions": {"DELETE"},
     "/healthz": {"GET", "HEAD"},

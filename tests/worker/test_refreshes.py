@@ -29,9 +29,10 @@ from shared.errors import (
 from shared.garmin.types import GarminTokens
 from shared.jobs.states import JobKind, JobStage, RefreshRequest
 from shared.redis.connection import Redis
-from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.driver_cooldowns import DriverCooldowns, Turn
 from shared.redis.driver_keys import DriverUse
 from shared.redis.key_refusals import KeyRefusals
+from shared.redis.measurements import JOB_SECONDS, REFRESHES, MeasuredSums, Measurements
 from tests.shared.jobs.both_sides import Jobs
 from tests.shared.samples import ANNA, garmin_tokens
 from tests.worker.scripted import ScriptedDriver
@@ -77,6 +78,7 @@ class Service:
         self.driver = RefreshingDriver(DRIVER)
         self.cooldowns = DriverCooldowns(self.redis, SHORT, DriverUse.REFRESH)
         self.accounts = Accounts(self.database, self.keyring, 3600)
+        self.measurements = Measurements()
         self.sign_in("old")
 
     def runner(self, database: Database | None = None) -> JobRunner:
@@ -86,6 +88,7 @@ class Service:
             KeyRefusals(self.redis, SHORT),
             database or self.database,
             self.keyring,
+            self.measurements,
         )
         return JobRunner(
             claims=self.jobs,
@@ -94,6 +97,7 @@ class Service:
             handlers={JobKind.REFRESH: handler},
             shares=ThreadShares(32, 25, 75),
             timings=SHORT,
+            measurements=self.measurements,
         )
 
     def sign_in(self, data: str) -> None:
@@ -217,6 +221,28 @@ def test_two_rejections_require_a_sign_in(service: Service) -> None:
     assert service.refresh() == "succeeded"  # nothing is asked any more
     service.sign_in("again")
     assert service.stored.standing.state is ConnectionState.ACTIVE
+
+
+def test_refreshes_are_counted_by_what_garmin_said_and_timed(service: Service) -> None:
+    service.refresh(new("second"))
+    service.refresh(TokensRejectedError(), new("third"))
+    service.refresh(LOST, LOST)
+    service.cooldowns.accepted(Turn(DRIVER, str(service.row.id)))
+    service.refresh(ClientRefusedError(90))
+    service.refresh()  # rests
+    service.cooldowns.accepted(Turn(DRIVER, str(service.row.id)))
+    service.refresh(TokensRejectedError(), TokensRejectedError())
+    service.measurements.flush_to(service.redis)
+    sums = MeasuredSums(service.redis).read()
+    assert dict(sums.counted(REFRESHES)) == {
+        (DRIVER, "ok"): 2,
+        (DRIVER, "garmin_unavailable"): 1,
+        (DRIVER, "garmin_rate_limited"): 2,
+        (DRIVER, "tokens_rejected"): 1,
+    }
+    [jobs] = sums.timed(JOB_SECONDS)
+    assert jobs.labels == ("refresh",)
+    assert jobs.buckets[-1] == ("+Inf", 6)
 
 
 def test_one_rejection_is_not_believed(service: Service) -> None:

@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared.accounts.refreshes import RefreshLog
 from shared.accounts.states import Method
@@ -24,6 +24,7 @@ from shared.errors import (
     GarminUnreachableError,
     JobLostError,
     ServiceUnavailableError,
+    SignInError,
     TimedOutError,
     TokensRejectedError,
 )
@@ -31,6 +32,7 @@ from shared.garmin.types import GarminTokens
 from shared.jobs.states import Failure, JobStage, Outcome, Refreshed, RefreshRequest
 from shared.redis.driver_cooldowns import DriverCooldowns, DriverRestsError, Turn
 from shared.redis.key_refusals import KeyRefusals
+from shared.redis.measurements import REFRESHES, Measurements
 from worker.drivers.driver import GarminDriver
 from worker.run import PostponedError, Run
 
@@ -70,6 +72,7 @@ class RefreshHandler:
     key_refusals: KeyRefusals
     database: Database
     keyring: Keyring
+    measurements: Measurements = field(default_factory=Measurements)
 
     def run(self, job: Run) -> Outcome:
         work = job.input(RefreshRequest)
@@ -78,7 +81,7 @@ class RefreshHandler:
             stored = self._begin(job, work)
             if stored is None:
                 return Refreshed()
-            tokens = self._ask(job, stored)
+            tokens = self._ask_counted(job, stored)
             if tokens is None:
                 return Refreshed(user_id=str(stored.user_id))
             progress = RefreshProgress(user_id=str(stored.user_id), tokens=tokens)
@@ -95,6 +98,15 @@ class RefreshHandler:
             ServiceUnavailableError,
             job.timings.store_patience,
         )
+
+    def _ask_counted(self, job: Run, stored: StoredTokens) -> GarminTokens | None:
+        try:
+            tokens = self._ask(job, stored)
+        except SignInError as error:
+            self.measurements.count(REFRESHES, stored.driver, str(error.code))
+            raise
+        self.measurements.count(REFRESHES, stored.driver, "ok" if tokens else "not_needed")
+        return tokens
 
     def _ask(self, job: Run, stored: StoredTokens) -> GarminTokens | None:
         """Have Garmin refresh tokens; None if there are newer ones.

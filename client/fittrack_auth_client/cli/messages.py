@@ -100,6 +100,7 @@ FROM_SERVICE: dict[str, Advice] = {
         "There is no such job, or it has expired, or the poll token is not the one for it. "
         "For a sign-in, log in again."
     ),
+    "job_not_cancellable": _refused("This sign-in has ended: it is too late to cancel it."),
     "challenge_not_found": _refused(
         "This sign-in no longer waits for a code: it expired, was finished or was used up. "
         "Log in again to get a new code."
