@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from fittrack_auth_client import FitTrackAuth, webhooks
+from fittrack_auth_client import FitTrackAuth, WebhookRejectedError, webhooks
 
 ME, SEARCH = "member-1", "/activitylist-service/activities/search/activities?limit=10"
 PAGE = "<!doctype html><html lang=en><title>Sample app</title><h1>Sample app</h1>{}</html>"
@@ -39,7 +39,10 @@ def connect(_: Request) -> Response:
 
 async def webhook(request: Request) -> Response:
     body = await request.body()
-    event = webhooks.verify(request.headers, body, os.environ["SAMPLE_APP_WEBHOOK_SECRET"])
+    try:
+        event = webhooks.verify(request.headers, body, os.environ["SAMPLE_APP_WEBHOOK_SECRET"])
+    except WebhookRejectedError:
+        return Response(status_code=400)
     if event.type == "garmin.connected" and event.data.user_id:
         connected.add(event.data.user_id)
     return Response(status_code=204)
