@@ -17,14 +17,16 @@ from fittrack_auth_client import FitTrackAuth, WebhookRejectedError, webhooks
 ME, SEARCH = "member-1", "/activitylist-service/activities/search/activities?limit=10"
 PAGE = "<!doctype html><html lang=en><title>Sample app</title><h1>Sample app</h1>{}</html>"
 CONNECT = "<form action=/connect method=post><button>Connect Garmin</button></form>"
+WAIT = "<meta http-equiv=refresh content=1><p>Waiting for the webhook…"
 ADDRESS = os.environ["SAMPLE_APP_ADDRESS"]
 auth = FitTrackAuth(os.environ["FITTRACK_SERVER"], client_key=os.environ["FITTRACK_CLIENT_KEY"])
 connected: set[str] = set()
 
 
-def home(_: Request) -> Response:
+def home(request: Request) -> Response:
     if ME not in connected:
-        return HTMLResponse(PAGE.format(CONNECT))
+        is_back = request.query_params.get("status") == "connected"
+        return HTMLResponse(PAGE.format(WAIT if is_back else CONNECT))
     with httpx.Client(auth=auth.httpx_auth(ME)) as garmin:
         reply = garmin.get(auth.token(ME).api_base + SEARCH).raise_for_status()
     runs = (f"{run['startTimeLocal']}: {run['activityName']}" for run in reply.json())
@@ -43,8 +45,9 @@ async def webhook(request: Request) -> Response:
         event = webhooks.verify(request.headers, body, os.environ["SAMPLE_APP_WEBHOOK_SECRET"])
     except WebhookRejectedError:
         return Response(status_code=400)
-    if event.type == "garmin.connected" and event.data.user_id:
-        connected.add(event.data.user_id)
+    if event.data.user_id:
+        is_well = event.data.state in {"active", "expiring"}
+        (connected.add if is_well else connected.discard)(event.data.user_id)
     return Response(status_code=204)
 
 
