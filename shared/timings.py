@@ -68,6 +68,10 @@ class Timings:
     redis_answer_api: float = 0.8
     """For one answer of Redis, in the API: a submission has to end within three seconds."""
 
+    refresh_hold: float = 180.0
+    """How long a job that has begun to refresh tokens keeps other jobs from them; longer than two
+    lost workers."""
+
     database_queue: float = 0.25
     """How long a request waits for one of the API's database threads before it is answered 503."""
 

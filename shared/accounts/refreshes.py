@@ -17,17 +17,23 @@ from shared.accounts.tokens import (
     StoredTokens,
     TokenRepository,
     current_standing,
+    give_up_claim,
     set_standing,
 )
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.crypto.keyring import Keyring
 from shared.database.models import GarminToken
+from shared.errors import FitTrackError
 from shared.garmin.types import GarminTokens
 from shared.origin import UNKNOWN
 
 CLAIM = timedelta(minutes=10)
 """How long a row that is due stays with the worker that submits its refresh."""
+
+
+class RefreshHeldError(FitTrackError):
+    """Another job has begun to refresh these tokens, and may be asking Garmin."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +52,26 @@ class RefreshLog:
         self._session = session
         self._tokens = TokenRepository(session, keyring)
 
-    def begin(self, token_id: uuid.UUID, generation: int) -> StoredTokens | None:
+    def begin(
+        self, token_id: uuid.UUID, generation: int, job_id: str, seconds: float
+    ) -> StoredTokens | None:
         """Write down that a refresh begins; None, and unchanged, if there is nothing to refresh.
 
-        That is so if the tokens are gone or of another generation, or a sign-in is required.
-        Raises SealBrokenError.
+        That is so if the tokens are gone or of another generation, or a sign-in is required. For
+        `seconds` they are held by this job: Redis, which allows one at a time, may forget that.
+        Raises RefreshHeldError while another job holds them, and SealBrokenError.
         """
-        row = self._locked(token_id, generation)
+        row, now = self._locked(token_id, generation), datetime.now(UTC)
         if row is None:
             return None
+        if _is_held_by_another(row, job_id, now):
+            raise RefreshHeldError
         stored = self._tokens.open(row)
         if stored.standing.state is ConnectionState.SIGN_IN_REQUIRED:
             self._note_standing(row)
             return None
-        row.refresh_begun = generation
+        row.refresh_begun, row.refresh_job = generation, job_id
+        row.refresh_claimed_until = now + timedelta(seconds=seconds)
         return stored
 
     def finish(self, token_id: uuid.UUID, generation: int, tokens: GarminTokens) -> bool:
@@ -69,7 +81,6 @@ class RefreshLog:
             return False
         before = row.state
         self._tokens.write(row, tokens, datetime.now(UTC))
-        row.refresh_claimed_until = None
         self._record_change(row, before)
         return True
 
@@ -81,6 +92,7 @@ class RefreshLog:
         is_key = row.method == Method.PERSONAL_API_KEY
         reason = StateReason.KEY_REVOKED if is_key else StateReason.REJECTED
         before, row.refresh_begun = row.state, None
+        give_up_claim(row)
         set_standing(row, Standing(ConnectionState.SIGN_IN_REQUIRED, reason, datetime.now(UTC)))
         self._record_change(row, before)
         return True
@@ -95,7 +107,7 @@ class RefreshLog:
             return
         if ended:
             row.refresh_begun = None
-        row.refresh_claimed_until = None
+        give_up_claim(row)
         row.refresh_due_at = datetime.now(UTC) + timedelta(seconds=seconds)
 
     def is_unchanged(self, token_id: uuid.UUID, generation: int) -> bool:
@@ -118,7 +130,7 @@ class RefreshLog:
         query = select(GarminToken).where(_is_due(now)).order_by(GarminToken.refresh_expires_at)
         rows = self._session.scalars(query.limit(limit).with_for_update(skip_locked=True)).all()
         for row in rows:
-            row.refresh_claimed_until = now + CLAIM
+            row.refresh_claimed_until, row.refresh_job = now + CLAIM, None
             self._note_standing(row)
         return [
             DueTokens(row.id, row.generation, row.driver)
@@ -143,6 +155,12 @@ class RefreshLog:
         outcome = row.state_reason or row.state
         event = Event.of(EventKind.STATE_CHANGED, UNKNOWN, outcome, user_id=row.user_id)
         EventLog(self._session).append(event)
+
+
+def _is_held_by_another(row: GarminToken, job_id: str, now: datetime) -> bool:
+    if row.refresh_job in (None, job_id) or row.refresh_claimed_until is None:
+        return False
+    return row.refresh_claimed_until > now
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:

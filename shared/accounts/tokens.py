@@ -85,6 +85,11 @@ def set_standing(token: GarminToken, new: Standing) -> None:
     token.state, token.state_reason, token.state_since = new.state, new.reason, new.since
 
 
+def give_up_claim(token: GarminToken) -> None:
+    """Let any job refresh these tokens."""
+    token.refresh_claimed_until = token.refresh_job = None
+
+
 def best_token_of(user_id: object) -> ScalarSelect[uuid.UUID]:
     """Select the id of the user's tokens that allow the most."""
     token = aliased(GarminToken)
@@ -171,7 +176,6 @@ class TokenRepository:
                 id=uuid.uuid4(), user_id=user_id, access=access, generation=0, created_at=now
             )
         row.method = method
-        row.refresh_claimed_until = None
         active = Standing(ConnectionState.ACTIVE, None, now)
         set_standing(row, active)
         self.write(row, tokens, now)
@@ -188,6 +192,7 @@ class TokenRepository:
         row.refresh_expires_at = tokens.refresh_expires_at
         row.generation += 1
         row.refresh_begun = None
+        give_up_claim(row)
         row.refresh_due_at = refresh_due_at(tokens.driver, tokens.refresh_expires_at, now)
         row.updated_at = now
         set_standing(row, current_standing(row, now))

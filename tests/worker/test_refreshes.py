@@ -1,7 +1,9 @@
 """Refreshes lose nothing: whatever Garmin says, whoever dies, whoever signs in meanwhile."""
 
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +13,7 @@ from sqlalchemy import select, update
 
 from dev.short import SHORT
 from shared.accounts.accounts import Accounts
+from shared.accounts.refreshes import RefreshHeldError, RefreshLog
 from shared.accounts.states import ConnectionState, StateReason
 from shared.accounts.tokens import StoredTokens, TokenRepository
 from shared.crypto.keyring import Keyring
@@ -103,6 +106,18 @@ class Service:
     def stored(self) -> StoredTokens:
         return self.database.run(
             lambda s: TokenRepository(s, self.keyring).open(s.scalars(select(GarminToken)).one())
+        )
+
+    def begin(self, job_id: str, seconds: float = -1) -> StoredTokens | None:
+        row = self.row
+        return self.database.run(
+            lambda s: RefreshLog(s, self.keyring).begin(row.id, row.generation, job_id, seconds)
+        )
+
+    def postpone(self) -> None:
+        row = self.row
+        self.database.run(
+            lambda s: RefreshLog(s, self.keyring).postpone(row.id, row.generation, 5, ended=False)
         )
 
     def submit(self) -> str:
@@ -298,17 +313,77 @@ def test_an_answer_outlives_a_database_that_is_away(
     assert service.stored.tokens.data.get_secret_value() == "new"
 
 
-def test_an_answer_that_can_not_be_sealed_is_stored_nevertheless(
+def test_an_answer_that_can_not_be_sealed_is_stored_at_once(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lose(self: Run, stage: JobStage, progress: RefreshProgress) -> None:
         raise ServiceUnavailableError("redis")
 
     monkeypatch.setattr(Run, "keep_progress", lose)
-    service.driver.answers = [new()]
-    with pytest.raises(ServiceUnavailableError):
-        service.runner().run(service.submit())
+    assert service.refresh(new()) == "succeeded"
     assert service.stored.tokens.data.get_secret_value() == "new"
+
+
+def test_an_answer_is_kept_by_redis_or_the_database_whichever_comes_back_first(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    def away(*_: object) -> None:
+        tries.append("redis")
+        if len(tries) > 1:
+            monkeypatch.setattr(service.database, "run", run)
+        raise ServiceUnavailableError("redis")
+
+    def answer() -> GarminTokens:
+        monkeypatch.setattr(service.database, "run", away)
+        return new()
+
+    run = service.database.run
+    monkeypatch.setattr(Run, "keep_progress", away)
+    assert service.refresh(answer) == "succeeded"
+    assert service.stored.tokens.data.get_secret_value() == "new"
+
+
+def test_a_job_that_redis_has_lost_stores_what_it_got(service: Service) -> None:
+    def answer() -> GarminTokens:
+        service.redis.flushdb()
+        return new()
+
+    assert service.refresh(answer) == "lost"
+    assert service.stored.tokens.data.get_secret_value() == "new"
+
+
+def test_another_job_waits_while_tokens_are_being_refreshed(service: Service) -> None:
+    """Redis has forgotten the first one: a refresh token that works once must not be sent twice."""
+    second = service.runner()
+
+    def answer() -> GarminTokens:
+        service.redis.flushdb()
+        waiting.append(pool.submit(second.run, service.submit()))
+        time.sleep(0.5)
+        assert service.driver.sent == ["old"]
+        return new()
+
+    waiting: list[Future[str]] = []
+    with ThreadPoolExecutor(1) as pool:
+        assert service.refresh(answer) == "lost"
+        assert waiting[0].result() == "succeeded"
+    assert service.driver.sent == ["old"]
+    assert service.row.generation == 2
+
+
+def test_a_refresh_whose_job_is_gone_is_begun_by_another_in_the_end(service: Service) -> None:
+    lost = service.row
+    service.begin("lost job", seconds=30)
+    with pytest.raises(RefreshHeldError):
+        service.begin("new job")
+    service.begin("lost job", seconds=-1)  # as often as it likes
+    assert service.begin("new job") is not None
+    service.begin("new job", seconds=30)
+    service.postpone()
+    assert service.begin("yet another") is not None
+    assert service.row.generation == lost.generation
 
 
 def test_tokens_that_were_deleted_are_not_stored_again(service: Service) -> None:
