@@ -115,6 +115,7 @@ def build(timings: Timings) -> Starlette:
             endpoints_database,
             polls,
             notifications,
+            timings,
         ),
         token_limit=RateLimit(redis, TOKENS_PER_CLIENT, settings.limit_tokens_per_client),
         session_tokens=settings.session_tokens,
