@@ -1,4 +1,4 @@
-"""`clients add`, `grant`, `revoke`, `list`, `renew`, `remove`: client apps and their keys."""
+"""`clients add`, `edit`, `grant`, `revoke`, `list`, `renew`, `remove`: apps and their keys."""
 
 import sys
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from admin.service import open_service
 from shared.accounts.accounts import Accounts
+from shared.accounts.appearance import Appearance, parse_origin
 from shared.accounts.clients import ClientRepository, ClientView, Scope
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
@@ -22,9 +23,21 @@ Name = Annotated[
     str, typer.Argument(metavar="NAME", help="1 to 32 letters, digits, dots, dashes, underscores.")
 ]
 
-
 Scopes = Annotated[
     list[Scope], typer.Argument(metavar="SCOPE...", help="sign_in, connections, tokens.")
+]
+DisplayName = Annotated[
+    str | None, typer.Option(help="What people read on the connect page; by default NAME.")
+]
+Accent = Annotated[
+    str | None, typer.Option(metavar="#RRGGBB", help="The connect page's colour for this app.")
+]
+Origins = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="URL",
+        help="An origin of the app: it may embed the connect page, or be returned to. Repeat it.",
+    ),
 ]
 
 
@@ -35,13 +48,47 @@ def add(
         list[Scope] | None,
         typer.Option(help="What the key may be used for; repeat it. By default everything."),
     ] = None,
+    display_name: DisplayName = None,
+    accent: Accent = None,
+    origin: Origins = None,
 ) -> None:
     """Add an app and print its key.
 
     The key can't be shown again: only its hash is stored.
     """
     scopes = tuple(scope or Scope)
-    _print_key(name, EventKind.CLIENT_ADDED, lambda clients: clients.add(name, scopes))
+    appearance = Appearance.of(display_name, accent, origin or ())
+    _print_key(name, EventKind.CLIENT_ADDED, lambda clients: clients.add(name, scopes, appearance))
+
+
+@app.command()
+def edit(
+    name: Name,
+    display_name: DisplayName = None,
+    accent: Accent = None,
+    origin: Origins = None,
+    remove_origin: Annotated[
+        list[str] | None, typer.Option(metavar="URL", help="An origin that no longer is the app's.")
+    ] = None,
+) -> None:
+    """Change what people see of an app, and its origins. An empty text removes what was set."""
+    removed = {parse_origin(url) for url in remove_origin or ()}
+
+    def change(before: Appearance) -> Appearance:
+        return Appearance.of(
+            before.display_name if display_name is None else display_name,
+            before.accent if accent is None else accent,
+            [url for url in (*before.origins, *(origin or ())) if parse_origin(url) not in removed],
+        )
+
+    def work(session: Session) -> ClientView:
+        client = ClientRepository(session).edit(name, change)
+        _record(session, EventKind.CLIENT_EDITED, Origin(client_id=client.client_id), name)
+        return client
+
+    with open_service() as service:
+        client = service.database.run(work)
+    print(f"{client.name}: {_appearance(client)}")
 
 
 @app.command()
@@ -96,7 +143,16 @@ def list_clients() -> None:
         clients = service.database.run(lambda session: ClientRepository(session).all())
     for client in clients:
         added = f"added {client.created_at:%Y-%m-%d %H:%M} UTC"
-        print(f"{client.name}\t{client.client_id}\t{added}\t{_scopes(client)}")
+        print(
+            f"{client.name}\t{client.client_id}\t{added}\t{_scopes(client)}\t{_appearance(client)}"
+        )
+
+
+def _appearance(client: ClientView) -> str:
+    shown = client.appearance
+    return "\t".join(
+        (shown.display_name or client.name, shown.accent or "-", ",".join(shown.origins) or "-")
+    )
 
 
 def _scopes(client: ClientView) -> str:

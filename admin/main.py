@@ -7,6 +7,7 @@ import typer
 
 from admin import clients, drivers, keys
 from admin.events import events
+from shared.accounts.appearance import InvalidAppearanceError
 from shared.errors import (
     ClientExistsError,
     ConfigurationError,
@@ -33,6 +34,7 @@ _EXITS: dict[type[FitTrackError], tuple[int, str]] = {
     ClientExistsError: (1, "an app with this name exists already"),
     UnknownClientError: (1, "there is no app with this name"),
     ConfigurationError: (2, "{error}"),
+    InvalidAppearanceError: (2, "{error}"),
     InvalidClientNameError: (
         2,
         "a name is 1 to 32 letters, digits, dots, dashes or underscores, and begins with a letter "

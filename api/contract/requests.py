@@ -31,9 +31,9 @@ _CONTROL = r"\x00-\x1f\x7f-\x9f"
 INVISIBLE = (
     r"\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     r"\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-"""What Unicode calls ignorable, line separators and the blank Braille pattern.
+"""What Unicode calls ignorable, line separators, Egyptian joiners and the blank Braille pattern.
 
 With one of them in it, a name looks like another. (ECMA-262 has no escape for the last row.)
 """

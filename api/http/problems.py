@@ -111,6 +111,8 @@ def error_response(error: errors.FitTrackError) -> Response:
     if type(error) not in ANSWERS:
         _log.error("bug: %s", where(error))
         error = errors.FitTrackError()
+    if isinstance(error, errors.ServiceUnavailableError):
+        _log.warning("answered 503: %s", ", ".join(_unavailable(error) or ()))
     body = problem(error)
     return Response(
         body.model_dump_json(exclude_none=True),

@@ -10,6 +10,7 @@ from enum import StrEnum
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from shared.accounts.appearance import PLAIN, Appearance
 from shared.crypto.tokens import new_token, token_hash
 from shared.database.models import ApiClient
 from shared.errors import (
@@ -37,6 +38,7 @@ class ClientView:
     name: str
     created_at: datetime
     scopes: frozenset[Scope] = frozenset(Scope)
+    appearance: Appearance = PLAIN
 
     def check(self, scope: Scope) -> None:
         """Raise ScopeMissingError if the key may not be used for this."""
@@ -50,7 +52,12 @@ class ClientRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def add(self, name: str, scopes: Iterable[Scope] = tuple(Scope)) -> tuple[ClientView, str]:
+    def add(
+        self,
+        name: str,
+        scopes: Iterable[Scope] = tuple(Scope),
+        appearance: Appearance = PLAIN,
+    ) -> tuple[ClientView, str]:
         """Add a client; return it with its key, which can't be shown again.
 
         Raises InvalidClientNameError, or ClientExistsError if the name is taken.
@@ -65,6 +72,7 @@ class ClientRepository:
             name=name,
             key_hash=token_hash(key),
             scopes=_text(scopes),
+            **_columns(appearance),
             created_at=datetime.now(UTC),
         )
         self._session.add(row)
@@ -86,6 +94,14 @@ class ClientRepository:
         """Let a client's key no longer be used for these. Raises UnknownClientError."""
         return self._change_scopes(name, lambda had: had - set(scopes))
 
+    def edit(self, name: str, change: Callable[[Appearance], Appearance]) -> ClientView:
+        """Change what people see of a client. Raises UnknownClientError."""
+        row = self._locked_row(name)
+        for column, value in _columns(change(_view(row).appearance)).items():
+            setattr(row, column, value)
+        self._session.flush()
+        return _view(row)
+
     def remove(self, name: str) -> None:
         """Delete a client, its key and its connections. Raises UnknownClientError."""
         self._session.delete(self._row(name))
@@ -101,8 +117,7 @@ class ClientRepository:
 
     def lock_for_removal(self, name: str) -> ClientView:
         """Return the client; block its new connections until commit. Raises UnknownClientError."""
-        self._session.execute(select(ApiClient.id).where(ApiClient.name == name).with_for_update())
-        return _view(self._row(name))
+        return _view(self._locked_row(name))
 
     def lock(self, client_id: uuid.UUID) -> bool:
         """Block the client's removal until commit; return False if it does not exist."""
@@ -116,11 +131,14 @@ class ClientRepository:
     def _change_scopes(
         self, name: str, change: Callable[[frozenset[Scope]], frozenset[Scope]]
     ) -> ClientView:
-        self._session.execute(select(ApiClient.id).where(ApiClient.name == name).with_for_update())
-        row = self._row(name)
+        row = self._locked_row(name)
         row.scopes = _text(change(_view(row).scopes))
         self._session.flush()
         return _view(row)
+
+    def _locked_row(self, name: str) -> ApiClient:
+        self._session.execute(select(ApiClient.id).where(ApiClient.name == name).with_for_update())
+        return self._row(name)
 
     def _row(self, name: str) -> ApiClient:
         row = self._session.scalar(select(ApiClient).where(ApiClient.name == name))
@@ -136,4 +154,13 @@ def _text(scopes: Iterable[Scope]) -> str:
 
 def _view(row: ApiClient) -> ClientView:
     scopes = frozenset(Scope(name) for name in row.scopes.split(",") if name in Scope)
-    return ClientView(row.id, row.name, row.created_at, scopes)
+    appearance = Appearance(row.display_name, row.accent, tuple(row.origins.split()))
+    return ClientView(row.id, row.name, row.created_at, scopes, appearance)
+
+
+def _columns(appearance: Appearance) -> dict[str, str | None]:
+    return {
+        "display_name": appearance.display_name,
+        "accent": appearance.accent,
+        "origins": " ".join(appearance.origins),
+    }

@@ -31,6 +31,7 @@ class EventKind(StrEnum):
     CLIENT_RENEWED = "client_renewed"
     CLIENT_REMOVED = "client_removed"
     CLIENT_SCOPES_CHANGED = "client_scopes_changed"
+    CLIENT_EDITED = "client_edited"
 
 
 ENDS_OF_JOBS = {

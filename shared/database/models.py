@@ -13,6 +13,7 @@ from sqlalchemy import (
     MetaData,
     SmallInteger,
     String,
+    Text,
     TypeDecorator,
     UniqueConstraint,
     Uuid,
@@ -158,6 +159,10 @@ class ApiClient(Base):
     key_hash: Mapped[str] = mapped_column(String(64), unique=True)
     scopes: Mapped[str] = mapped_column(String(64), server_default="sign_in,connections")
     """Comma-separated: what the key may be used for."""
+    display_name: Mapped[str | None] = mapped_column(String(64))
+    accent: Mapped[str | None] = mapped_column(String(7))
+    origins: Mapped[str] = mapped_column(Text, server_default="")
+    """Separated by spaces: which pages may open the connect page, or be returned to."""
     created_at: Mapped[datetime]
 
 

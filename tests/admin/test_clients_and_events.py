@@ -6,6 +6,7 @@ import json
 import pytest
 
 from dev.stack import new_key
+from shared.accounts.appearance import Appearance
 from shared.accounts.clients import ClientRepository, Scope
 from shared.audit.events import Event, EventKind
 from shared.audit.outbox import EventOutbox
@@ -149,3 +150,54 @@ def test_without_redis_the_log_is_shown_with_a_warning(admin: Run) -> None:
     result = admin("events", REDIS_URL="redis://127.0.0.1:1/0")
     assert "client_added" in stdout(result)
     assert "newest events may be missing" in result.stderr
+
+
+def test_what_people_see_of_an_app_is_set_and_edited(admin: Run, database_url: str) -> None:
+    key = stdout(
+        admin(
+            *("clients", "add", "my-app", "--display-name", "My App", "--accent", "#0B62C4"),
+            *("--origin", "https://App.example:443/", "--origin", "http://127.0.0.1:8080"),
+        )
+    )
+    appearance = Appearance("My App", "#0b62c4", ("https://app.example", "http://127.0.0.1:8080"))
+    assert seen(database_url, key) == appearance
+    assert "My App\t#0b62c4\thttps://app.example,http://127.0.0.1:8080" in stdout(
+        admin("clients", "list")
+    )
+    edited = admin(
+        *("clients", "edit", "my-app", "--accent", "", "--origin", "https://two.example"),
+        *("--remove-origin", "http://127.0.0.1:8080"),
+    )
+    assert stdout(edited) == "my-app: My App\t-\thttps://app.example,https://two.example"
+    assert seen(database_url, key).accent is None
+    assert admin("clients", "edit", "nobody", "--accent", "#000000").exit_code == 1
+    events = [json.loads(line) for line in stdout(admin("events", "--json")).splitlines()]
+    assert [e["outcome"] for e in events if e["kind"] == "client_edited"] == ["my-app"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--origin", "app.example"),
+        ("--origin", "https://app.example/page"),
+        ("--origin", "https://user@app.example"),
+        ("--origin", "https://*.example"),
+        ("--origin", "https://app.example:port"),
+        ("--origin", "javascript:alert(1)"),
+        ("--accent", "blue"),
+        ("--display-name", "a" * 65),
+        ("--display-name", "two\nlines"),
+    ],
+)
+def test_what_people_would_not_see_rightly_is_refused(admin: Run, options: tuple[str, ...]) -> None:
+    result = admin("clients", "add", "my-app", *options)
+    assert result.exit_code == 2
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert stdout(admin("clients", "list")) == ""
+
+
+def seen(database_url: str, key: str) -> Appearance:
+    database = Database(database_url)
+    client = database.run(lambda session: ClientRepository(session).find(key))
+    database.close()
+    return client.appearance

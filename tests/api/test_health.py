@@ -65,7 +65,7 @@ def test_without_redis_and_database_the_service_names_both(tmp_path: Path) -> No
 
 
 def test_without_the_database_sign_ins_are_still_accepted(
-    tmp_path: Path, real_redis_url: str
+    tmp_path: Path, real_redis_url: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with in_process(settings(real_redis_url, tmp_path / "missing")) as client:
         problem = assert_problem(client.get("/readyz"), 503, "service_unavailable")
@@ -79,6 +79,7 @@ def test_without_the_database_sign_ins_are_still_accepted(
             problem = assert_problem(reply, 503, "service_unavailable")
             assert problem["unavailable"] == ["database"]
             assert int(reply.headers["retry-after"]) > 0
+            assert "answered 503: database" in capfd.readouterr().err
         body = {"username": "abc", "password": "x"}
         assert client.post(LOGIN, json=body).status_code == 202
 

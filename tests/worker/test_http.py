@@ -271,3 +271,14 @@ def test_closing_a_session_leaves_the_pool_open(
     with requests.Session() as session:
         session.mount("http://", adapter.permitted(adapter.route("garth", FixedPermit())))
     assert adapter.poolmanager.connection_from_url("http://127.0.0.1:1") is kept
+
+
+def test_nothing_is_sent_where_a_redirect_leaves_https(
+    server: Server, adapter: GarminAdapter, permit: FixedPermit
+) -> None:
+    with (
+        adapter.session(adapter.route("garth", permit)) as session,
+        pytest.raises(GarminUnavailableError),
+    ):
+        session.get(server.url + ELSEWHERE)
+    assert server.requests == []

@@ -55,6 +55,7 @@ class GarminAdapter(HTTPAdapter):
         """Return a session for the requests of one call."""
         session = requests.Session()
         session.mount("https://", self.permitted(route))
+        session.mount("http://", _PlainHttp(route))
         return session
 
     def permitted(self, route: Route) -> "PermittedAdapter":
@@ -153,6 +154,19 @@ class PermittedAdapter(BaseAdapter):
             self.route.answered(method, url, response)
             return response
         raise self.route.failed(method, url, cause) from None
+
+
+class _PlainHttp(BaseAdapter):
+    """Send nothing: only a redirect could lead here, and it would lay the sign-in open."""
+
+    def __init__(self, route: Route) -> None:
+        super().__init__()
+        self._route = route
+
+    def send(self, request: PreparedRequest, *_: object, **__: object) -> Response:
+        raise self._route.failed(request.method or "", request.url or "", causes.NOT_HTTPS)
+
+    def close(self) -> None: ...
 
 
 def _connect_retries(pause: float) -> Retrying:

@@ -140,7 +140,7 @@ def code_introduction(question: CodeQuestion) -> list[str]:
     """What a person reads before a code is asked for."""
     challenge = question.challenge
     if question.problem:
-        first = explain(question.problem)
+        first = explain(question.problem).replace("then log in again", "then enter a code")
     else:
         first = code_was_sent(challenge.mfa_type, challenge.mfa_destination)
     limits = f"You can enter the code for {span(int(question.deadline.left))}"
