@@ -18,6 +18,7 @@ from dev.bench.memory import idle_memory
 from dev.bench.place import Place, place
 from dev.bench.sign_ins import many_in_flight, one_sign_in, processor_time, sign_ins_a_second
 from dev.bench.status import status_requests
+from dev.bench.tokens import fresh_tokens
 from dev.processes import NotReadyError
 
 _FILES = 4096
@@ -31,6 +32,7 @@ MEASUREMENTS: dict[str, Callable[[Place], list[Figure]]] = {
     "e": status_requests,
     "f": processor_time,
     "g": long_polls,
+    "h": fresh_tokens,
 }
 
 

@@ -4,7 +4,7 @@ import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,14 +103,14 @@ class Place:
         }
         return Stack(folder, settings, self.garmin.environment)
 
-    def bare_status(self, port: int, key: str) -> Process:
-        """The bare endpoint, run as the API is."""
-        app = ["--app-dir", str(BARE), "status-endpoint:app"]
+    def bare_endpoint(self, name: str, port: int, settings: Mapping[str, str]) -> Process:
+        """A bare endpoint, run as the API is."""
+        app = ["--app-dir", str(BARE), f"{name}:app"]
         return Process(
-            "bare-status",
+            name,
             [BIN / "uvicorn", *app, "--port", str(port), "--no-server-header"],
-            self.folder / "bare-status.log",
-            clean_environment({"BARE_REDIS_URL": self.redis.url, "BARE_KEY": key}),
+            self.folder / f"{name}.log",
+            clean_environment(settings) | {"PYTHONPATH": str(ROOT)},
             says("running on"),
         )
 
