@@ -15,14 +15,45 @@ from shared.errors import ServiceUnavailableError
 from shared.timings import Timings
 
 
+class DatabaseThreads:
+    """`threads` calls at once: no more than the database has connections for them."""
+
+    def __init__(self, timings: Timings, threads: int) -> None:
+        self._queue_seconds = timings.database_queue
+        self._free = asyncio.Semaphore(threads)
+        self._limiter = CapacityLimiter(threads)
+
+    async def call[T](self, work: Callable[[], T], patience: float | None = None) -> T:
+        """Run `work` on a thread.
+
+        Raises ServiceUnavailableError if none is free within a moment, or within `patience`
+        seconds.
+        """
+        if self._free.locked():
+            await self._wait(max(self._queue_seconds, patience or 0.0))
+        else:
+            await self._free.acquire()
+        try:
+            # The semaphore has room, so the limiter has: a request that is cancelled still holds
+            # its thread until the database lets go of it.
+            return await run_sync(work, limiter=self._limiter)
+        finally:
+            self._free.release()
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._free.acquire()
+        except TimeoutError:
+            raise ServiceUnavailableError("database", retry_after=1) from None
+
+
 class AsyncDatabase:
     """`threads` transactions at once: no more than the engine has connections."""
 
     def __init__(self, database: Database, timings: Timings, threads: int) -> None:
         self._database = database
-        self._queue_seconds = timings.database_queue
-        self._free = asyncio.Semaphore(threads)
-        self._limiter = CapacityLimiter(threads)
+        self._threads = DatabaseThreads(timings, threads)
 
     async def run[T](self, work: Callable[[Session], T], patience: float | None = None) -> T:
         """Run `work` in one transaction, as `Database.run` does.
@@ -30,24 +61,11 @@ class AsyncDatabase:
         Also raises ServiceUnavailableError if no thread is free within a moment, or within
         `patience` seconds.
         """
-        return await self._call(lambda: self._database.run(work), patience)
+        return await self._threads.call(lambda: self._database.run(work), patience)
 
     async def ping(self) -> None:
         """Raise ServiceUnavailableError if the database does not answer, or is too busy to."""
-        await self._call(self._database.ping)
+        await self._threads.call(self._database.ping)
 
     def close(self) -> None:
         self._database.close()
-
-    async def _call[T](self, work: Callable[[], T], patience: float | None = None) -> T:
-        try:
-            async with asyncio.timeout(max(self._queue_seconds, patience or 0.0)):
-                await self._free.acquire()
-        except TimeoutError:
-            raise ServiceUnavailableError("database", retry_after=1) from None
-        try:
-            # The semaphore has room, so the limiter has: a request that is cancelled still holds
-            # its thread until the database lets go of it.
-            return await run_sync(work, limiter=self._limiter)
-        finally:
-            self._free.release()

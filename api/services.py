@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from api.client_keys import ClientKeys
-from api.database import AsyncDatabase
+from api.database import AsyncDatabase, DatabaseThreads
 from api.degradation import Degradation
 from api.http.limits import SubmissionLimits
 from api.metrics import Metrics
@@ -14,6 +14,7 @@ from api.polls import JobPolls
 from api.token_refreshes import TokenRefreshes
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
+from shared.broker.reading import TokenRequests
 from shared.broker.tokens import TokenBroker
 from shared.clocks import Clocks
 from shared.crypto.keyring import Keyring
@@ -24,7 +25,6 @@ from shared.jobs.store import JobStore
 from shared.jobs.submission import Submitter
 from shared.redis.connection import RedisHealth
 from shared.redis.driver_cooldowns import DriverCooldowns
-from shared.redis.rate_limits import RateLimit
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class Services:
     clocks: Clocks
     broker: TokenBroker
     token_refreshes: TokenRefreshes
-    token_limit: RateLimit
+    token_requests: TokenRequests
+    token_threads: DatabaseThreads
     session_tokens: bool
     session_idle: int
     require_client_key: bool

@@ -6,7 +6,7 @@ from starlette.applications import Starlette
 
 from api.app import THREADS, create_app
 from api.client_keys import ClientKeys
-from api.database import AsyncDatabase
+from api.database import AsyncDatabase, DatabaseThreads
 from api.degradation import Degradation
 from api.http.limits import SenderLimit, SubmissionLimits
 from api.http.middleware import WithoutServerHeader
@@ -18,11 +18,13 @@ from api.services import Services
 from api.token_refreshes import TokenRefreshes
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
+from shared.broker.reading import TokenRequests
 from shared.broker.refreshes import Refreshes
 from shared.broker.tokens import TokenBroker
 from shared.clocks import Clocks
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
+from shared.database.reads import Reads
 from shared.deployment import Deployment
 from shared.errors import ConfigurationError
 from shared.jobs.account_limit import AccountLimit, CodeLimit
@@ -56,6 +58,8 @@ from shared.settings import Settings
 from shared.timings import Timings
 
 _DATABASE_CONNECTIONS = 16
+_READ_CONNECTIONS = 8
+"""More, for reading the tokens that apps ask for."""
 _WRONG_KEYS = "30/minute"
 
 
@@ -117,7 +121,13 @@ def build(timings: Timings) -> Starlette:
             notifications,
             timings,
         ),
-        token_limit=RateLimit(redis, TOKENS_PER_CLIENT, settings.limit_tokens_per_client),
+        token_requests=TokenRequests(
+            redis,
+            Reads(settings.database_url.get_secret_value(), timings, _READ_CONNECTIONS),
+            broker,
+            RateLimit(redis, TOKENS_PER_CLIENT, settings.limit_tokens_per_client),
+        ),
+        token_threads=DatabaseThreads(timings, _READ_CONNECTIONS),
         session_tokens=settings.session_tokens,
         metrics=Metrics(
             JobCounters(redis),

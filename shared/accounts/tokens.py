@@ -3,8 +3,9 @@
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import ScalarSelect, delete, func, select
+from sqlalchemy import Row, ScalarSelect, delete, func, select
 from sqlalchemy.orm import Session, aliased
 
 from shared.accounts.states import (
@@ -72,7 +73,21 @@ def token_info(user: User, token: GarminToken) -> TokenInfo:
     )
 
 
-def current_standing(token: GarminToken, now: datetime) -> Standing:
+def open_tokens(keyring: Keyring, row: GarminToken | Row[Any]) -> StoredTokens:
+    """Open the tokens of a row, or of its columns. Raises SealBrokenError."""
+    revealed = keyring.open(row.ciphertext, Purpose.GARMIN_TOKENS, str(row.id))
+    return StoredTokens(
+        id=row.id,
+        user_id=row.user_id,
+        generation=row.generation,
+        access=Access(row.access),
+        method=Method(row.method),
+        standing=current_standing(row, datetime.now(UTC)),
+        tokens=GarminTokens.from_revealed(revealed),
+    )
+
+
+def current_standing(token: GarminToken | Row[Any], now: datetime) -> Standing:
     stored = Standing(
         ConnectionState(token.state),
         None if token.state_reason is None else StateReason(token.state_reason),
@@ -199,16 +214,7 @@ class TokenRepository:
 
     def open(self, row: GarminToken) -> StoredTokens:
         """Open a row's tokens. Raises SealBrokenError if that can't be done."""
-        revealed = self._keyring.open(row.ciphertext, Purpose.GARMIN_TOKENS, str(row.id))
-        return StoredTokens(
-            id=row.id,
-            user_id=row.user_id,
-            generation=row.generation,
-            access=Access(row.access),
-            method=Method(row.method),
-            standing=current_standing(row, datetime.now(UTC)),
-            tokens=GarminTokens.from_revealed(revealed),
-        )
+        return open_tokens(self._keyring, row)
 
     def load(self, user_id: uuid.UUID, origin: Origin = UNKNOWN) -> GarminTokens | None:
         """Return the tokens that allow the most; None if there are none that can be refreshed.
