@@ -4,7 +4,8 @@ A database that hangs keeps its own threads, never those that sign-ins and polls
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
@@ -15,28 +16,26 @@ from shared.errors import ServiceUnavailableError
 from shared.timings import Timings
 
 
-class DatabaseThreads:
-    """`threads` calls at once: no more than the database has connections for them."""
+class Turns:
+    """As many at once as the database has connections for them; the others wait for `seconds`."""
 
-    def __init__(self, timings: Timings, threads: int) -> None:
-        self._queue_seconds = timings.database_queue
-        self._free = asyncio.Semaphore(threads)
-        self._limiter = CapacityLimiter(threads)
+    def __init__(self, number: int, seconds: float) -> None:
+        self._seconds = seconds
+        self._free = asyncio.Semaphore(number)
 
-    async def call[T](self, work: Callable[[], T], patience: float | None = None) -> T:
-        """Run `work` on a thread.
+    @asynccontextmanager
+    async def take(self, patience: float | None = None) -> AsyncIterator[None]:
+        """Hold a turn in the block.
 
-        Raises ServiceUnavailableError if none is free within a moment, or within `patience`
-        seconds.
+        Raises ServiceUnavailableError if none is free in time, or within `patience` seconds if
+        that is longer.
         """
         if self._free.locked():
-            await self._wait(max(self._queue_seconds, patience or 0.0))
+            await self._wait(max(self._seconds, patience or 0.0))
         else:
             await self._free.acquire()
         try:
-            # The semaphore has room, so the limiter has: a request that is cancelled still holds
-            # its thread until the database lets go of it.
-            return await run_sync(work, limiter=self._limiter)
+            yield
         finally:
             self._free.release()
 
@@ -53,7 +52,8 @@ class AsyncDatabase:
 
     def __init__(self, database: Database, timings: Timings, threads: int) -> None:
         self._database = database
-        self._threads = DatabaseThreads(timings, threads)
+        self._turns = Turns(threads, timings.database_queue)
+        self._limiter = CapacityLimiter(threads)
 
     async def run[T](self, work: Callable[[Session], T], patience: float | None = None) -> T:
         """Run `work` in one transaction, as `Database.run` does.
@@ -61,11 +61,17 @@ class AsyncDatabase:
         Also raises ServiceUnavailableError if no thread is free within a moment, or within
         `patience` seconds.
         """
-        return await self._threads.call(lambda: self._database.run(work), patience)
+        return await self._call(lambda: self._database.run(work), patience)
 
     async def ping(self) -> None:
         """Raise ServiceUnavailableError if the database does not answer, or is too busy to."""
-        await self._threads.call(self._database.ping)
+        await self._call(self._database.ping)
 
     def close(self) -> None:
         self._database.close()
+
+    async def _call[T](self, work: Callable[[], T], patience: float | None = None) -> T:
+        async with self._turns.take(patience):
+            # There is room for a turn, so the limiter has some: a request that is cancelled still
+            # holds its thread until the database lets go of it.
+            return await run_sync(work, limiter=self._limiter)

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from api.client_keys import ClientKeys
-from api.database import AsyncDatabase, DatabaseThreads
+from api.database import AsyncDatabase
 from api.degradation import Degradation
 from api.http.limits import SubmissionLimits
 from api.metrics import Metrics
 from api.notifications import JobNotifications
 from api.polls import JobPolls
 from api.token_refreshes import TokenRefreshes
+from api.token_requests import TokenRequests
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
-from shared.broker.reading import TokenRequests
 from shared.broker.tokens import TokenBroker
 from shared.clocks import Clocks
 from shared.crypto.keyring import Keyring
@@ -54,7 +54,6 @@ class Services:
     broker: TokenBroker
     token_refreshes: TokenRefreshes
     token_requests: TokenRequests
-    token_threads: DatabaseThreads
     session_tokens: bool
     session_idle: int
     require_client_key: bool

@@ -76,7 +76,8 @@ class Timings:
     """How long a request waits for one of the API's database threads before it is answered 503."""
 
     poll_queue: float = 5.0
-    """How long the read of a polled job waits for a free connection to Redis."""
+    """How long the read of a polled job waits for a free connection to Redis, and that of a stored
+    token for one to the database."""
 
     redis_answer_worker: float = 5.0
     redis_patience_worker: float = 30.0

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -27,13 +26,9 @@ async def client_token(request: Request) -> Response:
     """Answer an app that asks for the token of one of its connections."""
     origin, user_id = person(request), connected_user_id(request)
     wanted, wait = await _wanted(request)
-    key, requests = request.headers.get("x-client-key", ""), services(request).token_requests
-    threads = services(request).token_threads
-    found = await services(request).client_keys.guard(
-        key,
-        origin.address or "",
-        lambda: threads.call(lambda: requests.read(key, user_id, origin, wanted), wait),
-    )
+    key = request.headers.get("x-client-key", "")
+    requests = services(request).token_requests
+    found = await requests.read(key, user_id, origin, wanted, wait)
     if found.is_recorded:
         return _token(found.connection)
     return await _answer(request, found.origin, found.connection, wanted, wait)
@@ -87,7 +82,7 @@ async def _answer(
 
 
 async def _recorded(request: Request, origin: Origin, connection: Connection) -> Response:
-    await run_in_threadpool(services(request).token_requests.record, origin, connection)
+    await services(request).token_requests.record(origin, connection)
     return _token(connection)
 
 

@@ -113,7 +113,7 @@ async def load(endpoint: Endpoint, seconds: float) -> Load:
         while time.perf_counter() < started + seconds:
             reply = await connection.ask(endpoint.message)
             if reply.status != 200:
-                raise RuntimeError(f"the endpoint answered {reply.status}")
+                raise RuntimeError(f"the endpoint answered {reply.status}: {reply.body[:300]!r}")
             count += 1
             bodies[:] = [reply.body]
 

@@ -147,11 +147,6 @@ class ClientRepository:
         return row
 
 
-def scopes_of(text: str) -> frozenset[Scope]:
-    """Read a row's `scopes`. Those that only a newer version knows are left out."""
-    return frozenset(Scope(name) for name in text.split(",") if name in Scope)
-
-
 def _text(scopes: Iterable[Scope]) -> str:
     chosen = set(scopes)
     return ",".join(scope for scope in Scope if scope in chosen)

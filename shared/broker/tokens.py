@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, bindparam, select
+from sqlalchemy import ColumnElement, bindparam, select
 from sqlalchemy.orm import Session
 
-from shared.accounts.clients import Scope, scopes_of
+from shared.accounts.clients import Scope
 from shared.accounts.states import ConnectionState
 from shared.accounts.tokens import StoredTokens, best_token_of, open_tokens
 from shared.broker.errors import SignInRequiredError
 from shared.crypto.keyring import Keyring
-from shared.crypto.tokens import token_hash
 from shared.database.models import ApiClient, ClientLink, GarminToken, User
-from shared.database.reads import Reads
 from shared.errors import (
     LinkNotFoundError,
     ScopeMissingError,
@@ -28,7 +26,7 @@ from shared.garmin.access import access_token
 
 _COLUMNS = (*GarminToken.__table__.c, User.display_name, User.garmin_display_name)
 
-_OF_CLIENT = (
+OF_CLIENT = (
     select(ApiClient.id.label("client_id"), ApiClient.scopes, *_COLUMNS)
     .outerjoin(
         ClientLink,
@@ -39,6 +37,10 @@ _OF_CLIENT = (
     .outerjoin(User, User.id == GarminToken.user_id)
     .where(ApiClient.key_hash == bindparam("key_hash"))
 )
+"""An app by the hash of its key, and what it has connected to its own id of a user.
+
+A lookup by hash: its duration reveals nothing about the key.
+"""
 
 
 @dataclass(frozen=True)
@@ -67,19 +69,14 @@ class TokenBroker:
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
 
-    def of_client(
-        self, reads: Reads, key: str, client_user_id: str
-    ) -> tuple[uuid.UUID, Connection]:
-        """Return the app with this key, and what it has connected to its own id of a user.
+    def of_client(self, row: Any) -> tuple[uuid.UUID, Connection]:  # noqa: ANN401 - any row
+        """Return the app and its connection that `OF_CLIENT` has selected.
 
-        Raises UnknownClientError, ScopeMissingError, LinkNotFoundError, ServiceUnavailableError.
+        Raises UnknownClientError, ScopeMissingError, LinkNotFoundError.
         """
-        # A lookup by hash: its duration reveals nothing about the key.
-        values = {"key_hash": token_hash(key), "client_user_id": client_user_id}
-        row = reads.first(_OF_CLIENT, values)
         if row is None:
             raise UnknownClientError
-        if Scope.TOKENS not in scopes_of(row.scopes):
+        if Scope.TOKENS not in row.scopes.split(","):
             raise ScopeMissingError
         return row.client_id, self._connection(row)
 
@@ -95,7 +92,7 @@ class TokenBroker:
         query = select(*_COLUMNS).join(User, User.id == GarminToken.user_id).where(which)
         return self._connection(session.execute(query).one_or_none())
 
-    def _connection(self, row: Row[Any] | None) -> Connection:
+    def _connection(self, row: Any) -> Connection:  # noqa: ANN401 - any row
         if row is None or row.id is None:
             raise LinkNotFoundError
         stored = open_tokens(self._keyring, row)

@@ -47,7 +47,7 @@ class Database:
         *,
         single_statements: bool = False,
     ) -> None:
-        self._engine = make_engine(url, timings, pool_size, single_statements)
+        self._engine = _make_engine(url, timings, pool_size, single_statements)
         self._on_full = on_full
 
     @classmethod
@@ -78,7 +78,7 @@ class Database:
         except (DBAPIError, PoolTimeoutError) as error:
             if _codes(error) & _DISK_FULL:
                 self._on_full()
-            raise translated(error) from None
+            raise _translated(error) from None
 
     def _transaction[T](self, work: Callable[[Session], T]) -> T:
         with Session(self._engine, expire_on_commit=False) as session, session.begin():
@@ -116,15 +116,7 @@ def _revision(connection: Connection) -> str | None:
     return revision
 
 
-def make_engine(
-    url: str,
-    timings: Timings,
-    pool_size: int,
-    single_statements: bool,
-    *,
-    ping: bool = True,
-) -> Engine:
-    """`ping`: ask a pooled connection whether it is alive before it is used."""
+def _make_engine(url: str, timings: Timings, pool_size: int, single_statements: bool) -> Engine:
     if url.startswith("sqlite"):
         engine = create_engine(url, connect_args={"timeout": 5}, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
@@ -139,7 +131,7 @@ def make_engine(
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=3,
-        pool_pre_ping=ping,
+        pool_pre_ping=True,
         pool_recycle=1800,
         hide_parameters=True,
         **({"isolation_level": "AUTOCOMMIT"} if single_statements else {}),
@@ -186,7 +178,7 @@ _retrying_conflicts = Retrying(
 )
 
 
-def translated(error: Exception) -> Exception:
+def _translated(error: Exception) -> Exception:
     """Return ServiceUnavailableError for what passes, and the error itself if it is a bug."""
     state = getattr(getattr(error, "orig", None), "sqlstate", None)
     if state in _REFUSING_STATES:

@@ -119,7 +119,7 @@ class LuaScript:
     """The Lua script `lua/<name>.lua` of a package; Redis runs it as one step."""
 
     def __init__(self, redis: Redis, package: str | None, name: str) -> None:
-        self._script: Script = redis.register_script(_lua(package or "", name))
+        self._script: Script = redis.register_script(lua_source(package or "", name))
 
     def __call__(self, *keys: str, **arguments: object) -> Any:  # noqa: ANN401 - as Redis answers
         """Run the script with `KEYS`, and the arguments as one JSON object in `ARGV[1]`.
@@ -138,10 +138,10 @@ def script_arguments(**arguments: object) -> str:
     return json.dumps(given, default=_text)
 
 
-def _lua(package: str, name: str) -> str:
+def lua_source(package: str, name: str) -> str:
     """Read a script; `include("package", "name")` in it is another one, as a function."""
     source = files(package).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
-    return _INCLUDE.sub(lambda m: f"function(KEYS, ARGV)\n{_lua(m[1], m[2])}\nend", source)
+    return _INCLUDE.sub(lambda m: f"function(KEYS, ARGV)\n{lua_source(m[1], m[2])}\nend", source)
 
 
 def _text(value: bytes) -> str:
