@@ -46,7 +46,7 @@ def refreshes_a_second(place: Place) -> list[Figure]:
         own = worker.give_away(_ROUND)
         worker.refresh()
         rounds: list[tuple[float, float]] = []
-        meter = CpuMeter({"worker": stack.workers[0].pid})
+        meter = CpuMeter({"worker": stack.workers[0].pid, "bare": bare.pid})
         for number in range(_ROUNDS):
             seconds = dict.fromkeys(("bare", "service"), 0.0)
             for turn in ("bare", "service") if number % 2 else ("service", "bare"):

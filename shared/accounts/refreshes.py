@@ -8,16 +8,18 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, Table, or_, select
 from sqlalchemy.orm import Session
 
-from shared.accounts.states import ConnectionState, Method, Standing, StateReason
+from shared.accounts.states import ConnectionState, Method, Standing, StateReason, standing
 from shared.accounts.tokens import (
     StoredTokens,
     TokenRepository,
     current_standing,
     give_up_claim,
+    open_tokens,
     set_standing,
 )
 from shared.audit.events import Event, EventKind
@@ -30,6 +32,9 @@ from shared.origin import UNKNOWN
 
 CLAIM = timedelta(minutes=10)
 """How long a row that is due stays with the worker that submits its refresh."""
+
+
+_TOKENS = cast("Table", GarminToken.__table__)
 
 
 class RefreshHeldError(FitTrackError):
@@ -50,6 +55,7 @@ class RefreshLog:
 
     def __init__(self, session: Session, keyring: Keyring) -> None:
         self._session = session
+        self._keyring = keyring
         self._tokens = TokenRepository(session, keyring)
 
     def begin(
@@ -61,28 +67,59 @@ class RefreshLog:
         `seconds` they are held by this job: Redis, which allows one at a time, may forget that.
         Raises RefreshHeldError while another job holds them, and SealBrokenError.
         """
-        row, now = self._locked(token_id, generation), datetime.now(UTC)
+        now = datetime.now(UTC)
+        changed = (
+            _TOKENS.update()
+            .where(_same(token_id, generation), _may_begin(job_id, now))
+            .values(
+                refresh_begun=generation,
+                refresh_job=job_id,
+                refresh_claimed_until=now + timedelta(seconds=seconds),
+            )
+            .returning(*_TOKENS.c)
+        )
+        row = self._session.execute(changed).one_or_none()
+        if row is not None:
+            return open_tokens(self._keyring, row)
+        self._explain(token_id, generation)
+        return None
+
+    def _explain(self, token_id: uuid.UUID, generation: int) -> None:
+        """Write down why there is nothing to refresh. Raises RefreshHeldError."""
+        row = self._locked(token_id, generation)
         if row is None:
-            return None
-        if _is_held_by_another(row, job_id, now):
+            return
+        self._note_standing(row)
+        if row.state != ConnectionState.SIGN_IN_REQUIRED:
             raise RefreshHeldError
-        stored = self._tokens.open(row)
-        if stored.standing.state is ConnectionState.SIGN_IN_REQUIRED:
-            self._note_standing(row)
-            return None
-        row.refresh_begun, row.refresh_job = generation, job_id
-        row.refresh_claimed_until = now + timedelta(seconds=seconds)
-        return stored
 
     def finish(self, token_id: uuid.UUID, generation: int, tokens: GarminTokens) -> bool:
         """Store what a refresh has brought, as the next generation; False if it is not needed."""
+        now = datetime.now(UTC)
+        if self._finish_active(token_id, generation, tokens, now):
+            return True
         row = self._locked(token_id, generation)
         if row is None:
             return False
         before = row.state
-        self._tokens.write(row, tokens, datetime.now(UTC))
+        self._tokens.write(row, tokens, now)
         self._record_change(row, before)
         return True
+
+    def _finish_active(
+        self, token_id: uuid.UUID, generation: int, tokens: GarminTokens, now: datetime
+    ) -> bool:
+        """Do what nearly every refresh needs, in one statement: what is active stays active."""
+        active = Standing(ConnectionState.ACTIVE, None, now)
+        if standing(active, tokens.driver, tokens.refresh_expires_at, now) != active:
+            return False
+        changed = (
+            _TOKENS.update()
+            .where(_same(token_id, generation), _TOKENS.c.state == ConnectionState.ACTIVE)
+            .values(self._tokens.next_generation(token_id, generation, tokens, now))
+            .returning(_TOKENS.c.id)
+        )
+        return self._session.execute(changed).first() is not None
 
     def reject(self, token_id: uuid.UUID, generation: int) -> bool:
         """Note that Garmin no longer accepts the tokens; False if there are newer ones."""
@@ -157,10 +194,23 @@ class RefreshLog:
         EventLog(self._session).append(event)
 
 
-def _is_held_by_another(row: GarminToken, job_id: str, now: datetime) -> bool:
-    if row.refresh_job in (None, job_id) or row.refresh_claimed_until is None:
-        return False
-    return row.refresh_claimed_until > now
+def _same(token_id: uuid.UUID, generation: int) -> ColumnElement[bool]:
+    return (_TOKENS.c.id == token_id) & (_TOKENS.c.generation == generation)
+
+
+def _may_begin(job_id: str, now: datetime) -> ColumnElement[bool]:
+    """Whether a row can be renewed, and no other job holds it."""
+    claimed_until = _TOKENS.c.refresh_claimed_until
+    return (
+        (_TOKENS.c.state != ConnectionState.SIGN_IN_REQUIRED)
+        & (_TOKENS.c.refresh_expires_at > now)
+        & or_(
+            _TOKENS.c.refresh_job.is_(None),
+            _TOKENS.c.refresh_job == job_id,
+            claimed_until.is_(None),
+            claimed_until <= now,
+        )
+    )
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:

@@ -200,17 +200,27 @@ class TokenRepository:
 
     def write(self, row: GarminToken, tokens: GarminTokens, now: datetime) -> None:
         """Seal tokens into a row, as its next generation."""
-        row.driver = tokens.driver
-        row.key_id = self._keyring.sealing_key_id
-        row.ciphertext = self._keyring.seal(tokens.reveal(), Purpose.GARMIN_TOKENS, str(row.id))
-        row.access_expires_at = tokens.access_expires_at
-        row.refresh_expires_at = tokens.refresh_expires_at
-        row.generation += 1
-        row.refresh_begun = None
-        give_up_claim(row)
-        row.refresh_due_at = refresh_due_at(tokens.driver, tokens.refresh_expires_at, now)
-        row.updated_at = now
+        for name, value in self.next_generation(row.id, row.generation, tokens, now).items():
+            setattr(row, name, value)
         set_standing(row, current_standing(row, now))
+
+    def next_generation(
+        self, token_id: uuid.UUID, generation: int, tokens: GarminTokens, now: datetime
+    ) -> dict[str, object]:
+        """Return the columns of a row's next generation, but for its state."""
+        return {
+            "driver": tokens.driver,
+            "key_id": self._keyring.sealing_key_id,
+            "ciphertext": self._keyring.seal(tokens.reveal(), Purpose.GARMIN_TOKENS, str(token_id)),
+            "access_expires_at": tokens.access_expires_at,
+            "refresh_expires_at": tokens.refresh_expires_at,
+            "generation": generation + 1,
+            "refresh_begun": None,
+            "refresh_claimed_until": None,
+            "refresh_job": None,
+            "refresh_due_at": refresh_due_at(tokens.driver, tokens.refresh_expires_at, now),
+            "updated_at": now,
+        }
 
     def open(self, row: GarminToken) -> StoredTokens:
         """Open a row's tokens. Raises SealBrokenError if that can't be done."""
