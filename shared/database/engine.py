@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-SCHEMA_REVISION = "0007"
+SCHEMA_REVISION = "0008"
 """The newest in `shared/database/migrations/versions`; importing alembic would take 10 MB."""
 
 _CONFLICTS = {"40001", "40P01", "23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}

@@ -1,9 +1,12 @@
-"""INSERT … ON CONFLICT, which PostgreSQL and SQLite have in common and SQL has not."""
+"""INSERT … ON CONFLICT, which PostgreSQL and SQLite have in common and SQL has not, and new ids."""
 
-from typing import TYPE_CHECKING, cast
+import uuid
+from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import Table
+from sqlalchemy import Table, Uuid
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.functions import FunctionElement
 
 from shared.database.models import Base
 
@@ -24,3 +27,20 @@ def insert(session: Session, model: type[Base]) -> "postgresql.Insert | sqlite.I
     from sqlalchemy.dialects import postgresql
 
     return postgresql.insert(table)
+
+
+class new_uuid(FunctionElement[uuid.UUID]):
+    """A random id, another for each row."""
+
+    type = Uuid()
+    inherit_cache = True
+
+
+@compiles(new_uuid, "postgresql")
+def _postgresql(*_: Any, **__: Any) -> str:  # noqa: ANN401 - SQLAlchemy's signature
+    return "gen_random_uuid()"
+
+
+@compiles(new_uuid, "sqlite")
+def _sqlite(*_: Any, **__: Any) -> str:  # noqa: ANN401 - SQLAlchemy's signature
+    return "lower(hex(randomblob(16)))"  # as SQLAlchemy stores ids

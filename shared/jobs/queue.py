@@ -14,7 +14,7 @@ from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from shared.errors import ServiceUnavailableError
-from shared.jobs.kinds import KINDS, QUEUES
+from shared.jobs.kinds import JOB_QUEUES, KINDS, QUEUES, WEBHOOK_QUEUE, WEBHOOK_TASK
 from shared.jobs.states import JobKind
 from shared.keyspace import KeySpace
 from shared.redis.connection import Redis, redis_errors_translated
@@ -95,11 +95,18 @@ class JobQueue:
 
     def put(self, kind: JobKind, job_id: str) -> None:
         """Enqueue one job. Raises ServiceUnavailableError, within the timeout, if that fails."""
-        row = KINDS[kind]
+        self._send(KINDS[kind].task, KINDS[kind].queue, job_id)
+
+    def put_endpoint(self, endpoint_id: str) -> None:
+        """Have some worker make the deliveries that are due for an endpoint of webhooks.
+
+        Raises ServiceUnavailableError, within the timeout, if that fails.
+        """
+        self._send(WEBHOOK_TASK, WEBHOOK_QUEUE, endpoint_id)
+
+    def _send(self, task: str, queue: str, name: str) -> None:
         try:
-            self._app.send_task(
-                row.task, args=[job_id], task_id=job_id, queue=row.queue, retry=False
-            )
+            self._app.send_task(task, args=[name], task_id=name, queue=queue, retry=False)
         except (CeleryError, KombuError, RedisError, OSError):
             raise ServiceUnavailableError("broker") from None
 
@@ -117,9 +124,14 @@ class QueuedMessages:
 
         A message that is moved meanwhile may be missed.
         """
-        waiting = [_job_id(message) for queue in QUEUES for message in self._pages(queue)]
+        waiting = [_job_id(message) for queue in JOB_QUEUES for message in self._pages(queue)]
         in_hand = cast("list[bytes]", self._broker.hvals(self._prefix + _UNACKED))
         return {job_id for job_id in (*waiting, *map(_job_id, in_hand)) if job_id is not None}
+
+    @redis_errors_translated
+    def count(self, queue: str) -> int:
+        """Return how many wait in a queue. Raises ServiceUnavailableError."""
+        return self._broker.llen(self._prefix + queue)
 
     def _pages(self, queue: str) -> Iterator[bytes]:
         """Newest first, as messages come in at the start of the list and go out at its end."""
@@ -143,7 +155,7 @@ def _configuration(broker_url: str) -> dict[str, Any]:
     return {
         "broker_url": broker_url,
         "task_queues": [_queue(name) for name in QUEUES],
-        "task_routes": {row.task: {"queue": row.queue} for row in KINDS.values()},
+        "task_routes": {task: {"queue": queue} for task, queue in _routes()},
         "task_default_queue": QUEUES[-1],
         "task_serializer": "json",
         "accept_content": ["json"],
@@ -153,6 +165,11 @@ def _configuration(broker_url: str) -> dict[str, Any]:
         "task_publish_retry": False,
         "enable_utc": True,
     }
+
+
+def _routes() -> Iterator[tuple[str, str]]:
+    yield from ((row.task, row.queue) for row in KINDS.values())
+    yield WEBHOOK_TASK, WEBHOOK_QUEUE
 
 
 def _queue(name: str) -> kombu.Queue:
