@@ -4,7 +4,7 @@ PostgreSQL is read on the event loop, over connections that stay open; SQLite, w
 to wait for, on a thread.
 """
 
-import asyncio
+import time
 from collections import namedtuple
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import psycopg
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import InsufficientPrivilege, _WaitTimeout
 from sqlalchemy import Select, make_url
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
@@ -21,6 +21,8 @@ from shared.errors import ServiceUnavailableError
 from shared.timings import PRODUCTION, Timings
 
 _CONNECTIONS = 4
+_LIFETIME = 1800.0
+"""Seconds after which a connection is replaced: its server may no longer be the primary."""
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 type _Connection = psycopg.AsyncConnection[Any]
@@ -59,6 +61,20 @@ class SessionReads:
         """The database is somebody else's."""
 
 
+class _DeadlineConnection(psycopg.AsyncConnection[Any]):
+    """Closes and raises OperationalError if an answer takes too long, as `DeadlineConnection`."""
+
+    answer_timeout = 15.0
+
+    async def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - psycopg's
+        kwargs.setdefault("timeout", self.answer_timeout)
+        try:
+            return await super().wait(gen, *args, **kwargs)
+        except _WaitTimeout:
+            self.pgconn.finish()
+            raise psycopg.OperationalError("no answer in time") from None
+
+
 class _LostError(psycopg.OperationalError):
     """The connection was lost before it brought an answer."""
 
@@ -89,9 +105,13 @@ class PostgresReads:
             "options": f"-c statement_timeout={timings.database_statement * 1000}",
             "autocommit": True,
         }
-        self._answer = timings.database_answer
+        limits = {"answer_timeout": timings.database_answer}
+        self._class: type[_DeadlineConnection] = type(
+            "DeadlineConnection", (_DeadlineConnection,), limits
+        )
         self._turns = Turns(_CONNECTIONS, timings.poll_queue)
         self._idle: list[_Connection] = []
+        self._good_until: dict[_Connection, float] = {}
         self._statements: dict[Select[Any], _Statement] = {}
 
     async def first(
@@ -102,17 +122,24 @@ class PostgresReads:
             statement = self._statements[query] = _Statement.of(query)
         async with self._turns.take(patience):
             try:
-                async with asyncio.timeout(self._answer):
-                    return await self._first(statement, values)
-            except (psycopg.OperationalError, InsufficientPrivilege, OSError):  # or no answer
+                return await self._first(statement, values)
+            except (psycopg.OperationalError, InsufficientPrivilege):
                 raise ServiceUnavailableError("database") from None
 
     async def _first(self, statement: _Statement, values: Mapping[str, object]) -> Any:  # noqa: ANN401
-        if self._idle:
-            connection = self._idle.pop()
+        connection = await self._kept()
+        if connection is not None:
             with suppress(_LostError):
                 return await self._read(connection, statement, values)
         return await self._read(await self._connect(), statement, values)
+
+    async def _kept(self) -> _Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if time.monotonic() < self._good_until[connection]:
+                return connection
+            await self._end(connection)
+        return None
 
     async def _read(
         self, connection: _Connection, statement: _Statement, values: Mapping[str, object]
@@ -121,19 +148,26 @@ class PostgresReads:
             cursor = await connection.execute(statement.text, {**statement.values, **values})
             row = await cursor.fetchone()
         except psycopg.OperationalError as error:
-            if connection.closed:
+            lost = connection.closed
+            await self._end(connection)
+            if lost:
                 raise _LostError from error
-            await connection.close()
             raise
         except BaseException:  # a request that was cancelled leaves an answer behind
-            await connection.close()
+            await self._end(connection)
             raise
         self._idle.append(connection)
         return None if row is None else statement.row(*row)
 
     async def _connect(self) -> _Connection:
-        return await psycopg.AsyncConnection.connect(**self._arguments)
+        connection: _Connection = await self._class.connect(**self._arguments)
+        self._good_until[connection] = time.monotonic() + _LIFETIME
+        return connection
+
+    async def _end(self, connection: _Connection) -> None:
+        del self._good_until[connection]
+        await connection.close()
 
     async def close(self) -> None:
         while self._idle:
-            await self._idle.pop().close()
+            await self._end(self._idle.pop())

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from dataclasses import replace
 
 import pytest
@@ -74,6 +75,18 @@ def test_an_answer_that_nobody_waited_for_is_read_by_nobody(postgres_url: str) -
         waiting.cancel()
         await asyncio.wait({waiting})
         assert (await source.first(select(literal(2).label("two")), {})).two == 2
+        await source.close()
+
+    asyncio.run(ask())
+
+
+def test_a_statement_that_is_not_answered_in_time_is_given_up(postgres_url: str) -> None:
+    async def ask() -> None:
+        source = PostgresReads(postgres_url, PROMPT)
+        started = time.monotonic()
+        with pytest.raises(ServiceUnavailableError):
+            await source.first(select(func.pg_sleep(20).label("slept")), {})
+        assert time.monotonic() < started + 5
         await source.close()
 
     asyncio.run(ask())
