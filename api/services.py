@@ -17,6 +17,7 @@ from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
 from shared.broker.tokens import TokenBroker
 from shared.clocks import Clocks
+from shared.connect.store import ConnectSessions
 from shared.crypto.keyring import Keyring
 from shared.deployment import Deployment
 from shared.jobs.account_limit import AccountLimit, CodeLimit
@@ -35,6 +36,7 @@ class Services:
     jobs: JobStore
     challenges: ChallengeStore
     submitter: Submitter
+    connect_sessions: ConnectSessions
     limits: SubmissionLimits
     account_limit: AccountLimit
     code_limit: CodeLimit
@@ -57,6 +59,7 @@ class Services:
     session_tokens: bool
     session_idle: int
     require_client_key: bool
+    public_url: str | None
 
 
 def services(request: Request) -> Services:

@@ -25,6 +25,7 @@ from shared.broker.counting import TokenReads
 from shared.broker.refreshes import Refreshes
 from shared.broker.tokens import TokenBroker
 from shared.clocks import Clocks
+from shared.connect.store import ConnectSessions
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.deployment import Deployment
@@ -103,6 +104,7 @@ def build(timings: Timings) -> Starlette:
             redis, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
         ),
         submitter=submitter,
+        connect_sessions=ConnectSessions(redis, keyring),
         limits=_limits(redis, settings, keyring),
         account_limit=AccountLimit(redis, settings.limit_login_per_account),
         code_limit=CodeLimit(redis, settings.limit_codes_per_account),
@@ -149,6 +151,7 @@ def build(timings: Timings) -> Starlette:
         clocks=Clocks(clock_reports, database, "api"),
         session_idle=settings.session_idle_ttl,
         require_client_key=settings.require_client_key,
+        public_url=settings.public_url,
     )
     return create_app(services, settings.cors_origins)
 

@@ -44,6 +44,7 @@ from worker.drivers.guided import GuidedDriver
 from worker.drivers.http import GarminAdapter
 from worker.drivers.lazy import LazyDriver
 from worker.drivers.proxies import GarminProxies, Proxy
+from worker.handlers.code_resend import CodeResendHandler
 from worker.handlers.completion import Completion
 from worker.handlers.imports import ImportHandler
 from worker.handlers.login import LoginHandler
@@ -126,6 +127,7 @@ def build_runner(
         handlers={
             JobKind.LOGIN: LoginHandler(chain, challenges, completion),
             JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
+            JobKind.CODE_RESEND: CodeResendHandler(chain, challenges, completion),
             JobKind.IMPORT: ImportHandler(drivers, refresh_cooldowns, completion),
             JobKind.REFRESH: RefreshHandler(
                 drivers, refresh_cooldowns, KeyRefusals(patient, timings), database, keyring

@@ -25,6 +25,12 @@ USER_ID = Parameter(
     "Your own id for the person, percent-encoded, slashes included.",
     {"type": "string", "pattern": requests.USER_ID.pattern},
 )
+CONNECT_SESSION_ID = Parameter(
+    "session_id",
+    "path",
+    "The connect session's id.",
+    {"type": "string", "pattern": requests.JOB_ID.pattern},
+)
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
     "header",

@@ -4,18 +4,20 @@ from datetime import UTC, datetime
 
 from api.contract import parameters, replies
 from api.contract.operations import Operation, Reply, Security, Tag
-from api.contract.problems import FieldFault
-from api.contract.requests import CodeRequest, ImportRequest, LoginRequest, TokenRequest
+from api.contract.requests import (
+    CodeRequest,
+    ImportRequest,
+    LoginRequest,
+    ResendRequest,
+    TokenRequest,
+)
 from api.contract.responses import ClientLinkResponse, Health, Readiness, SessionResponse
 from api.http.errors import (
-    InvalidRequestError,
     NotFoundError,
-    NotJsonError,
     NotReadyError,
-    PayloadTooLargeError,
-    UnsupportedMediaTypeError,
 )
-from api.routes import connections, health, jobs, sessions, sign_in, tokens
+from api.routes import connect_table, connections, health, jobs, sessions, sign_in, tokens
+from api.routes.problem_examples import BODY, DATABASE_AWAY, REDIS_AWAY, full, invalid
 from shared.broker.errors import RefreshFailedError, SignInRequiredError
 from shared.errors import (
     ChallengeBusyError,
@@ -25,55 +27,39 @@ from shared.errors import (
     JobNotFoundError,
     LinkNotFoundError,
     ScopeMissingError,
-    ServiceUnavailableError,
     SignInInProgressError,
     UnauthorizedError,
     UnknownClientError,
 )
 from shared.jobs.account_limit import TooManyCodesError, TooManyFailedSignInsError
+from shared.jobs.challenges import ResendNotPossibleError
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
+    CODE_PER_IP,
     CODES_PER_ACCOUNT,
     LOGIN_PER_ACCOUNT,
     LOGIN_PER_IP,
     TOKENS_PER_CLIENT,
     RateLimitedError,
-    Standing,
-    Window,
 )
-
-
-def _invalid(*loc: str, message: str) -> InvalidRequestError:
-    return InvalidRequestError(FieldFault(loc=list(loc), message=message))
-
-
-def _full(limit: str) -> Standing:
-    return Standing(limit, (Window(quota=20, seconds=60, remaining=0, reset=17),))
-
 
 _BODY_PROBLEMS = (
-    NotJsonError(),
+    *BODY,
     UnknownClientError(),
     ScopeMissingError(),
-    PayloadTooLargeError(),
-    UnsupportedMediaTypeError(),
     IdempotencyKeyReusedError(),
 )
-_DATABASE_AWAY = ServiceUnavailableError("database")
-_REDIS_AWAY = ServiceUnavailableError("redis")
-_SESSION_PROBLEMS = (UnauthorizedError(), _DATABASE_AWAY)
+_SESSION_PROBLEMS = (UnauthorizedError(), DATABASE_AWAY)
 # `not_found`: an id that no path can hold, such as one with a line break.
 _A_MOMENT = datetime(2026, 11, 2, 8, tzinfo=UTC)
 _TOKEN_PROBLEMS = (
-    NotJsonError(),
-    _invalid("body", "min_valid_for", message="Input should be less than or equal to 3600"),
-    PayloadTooLargeError(),
-    UnsupportedMediaTypeError(),
+    *BODY,
+    invalid("body", "min_valid_for", message="Input should be less than or equal to 3600"),
     ScopeMissingError(),
     LinkNotFoundError(),
     SignInRequiredError("rejected", _A_MOMENT),
-    _DATABASE_AWAY,
-    _REDIS_AWAY,
+    DATABASE_AWAY,
+    REDIS_AWAY,
     RefreshFailedError(retry_after=90),
 )
 _LINK_PROBLEMS = (
@@ -81,7 +67,7 @@ _LINK_PROBLEMS = (
     ScopeMissingError(),
     LinkNotFoundError(),
     NotFoundError(),
-    _DATABASE_AWAY,
+    DATABASE_AWAY,
 )
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -98,13 +84,13 @@ OPERATIONS: tuple[Operation, ...] = (
         "that id of your app.",
         replies.JOB_ACCEPTED,
         (
-            _invalid("body", "username", message="Field required"),
+            invalid("body", "username", message="Field required"),
             *_BODY_PROBLEMS,
             SignInInProgressError(retry_after=20),
-            RateLimitedError(_full(LOGIN_PER_IP)),
-            TooManyFailedSignInsError(_full(LOGIN_PER_ACCOUNT)),
-            TooManyCodesError(_full(CODES_PER_ACCOUNT)),
-            _REDIS_AWAY,
+            RateLimitedError(full(LOGIN_PER_IP)),
+            TooManyFailedSignInsError(full(LOGIN_PER_ACCOUNT)),
+            TooManyCodesError(full(CODES_PER_ACCOUNT)),
+            REDIS_AWAY,
             GarminRefusesError(retry_after=1800),
         ),
         body=LoginRequest,
@@ -124,15 +110,41 @@ OPERATIONS: tuple[Operation, ...] = (
         "app that started the sign-in can complete it.",
         replies.JOB_ACCEPTED,
         (
-            _invalid("body", "mfa_code", message="must be 4 to 10 letters or digits"),
+            invalid("body", "mfa_code", message="must be 4 to 10 letters or digits"),
             *_BODY_PROBLEMS,
             ChallengeNotFoundError(),
             ChallengeBusyError(retry_after=5),
-            RateLimitedError(_full(CODE_PER_CHALLENGE)),
-            TooManyFailedSignInsError(_full(LOGIN_PER_ACCOUNT)),
-            _REDIS_AWAY,
+            RateLimitedError(full(CODE_PER_CHALLENGE)),
+            TooManyFailedSignInsError(full(LOGIN_PER_ACCOUNT)),
+            REDIS_AWAY,
         ),
         body=CodeRequest,
+        parameters=(parameters.IDEMPOTENCY_KEY,),
+        security=Security.CLIENT_KEY,
+        security_optional=True,
+    ),
+    Operation(
+        "POST",
+        "/api/garmin/login/mfa-resend",
+        sign_in.resend_code,
+        "resend_code",
+        Tag.SIGN_IN,
+        "Have the one-time code sent again",
+        "Has Garmin send the code again, as a new job that ends as `mfa_required` with the same "
+        "challenge. Not every sign-in can do that, and none sooner than 30 seconds after the last "
+        "code.",
+        replies.JOB_ACCEPTED,
+        (
+            invalid("body", "challenge_id", message="Field required"),
+            *_BODY_PROBLEMS,
+            ChallengeNotFoundError(),
+            ChallengeBusyError(retry_after=5),
+            ResendNotPossibleError(retry_after=12),
+            RateLimitedError(full(CODE_PER_IP)),
+            TooManyCodesError(full(CODES_PER_ACCOUNT)),
+            REDIS_AWAY,
+        ),
+        body=ResendRequest,
         parameters=(parameters.IDEMPOTENCY_KEY,),
         security=Security.CLIENT_KEY,
         security_optional=True,
@@ -150,11 +162,11 @@ OPERATIONS: tuple[Operation, ...] = (
         "can't be renewed any more. Counts as a sign-in for the limits.",
         replies.JOB_ACCEPTED,
         (
-            _invalid("body", message="needs one of tokens and personal_api_key, and not both"),
+            invalid("body", message="needs one of tokens and personal_api_key, and not both"),
             *_BODY_PROBLEMS,
             SignInInProgressError(retry_after=20),
-            RateLimitedError(_full(LOGIN_PER_IP)),
-            _REDIS_AWAY,
+            RateLimitedError(full(LOGIN_PER_IP)),
+            REDIS_AWAY,
         ),
         body=ImportRequest,
         parameters=(parameters.IDEMPOTENCY_KEY,),
@@ -177,8 +189,8 @@ OPERATIONS: tuple[Operation, ...] = (
             UnauthorizedError(),
             JobNotFoundError(),
             NotFoundError(),
-            _invalid("query", "wait", message="must be a whole number of seconds from 0 to 30"),
-            _REDIS_AWAY,
+            invalid("query", "wait", message="must be a whole number of seconds from 0 to 30"),
+            REDIS_AWAY,
         ),
         parameters=(parameters.JOB_ID, parameters.WAIT, parameters.SEEN),
         security=Security.POLL_TOKEN,
@@ -277,7 +289,7 @@ OPERATIONS: tuple[Operation, ...] = (
         (
             UnknownClientError(),
             NotFoundError(),
-            RateLimitedError(_full(TOKENS_PER_CLIENT)),
+            RateLimitedError(full(TOKENS_PER_CLIENT)),
             *_TOKEN_PROBLEMS,
         ),
         body=TokenRequest,
@@ -336,4 +348,5 @@ OPERATIONS: tuple[Operation, ...] = (
         "service. Keep it off the public internet.",
         Reply(200, "Metrics in Prometheus' text format.", media_type="text/plain"),
     ),
+    *connect_table.OPERATIONS,
 )

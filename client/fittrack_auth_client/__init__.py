@@ -2,6 +2,7 @@
 
 from fittrack_auth_client.async_client import AsyncFitTrackAuth
 from fittrack_auth_client.client import FitTrackAuth
+from fittrack_auth_client.connect import ConnectSession, NewConnectSession
 from fittrack_auth_client.errors import (
     AccountLockedError,
     AnswerLostError,
@@ -11,6 +12,7 @@ from fittrack_auth_client.errors import (
     ChallengeNotFoundError,
     CodeAttemptsExhaustedError,
     CodeInvalidError,
+    ConnectSessionNotFoundError,
     FieldError,
     FitTrackAuthError,
     GarminActionRequiredError,
@@ -26,6 +28,7 @@ from fittrack_auth_client.errors import (
     LinkNotFoundError,
     NoResultInTimeError,
     RateLimitedError,
+    ResendNotPossibleError,
     ScopeMissingError,
     ServiceUnavailableError,
     ServiceUnreachableError,
@@ -71,6 +74,8 @@ __all__ = [
     "CodeAttemptsExhaustedError",
     "CodeInvalidError",
     "CodeRequired",
+    "ConnectSession",
+    "ConnectSessionNotFoundError",
     "Connection",
     "FieldError",
     "FitTrackAuth",
@@ -91,8 +96,10 @@ __all__ = [
     "JobInProgress",
     "JobNotFoundError",
     "LinkNotFoundError",
+    "NewConnectSession",
     "NoResultInTimeError",
     "RateLimitedError",
+    "ResendNotPossibleError",
     "ScopeMissingError",
     "Secret",
     "ServiceUnavailableError",

@@ -1,5 +1,6 @@
 """The client, for asyncio."""
 
+from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -7,6 +8,7 @@ from typing import Self
 import httpx
 
 from fittrack_auth_client.address import Server
+from fittrack_auth_client.connect import ConnectSession, NewConnectSession
 from fittrack_auth_client.garmin_auth import AsyncHttpxAuth
 from fittrack_auth_client.models import (
     CodeRequired,
@@ -150,6 +152,15 @@ class AsyncFitTrackAuth:
             self._operations.enter_code(challenge, code, on_stage=on_stage)
         )
 
+    async def resend_code(
+        self, challenge: CodeRequired | Text, *, on_stage: OnStage = ignore
+    ) -> CodeRequired:
+        """Have Garmin send the code again, 30 seconds after the last one at the soonest.
+
+        Raises ResendNotPossibleError, also where the sign-in's flow can't, and JobFailedError.
+        """
+        return await self._transport.run(self._operations.resend_code(challenge, on_stage=on_stage))
+
     async def import_tokens(
         self,
         tokens: TokensToImport,
@@ -221,6 +232,39 @@ class AsyncFitTrackAuth:
         Raises LinkNotFoundError.
         """
         return await self._transport.run(self._operations.connection(user_id))
+
+    async def create_connect_session(
+        self,
+        user_id: str,
+        *,
+        return_url: str | None = None,
+        embed_origin: str | None = None,
+        domain: str | None = None,
+        locale: str | None = None,
+        methods: Sequence[str] | None = None,
+    ) -> NewConnectSession:
+        """Return a page's address to send the person to, who connects there. Needs `client_key`.
+
+        `return_url` is where the person goes afterwards, `embed_origin` the origin of a page that
+        shows this one in a frame or popup: both of origins that are registered with the app.
+        `methods` are `password`, `personal_api_key` and `import`, in the order to offer them.
+        """
+        options = {
+            "return_url": return_url,
+            "embed_origin": embed_origin,
+            "domain": domain,
+            "locale": locale,
+        }
+        return await self._transport.run(
+            self._operations.create_connect_session(user_id, options, methods)
+        )
+
+    async def connect_session(self, session_id: str) -> ConnectSession:
+        """Return how far a connect session has come. Needs `client_key`.
+
+        Raises ConnectSessionNotFoundError.
+        """
+        return await self._transport.run(self._operations.connect_session(session_id))
 
     async def token(
         self,

@@ -148,6 +148,18 @@ class LinkNotFoundError(ApiError):
     default_code = "link_not_found"
 
 
+class ConnectSessionNotFoundError(ApiError):
+    """The connect session is unknown, another app's, or ended more than a day ago."""
+
+    default_code = "connect_session_not_found"
+
+
+class ResendNotPossibleError(ApiError):
+    """Garmin can't send this code again; with `retry_after`, not yet."""
+
+    default_code = "resend_not_possible"
+
+
 class SignInRequiredError(ApiError):
     """Garmin no longer renews the connection: the person has to sign in.
 

@@ -8,6 +8,7 @@ from typing import TypeAlias, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
+from fittrack_auth_client.connect import ConnectSession, NewConnectSession, wish
 from fittrack_auth_client.errors import NoResultInTimeError, UnexpectedAnswerError, job_failed
 from fittrack_auth_client.exchange import Operation, Reply, Request, Waiting, header_token
 from fittrack_auth_client.models import (
@@ -34,6 +35,7 @@ TOKEN_SECONDS = 60.0
 FIRST_STAGE = "waiting_for_worker"
 _PAUSE_WITHOUT_RETRY_AFTER = 1.0
 _REFRESHING = 202
+_CONNECT_SESSIONS = "/api/connect-sessions"
 
 T = TypeVar("T")
 OnStage: TypeAlias = Callable[[str], None]
@@ -78,6 +80,17 @@ class Operations:
         challenge_id = challenge.challenge_id if isinstance(challenge, CodeRequired) else challenge
         body = {"challenge_id": as_secret(challenge_id), "mfa_code": as_secret(code)}
         return self._submit("/api/garmin/login/mfa-complete", body, idempotency_key)
+
+    def resend_code(
+        self, challenge: CodeRequired | Text, *, on_stage: OnStage
+    ) -> Operation[CodeRequired]:
+        challenge_id = challenge.challenge_id if isinstance(challenge, CodeRequired) else challenge
+        body = {"challenge_id": as_secret(challenge_id)}
+        submitted = yield from self._submit("/api/garmin/login/mfa-resend", body, None)
+        ended = yield from self.wait(submitted, timeout=None, on_stage=on_stage)
+        if isinstance(ended, SignedIn):
+            raise UnexpectedAnswerError("a code that was sent again has signed in")
+        return ended
 
     def job(self, submitted: SubmittedJob, *, wait: int, seen: str | None) -> Operation[Job]:
         reply = yield from self._send(_poll(submitted, wait, seen))
@@ -177,6 +190,23 @@ class Operations:
             yield from self._send(Request("DELETE", _garmin_of(user_id), self._client_headers))
         finally:
             self._tokens.forget(_name_of_user(user_id))
+
+    def create_connect_session(
+        self, user_id: str, options: Mapping[str, str | None], methods: Sequence[str] | None
+    ) -> Operation[NewConnectSession]:
+        """A repetition after a lost answer leaves a session behind that nobody has the URL of."""
+        body = wish(user_id, options, methods)
+        request = Request("POST", _CONNECT_SESSIONS, self._client_headers, body=body)
+        reply = yield from self._send(request)
+        return reply.read(NewConnectSession.read)
+
+    def connect_session(self, session_id: str) -> Operation[ConnectSession]:
+        path = f"{_CONNECT_SESSIONS}/{_segment(session_id)}"
+        reply = yield from self._send(Request("GET", path, self._client_headers))
+        session = reply.read(ConnectSession.read)
+        if session.status == "connected":
+            self._tokens.forget(_name_of_user(session.user_id))
+        return session
 
     def _token(
         self, name: str, request: Request, wanted: Wanted, timeout: float

@@ -29,7 +29,8 @@ from shared.garmin.types import GarminDomain, GarminIdentity, GarminTokens
 from shared.origin import UNKNOWN, Origin
 from shared.webhooks.outbox import WebhookOutbox
 
-_NO_NAME = "Garmin user"
+NO_NAME = "Garmin user"
+"""The display name of people whose name Garmin has not said yet."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,7 @@ def _save_user(
             garmin_guid=identity.guid,
             domain=domain,
             created_at=now,
-            **{"display_name": _NO_NAME, **changing},
+            **{"display_name": NO_NAME, **changing},
         )
         .on_conflict_do_update(index_elements=["domain", "garmin_guid"], set_=changing)
         .returning(User.id, User.display_name)

@@ -64,6 +64,19 @@ class ConnectionRepository:
         user, token = row
         return ConnectionView(user.id, user.display_name, token_info(user, token))
 
+    def connected_since(
+        self, client_id: uuid.UUID, client_user_id: str, moment: datetime
+    ) -> ConnectionView | None:
+        """Return a connection that was made, or made again, after `moment`."""
+        connected = select(ClientLink.token_id).where(
+            ClientLink.client_id == client_id,
+            ClientLink.client_user_id == client_user_id,
+            ClientLink.updated_at >= moment,
+        )
+        if self._session.scalar(connected) is None:
+            return None
+        return self.view(client_id, client_user_id)
+
     def delete(self, client_id: uuid.UUID, client_user_id: str, user_id: uuid.UUID) -> None:
         """Delete the connection to `user_id`. Raises LinkNotFoundError."""
         deleted = self._session.execute(

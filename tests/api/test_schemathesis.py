@@ -24,11 +24,15 @@ from api.contract.problems import Problem
 from api.routes.table import OPERATIONS
 from shared.errors import JobErrorCode
 from shared.jobs.states import CodeRequested, Failure, JobStage, Outcome, Success
-from tests.api.service import CODE, IMPORT, LOGIN, Job, Service, bearer, running_alone
+from shared.origin import UNKNOWN, Origin
+from tests.api.connecting import APP, SESSIONS, STATE, App, resendable_challenge
+from tests.api.service import CODE, IMPORT, LOGIN, Job, Service, bearer, pending, running_alone
 
 Case = schemathesis.Case[Any]
 POLL = "/api/jobs/{job_id}"
 LINK = "/api/users/{user_id}/garmin"
+RESEND = "/api/garmin/login/mfa-resend"
+SESSION = f"{SESSIONS}/{{session_id}}"
 TOKENS = (f"{LINK}/token", "/api/garmin/token")
 
 
@@ -100,30 +104,55 @@ class Client:
             "poll_token": self._poll_token,
             "access_token": self._access_token,
             "client_key": self._client_key,
+            "connect_token": self._connect_token,
         }
         headers: dict[str, str] = {}
         for kind in kinds_of_token(case):
             headers |= tokens[kind](case)
         return headers
 
-    def _what_a_submission_needs(self, case: Case) -> dict[str, str]:
+    def _what_a_submission_needs(self, case: Case) -> dict[str, Any]:
         """A challenge that is there; an account whose sign-in or import does not run already."""
         path = case.operation.path
         if path == IMPORT:
             return anything_new(case)
+        if path == RESEND:
+            challenge = resendable_challenge(self._service)
+            return {"challenge_id": challenge.challenge_id.get_secret_value()}
         if path == CODE:
             challenge = self._service.ask_for_code()
             return {"challenge_id": challenge.challenge_id.get_secret_value()}
+        if path == SESSIONS:  # only words say which origins and methods are allowed
+            return {"return_url": APP, "embed_origin": APP, "methods": ["password"]}
+        if path == f"{STATE}/import":
+            case.body = {"tokens": uuid4().hex}
+            return {}
+        if path.startswith(STATE) and path != f"{STATE}/password":
+            return {}
         return {} if path in TOKENS else {"username": new_username()}
 
     def _client_key(self, case: Case) -> dict[str, str]:
         """Of an app that has the link in question, or that names a person by an id of its own."""
+        if case.operation.path == SESSIONS:
+            return App.add(self._service).headers
+        if case.operation.path == SESSION:
+            person = (app := App.add(self._service)).create()
+            if is_valid(case, ParameterLocation.PATH):
+                case.path_parameters["session_id"] = person.session_id
+            return app.headers
         if case.operation.path not in (LINK, *TOKENS):
             return self._service.app_with_link("member-1") if names_a_user(case) else {}
         fits = is_valid(case, ParameterLocation.PATH)
         # It stands there as it will in the URL.
         linked = unquote(str(case.path_parameters["user_id"])) if fits else "member-1"
         return self._service.app_with_link(linked)
+
+    def _connect_token(self, case: Case) -> dict[str, str]:
+        person = App.add(self._service).create(methods=["password", "import"])
+        if case.operation.path == f"{STATE}/code":
+            person.sign_in(new_username())
+            person.worker_ends(code_required(self._service, person.claim().origin))
+        return bearer(person.token)
 
     def _poll_token(self, case: Case) -> dict[str, str]:
         # Only a job that has ended answers a poll that would wait at once.
@@ -147,7 +176,7 @@ def new_username() -> str:
     return f"{uuid4().hex}@example.com"
 
 
-def put_into_body(case: Case, fields: dict[str, str]) -> None:
+def put_into_body(case: Case, fields: dict[str, Any]) -> None:
     if isinstance(case.body, dict):
         case.body = {**case.body, **fields}
 
@@ -193,8 +222,8 @@ def outcomes(service: Service) -> list[Outcome]:
     return [code_required(service), signed_in(service), wrong_code, locked]
 
 
-def code_required(service: Service) -> CodeRequested:
-    challenge = service.ask_for_code()
+def code_required(service: Service, origin: Origin = UNKNOWN) -> CodeRequested:
+    challenge = service.challenges.create(pending(), origin)
     return CodeRequested(
         challenge_id=challenge.challenge_id,
         mfa_type="email",

@@ -32,6 +32,7 @@ OF_CLIENTS = {
     "password",
     "code",
     "challenge id",
+    "connect token",
     "poll token",
     "access token",
     "client key",
@@ -94,6 +95,7 @@ def test_every_session_was_recorded(evidence: Evidence, place: str) -> None:
     [
         (at.REDIS, rb"fittrack:challenge:"),
         (at.REDIS, rb"fittrack:account:[0-9a-f]{64}"),
+        (at.REDIS, rb"fittrack:connect:[0-9a-f-]{36}"),
         (at.REDIS, rb"fittrack:idempotency:[0-9a-f]{64}"),
         (at.REDIS, rb"fittrack:limit.*login-account"),
         (at.REDIS, rb"fittrack:events.*code_submitted"),

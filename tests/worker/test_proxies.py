@@ -188,6 +188,9 @@ class ScriptedDriver:
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
         raise NotImplementedError
 
+    def resend(self, pending: PendingSignIn, permit: Permit) -> PendingSignIn:
+        raise NotImplementedError
+
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         raise NotImplementedError
 

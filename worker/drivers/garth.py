@@ -99,6 +99,9 @@ class GarthDriver:
         except GarminUnavailableError:
             raise SignInAgainError from None  # the code is used up
 
+    def resend(self, pending: PendingSignIn, permit: Permit) -> PendingSignIn:  # noqa: ARG002, RUF100
+        raise GarminUnavailableError  # its flow has no such request
+
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         access_token = oauth.stored_access_token(tokens)
         route = self._adapter.route(self.name, permit)

@@ -68,6 +68,10 @@ class GuidedDriver:
         # A refusal comes after the code was sent.
         return self._guided(lambda: self._driver.finish(pending, code, permit), lambda: False)
 
+    def resend(self, pending: PendingSignIn, permit: Permit) -> PendingSignIn:
+        # A refusal comes after Garmin may have sent the code.
+        return self._guided(lambda: self._driver.resend(pending, permit), lambda: False)
+
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         return self._guided(lambda: self._driver.identify(tokens, permit))
 

@@ -107,6 +107,11 @@ FROM_SERVICE: dict[str, Advice] = {
     "challenge_busy": _service(
         "Another code for this sign-in is still being checked. Log in again in a moment."
     ),
+    "connect_session_not_found": _refused("There is no such connect session, or it is long over."),
+    "connect_session_ended": _refused("This connect session is over. Create another one."),
+    "resend_not_possible": _refused(
+        "Garmin can't send this code again, or not yet. Enter the last one, or log in again."
+    ),
     "sign_in_in_progress": _service(
         "Another sign-in for this account is under way. Wait until it has ended, then log in again."
     ),
