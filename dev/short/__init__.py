@@ -18,6 +18,7 @@ SHORT = Timings(
     share_longest_delay=2.0,
     unsent_job=4.0,
     challenge_reservation=30,
+    refresh_hold=30.0,
     redis_answer_worker=2.0,
     redis_patience_worker=4.0,
     redis_memory_pause=0.2,
