@@ -60,6 +60,7 @@ def create_app(services: Services, cors_origins: Sequence[str] = ()) -> Starlett
                     await task
             await services.polls.close()
             services.database.close()
+            await services.token_requests.close()
 
     app = Starlette(
         routes=[*_routes(OPERATIONS), *index.ROUTES, *docs.ROUTES, *page.ROUTES],

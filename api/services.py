@@ -12,6 +12,7 @@ from api.metrics import Metrics
 from api.notifications import JobNotifications
 from api.polls import JobPolls
 from api.token_refreshes import TokenRefreshes
+from api.token_requests import TokenRequests
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
 from shared.broker.tokens import TokenBroker
@@ -26,7 +27,6 @@ from shared.jobs.store import JobStore
 from shared.jobs.submission import Submitter
 from shared.redis.connection import RedisHealth
 from shared.redis.driver_cooldowns import DriverCooldowns
-from shared.redis.rate_limits import RateLimit
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Services:
     clocks: Clocks
     broker: TokenBroker
     token_refreshes: TokenRefreshes
-    token_limit: RateLimit
+    token_requests: TokenRequests
     session_tokens: bool
     session_idle: int
     require_client_key: bool

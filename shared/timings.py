@@ -62,17 +62,25 @@ class Timings:
     progress_ttl: int = 86_400
     """How long tokens wait for a database that is down, at least."""
 
+    resend_pause: int = 30
+    """How long Garmin wants between two codes."""
+
     challenge_reservation: int = 120
     """How long a job that checks a code keeps other codes away; longer than two lost workers."""
 
     redis_answer_api: float = 0.8
     """For one answer of Redis, in the API: a submission has to end within three seconds."""
 
+    refresh_hold: float = 180.0
+    """How long a job that has begun to refresh tokens keeps other jobs from them; longer than two
+    lost workers."""
+
     database_queue: float = 0.25
     """How long a request waits for one of the API's database threads before it is answered 503."""
 
     poll_queue: float = 5.0
-    """How long the read of a polled job waits for a free connection to Redis."""
+    """How long the read of a polled job waits for a free connection to Redis, and that of a stored
+    token for one to the database."""
 
     redis_answer_worker: float = 5.0
     redis_patience_worker: float = 30.0

@@ -17,7 +17,7 @@ from fittrack_auth_client import FitTrackAuth, WebhookRejectedError, webhooks
 ME, SEARCH = "member-1", "/activitylist-service/activities/search/activities?limit=10"
 PAGE = "<!doctype html><html lang=en><title>Sample app</title><h1>Sample app</h1>{}</html>"
 CONNECT = "<form action=/connect method=post><button>Connect Garmin</button></form>"
-WAIT = "<meta http-equiv=refresh content=1><p>Waiting for the webhook…"
+WAIT = "<meta http-equiv=refresh content=1>Fetching your activities…"
 ADDRESS = os.environ["SAMPLE_APP_ADDRESS"]
 auth = FitTrackAuth(os.environ["FITTRACK_SERVER"], client_key=os.environ["FITTRACK_CLIENT_KEY"])
 connected: set[str] = set()
@@ -25,8 +25,8 @@ connected: set[str] = set()
 
 def home(request: Request) -> Response:
     if ME not in connected:
-        is_back = request.query_params.get("status") == "connected"
-        return HTMLResponse(PAGE.format(WAIT if is_back else CONNECT))
+        back = request.query_params.get("status") == "connected"  # the webhook comes any moment
+        return HTMLResponse(PAGE.format(WAIT if back else CONNECT))
     with httpx.Client(auth=auth.httpx_auth(ME)) as garmin:
         reply = garmin.get(auth.token(ME).api_base + SEARCH).raise_for_status()
     runs = (f"{run['startTimeLocal']}: {run['activityName']}" for run in reply.json())

@@ -179,6 +179,7 @@ _retrying_conflicts = Retrying(
 
 
 def _translated(error: Exception) -> Exception:
+    """Return ServiceUnavailableError for what passes, and the error itself if it is a bug."""
     state = getattr(getattr(error, "orig", None), "sqlstate", None)
     if state in _REFUSING_STATES:
         _log.error("the database refuses: %s", _REFUSING_STATES[state])

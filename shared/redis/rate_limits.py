@@ -7,14 +7,21 @@ the window. An event that has a name counts once, however often Redis is asked t
 """
 
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from limits import RateLimitItem, parse_many
 
 from shared.crypto.tokens import new_token
 from shared.errors import FitTrackError
-from shared.redis.connection import LuaScript, Redis, redis_errors_translated
+from shared.redis.connection import (
+    LuaScript,
+    Redis,
+    redis_errors_translated,
+    script_arguments,
+)
 
 LOGIN_PER_IP = "login-ip"
 LOGIN_PER_CLIENT = "login-client"
@@ -98,18 +105,26 @@ class RateLimit:
     @redis_errors_translated
     def forget(self, who: str, event: str) -> None:
         """Take back the count of one event."""
-        for key in self._keys(who):
+        for key in self.keys(who):
             self._redis.zrem(key, event)
 
     @redis_errors_translated
     def clear(self, who: str) -> None:
         """Delete the counts."""
-        self._redis.delete(*self._keys(who))
+        self._redis.delete(*self.keys(who))
 
     @redis_errors_translated
     def _run(self, mode: str, who: str, event: str | None = None) -> Standing:
-        sizes = [{"quota": w.amount, "seconds": w.get_expiry()} for w in self._windows]
-        allowed, *state = self._script(*self._keys(who), mode=mode, event=event, windows=sizes)
+        arguments = self._arguments(mode, event)
+        return self.judge(self._script.run(self.keys(who), arguments))
+
+    def hit_arguments(self) -> str:
+        """What `rate_limit.lua` takes for `hit`, for a script that includes it."""
+        return self._arguments("hit", new_token())
+
+    def judge(self, answer: Sequence[Any]) -> Standing:
+        """Read what `rate_limit.lua` returned. Raises RateLimitedError if a window was full."""
+        allowed, *state = answer
         windows = [
             Window(w.amount, w.get_expiry(), remaining, max(0, math.ceil(float(reset))))
             for w, remaining, reset in zip(self._windows, state[::2], state[1::2], strict=True)
@@ -119,6 +134,10 @@ class RateLimit:
             raise RateLimitedError(standing)
         return standing
 
-    def _keys(self, who: str) -> list[str]:
+    def _arguments(self, mode: str, event: str | None) -> str:
+        sizes = [{"quota": w.amount, "seconds": w.get_expiry()} for w in self._windows]
+        return script_arguments(mode=mode, event=event, windows=sizes)
+
+    def keys(self, who: str) -> list[str]:
         sizes = [f"{window.amount}-{window.get_expiry()}s" for window in self._windows]
         return [self._redis.keyspace.key("limit", self._name, who, size) for size in sizes]

@@ -168,7 +168,9 @@ def test_a_refresh_that_goes_on_does_not_bring_a_deleted_user_back(
 ) -> None:
     anna = people.sign_in(ANNA, "member-1")
     token = people.token(anna)
-    people.database.run(lambda s: RefreshLog(s, people.keyring).begin(token.id, token.generation))
+    people.database.run(
+        lambda s: RefreshLog(s, people.keyring).begin(token.id, token.generation, "job", 60)
+    )
     stdout(admin("users", "delete", str(anna)))
     people.finish_refresh(token)
     assert people.rows(GarminToken) == people.rows(User) == []

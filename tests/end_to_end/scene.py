@@ -93,6 +93,7 @@ def play(folder: Path) -> Evidence:
                 )
                 flows.on_the_command_line()
             flows.through_garminconnect()
+            apps.use_tokens(flows)
             signed_in = flows.sign_in("plain")
             job = client.submit_login("plain-canary@example.com")
             ask_wrongly(client, signed_in, job, flows.new_client_key("add", "third"))

@@ -102,6 +102,9 @@ def test_every_session_was_recorded(evidence: Evidence, place: str) -> None:
         (at.DATABASE, rb"auth_events: .*'sign_in_requested'"),
         (at.DATABASE, rb"api_clients: .*'other'"),
         (at.DATABASE, rb"client_links: "),
+        (at.DATABASE, rb"auth_events: .*'state_changed'"),
+        (at.REDIS, rb"fittrack:events:counted:[^\n]*tokens_read"),
+        (at.METRICS, rb'fittrack_jobs_ended_total\{kind="refresh",result="succeeded"\}'),
         (at.METRICS, rb'fittrack_jobs_ended_total\{kind="mfa_completion",result="succeeded"\}'),
         (at.METRICS, rb'route="/api/jobs/\{job_id\}",status="404"'),
         (
@@ -111,6 +114,8 @@ def test_every_session_was_recorded(evidence: Evidence, place: str) -> None:
         (at.ERRORS, rb'"code":"sign_in_in_progress"'),
         (at.ERRORS, rb'"code":"idempotency_key_reused"'),
         (at.ERRORS, rb'"code":"link_not_found"'),
+        (at.ERRORS, rb'"code":"sign_in_required"'),
+        (at.ERRORS, rb'"code":"scope_missing"'),
         (at.ERRORS, rb'"unavailable":\["garmin"\]'),
         (at.ERRORS, rb'"status":429,.*"code":"rate_limited"'),
         (at.TERMINAL, rb"(?s)Email .*0 left.*can be dropped"),

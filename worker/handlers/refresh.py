@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from shared.accounts.refreshes import RefreshLog
+from shared.accounts.refreshes import RefreshHeldError, RefreshLog
 from shared.accounts.states import Method
 from shared.accounts.tokens import StoredTokens
 from shared.crypto.keyring import Keyring
@@ -92,12 +92,25 @@ class RefreshHandler:
         return Failure.of(TimedOutError())
 
     def _begin(self, job: Run, work: RefreshRequest) -> StoredTokens | None:
-        """Read the tokens, and write down that their refresh begins."""
-        return job.retry(
-            lambda: self._in_database(lambda log: log.begin(work.token_id, work.generation)),
-            ServiceUnavailableError,
-            job.timings.store_patience,
-        )
+        """Read the tokens, and write down that their refresh begins.
+
+        Waits while another job holds them, which Redis has forgotten. Raises TimedOutError.
+        """
+        job_id, seconds = job.claim.job_id, job.timings.refresh_hold
+
+        def begin() -> StoredTokens | None:
+            return job.retry(
+                lambda: self._in_database(
+                    lambda log: log.begin(work.token_id, work.generation, job_id, seconds)
+                ),
+                ServiceUnavailableError,
+                job.timings.store_patience,
+            )
+
+        try:
+            return job.retry(begin, RefreshHeldError)
+        except RefreshHeldError:
+            raise TimedOutError from None
 
     def _ask_counted(self, job: Run, stored: StoredTokens) -> GarminTokens | None:
         try:
@@ -181,13 +194,21 @@ class RefreshHandler:
             raise TokensRejectedError
 
     def _keep(self, job: Run, work: RefreshRequest, progress: RefreshProgress) -> None:
-        """Seal the answer into the job; where that can't be, at least try the database."""
-        try:
-            job.persist(lambda: job.keep_progress(JobStage.STORING, progress))
-        except (TimedOutError, JobLostError, ServiceUnavailableError):
-            with suppress(ServiceUnavailableError):
-                self._finish(work, progress)
-            raise
+        """Seal the answer into the job; where that can't be, store it at once.
+
+        Raises ServiceUnavailableError while both are away, at the deadline.
+        """
+
+        def keep() -> None:
+            try:
+                job.keep_progress(JobStage.STORING, progress)
+            except (JobLostError, ServiceUnavailableError) as error:
+                try:
+                    self._finish(work, progress)
+                except ServiceUnavailableError:
+                    raise error from None
+
+        job.retry(keep, ServiceUnavailableError)
 
     def _store(self, job: Run, work: RefreshRequest, progress: RefreshProgress) -> Refreshed:
         # As for sign-ins: only the first run waits for the database.
