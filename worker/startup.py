@@ -136,7 +136,7 @@ def build_schedule(
     url, timeout, keyspace = settings.queue_url, timings.redis_answer_worker, settings.keyspace
     redis = connect(settings.redis_url.get_secret_value(), timeout=timeout, keyspace=keyspace)
     broker = connect(url, timeout=timeout, keyspace=keyspace)
-    queue = JobQueue(url, timeout, threads=2, timings=timings, keyspace=keyspace)
+    queue = JobQueue(url, timeout, keyspace)
     lost_messages = LostMessages(redis, QueuedMessages(broker), queue, timings)
     clocks = Clocks(ClockReports(redis), database, "worker")
     keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
