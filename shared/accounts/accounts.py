@@ -5,9 +5,10 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import Executable, select
 from sqlalchemy.orm import Session
 
 from shared.accounts.clients import ClientRepository
@@ -19,7 +20,7 @@ from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
-from shared.database.inserts import insert
+from shared.database.inserts import dialect, insert_or
 from shared.database.job_marks import JobMarks, JobRun
 from shared.database.models import User
 from shared.errors import InterruptedSignInError, LinkNotFoundError
@@ -78,7 +79,7 @@ class Accounts:
                 raise InterruptedSignInError
             user_id, display_name = _save_user(session, identity, tokens.domain)
             sessions = self._sessions(session)
-            expires_at = sessions.expiry(session_id)
+            expires_at, now = sessions.expiry(session_id)
             if expires_at is None:
                 if run is not None and not JobMarks(session).end(run):
                     raise InterruptedSignInError
@@ -87,6 +88,7 @@ class Accounts:
                     session_id,
                     user_id,
                     access_token.get_secret_value(),
+                    now,
                     self._session_lifetime,
                     origin,
                 )
@@ -183,22 +185,30 @@ def _save_user(
     A person without a name keeps the one that is stored, else gets one that says nothing.
     """
     now = datetime.now(UTC)
-    changing: dict[str, object] = {"updated_at": now}
-    if identity.display_name is not None:
-        changing["display_name"] = identity.display_name
-    if identity.garmin_display_name is not None:
-        changing["garmin_display_name"] = identity.garmin_display_name
-    saved = session.execute(
-        insert(session, User)
-        .values(
-            id=uuid.uuid4(),
-            garmin_guid=identity.guid,
-            domain=domain,
-            created_at=now,
-            **{"display_name": _NO_NAME, **changing},
-        )
-        .on_conflict_do_update(index_elements=["domain", "garmin_guid"], set_=changing)
-        .returning(User.id, User.display_name)
-    )
-    user_id, display_name = saved.one()
+    names = {
+        "display_name": identity.display_name,
+        "garmin_display_name": identity.garmin_display_name,
+    }
+    known = {name: value for name, value in names.items() if value is not None}
+    person = {
+        "id": uuid.uuid4(),
+        "garmin_guid": identity.guid,
+        "domain": domain,
+        "display_name": _NO_NAME,
+        "created_at": now,
+        "updated_at": now,
+        **known,
+    }
+    user_id, display_name = session.execute(
+        _saving_user(dialect(session), tuple(known)), person
+    ).one()
     return user_id, display_name
+
+
+@cache
+def _saving_user(dialect: str, names: tuple[str, ...]) -> Executable:
+    statement = insert_or(dialect, User)
+    changing = {name: statement.excluded[name] for name in ("updated_at", *names)}
+    return statement.on_conflict_do_update(
+        index_elements=["domain", "garmin_guid"], set_=changing
+    ).returning(User.id, User.display_name)

@@ -1,7 +1,14 @@
-"""INSERT … ON CONFLICT, which PostgreSQL and SQLite have in common and SQL has not."""
+"""INSERTs that don't go through the ORM's unit of work, which costs three times as much.
 
-from typing import TYPE_CHECKING, cast
+A statement that is built once and executed with parameters costs a third of one that is built for
+each call: what is executed for every sign-in is kept.
+"""
 
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+import sqlalchemy
 from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
@@ -11,13 +18,38 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
 
 
-def insert(session: Session, model: type[Base]) -> "postgresql.Insert | sqlite.Insert":
-    """Return the session's database's own INSERT, to which a conflict clause can be added.
+def insert_rows(session: Session, model: type[Base], *rows: Mapping[str, Any]) -> None:
+    """Insert rows now: flush before it what they refer to."""
+    if rows:
+        session.execute(_insert_into(model), list(rows))
 
-    It is one into the table, not the model, which costs half: flush before it what it refers to.
+
+def values_of(row: Base) -> dict[str, Any]:
+    """Return the values of a row that is not in the database yet."""
+    return {name: getattr(row, name) for name in _columns(type(row))}
+
+
+@cache
+def _columns(model: type[Base]) -> tuple[str, ...]:
+    return tuple(column.key for column in model.__table__.columns)
+
+
+@cache
+def _insert_into(model: type[Base]) -> sqlalchemy.Insert:
+    return sqlalchemy.insert(cast("Table", model.__table__))
+
+
+def dialect(session: Session) -> str:
+    return session.get_bind().dialect.name
+
+
+def insert_or(dialect: str, model: type[Base]) -> "postgresql.Insert | sqlite.Insert":
+    """Return an INSERT to which a conflict clause can be added, in a database's own SQL.
+
+    PostgreSQL and SQLite have INSERT … ON CONFLICT in common, and SQL has not.
     """
     table = cast("Table", model.__table__)
-    if session.get_bind().dialect.name == "sqlite":
+    if dialect == "sqlite":
         from sqlalchemy.dialects import sqlite
 
         return sqlite.insert(table)
