@@ -27,4 +27,5 @@ class Jobs(JobStore, JobClaims):
     def view(self, job_id: str, poll_token: str) -> JobView:
         """The API reads the same on its event loop."""
         fields = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.job(job_id)))
-        return view_job(self._keyring, job_id, poll_token, fields)
+        text = {name.decode(): value for name, value in fields.items()}
+        return view_job(self._keyring, job_id, poll_token, text)
