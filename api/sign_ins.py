@@ -10,7 +10,7 @@ from shared.audit.events import Event, EventKind
 from shared.crypto.tokens import token_hash
 from shared.errors import ChallengeBusyError, GarminRefusesError
 from shared.garmin.types import CodeSubmission, Credentials
-from shared.jobs.account_limit import AccountLimit, CodeLimit
+from shared.jobs.account_limit import AccountLimit, SignInLimit
 from shared.jobs.repeats import NewJob
 from shared.jobs.store import JobStore
 from shared.jobs.submission import Submission
@@ -38,8 +38,8 @@ def submit_login(services: Services, submission: Submission[Credentials]) -> Acc
     standing = _count_sender(services, services.limits.login, origin)
     job = services.submitter.repeat(submission)
     if job is None:
-        _check_account(services.account_limit, services, origin)
-        _check_account(services.code_limit, services, origin)
+        limit = SignInLimit(services.account_limit, services.code_limit)
+        _check_account(limit, services, origin)
         cooldown = services.cooldowns.shortest_remaining(services.drivers, origin.account)
         if cooldown:
             raise GarminRefusesError(cooldown)
@@ -94,7 +94,7 @@ def _count(services: Services, limit: RateLimit, who: str, origin: Origin) -> St
         return limit.hit(who)
 
 
-def _check_account(limit: AccountLimit | CodeLimit, services: Services, origin: Origin) -> None:
+def _check_account(limit: AccountLimit | SignInLimit, services: Services, origin: Origin) -> None:
     if origin.account is not None:
         with _refusals_recorded(services, origin.account, origin):
             limit.check(origin.account)

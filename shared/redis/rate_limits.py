@@ -7,8 +7,10 @@ the window. An event that has a name counts once, however often Redis is asked t
 """
 
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from limits import RateLimitItem, parse_many
 
@@ -50,6 +52,11 @@ class Standing:
     windows: tuple[Window, ...]
 
     @property
+    def full(self) -> bool:
+        """Whether one of the windows has no room."""
+        return any(window.remaining <= 0 for window in self.windows)
+
+    @property
     def retry_after(self) -> int:
         """Return the seconds until every window has room, or 0."""
         return max((w.reset for w in self.windows if w.remaining <= 0), default=0)
@@ -80,6 +87,7 @@ class RateLimit:
         self._windows: list[RateLimitItem] = [
             type(window)(window.amount * times, window.multiples) for window in parse_many(notation)
         ]
+        self._sizes = [{"quota": w.amount, "seconds": w.get_expiry()} for w in self._windows]
         self._script = LuaScript(redis, __package__, "rate_limit")
 
     def hit(self, who: str, event: str | None = None) -> Standing:
@@ -107,17 +115,34 @@ class RateLimit:
         self._redis.delete(*self._keys(who))
 
     @redis_errors_translated
+    def check_with(self, others: "Sequence[RateLimit]", who: str) -> None:
+        """Check several limits in one call. Raises RateLimitedError for the first that is full."""
+        limits = (self, *others)
+        keys = [key for limit in limits for key in limit._keys(who)]
+        sizes = [size for limit in limits for size in limit._sizes]
+        _, *state = self._script(*keys, mode="check", windows=sizes)
+        for limit in limits:
+            own = 2 * len(limit._windows)
+            standing, state = limit._standing(state[:own]), state[own:]
+            if standing.full:
+                raise RateLimitedError(standing)
+
+    @redis_errors_translated
     def _run(self, mode: str, who: str, event: str | None = None) -> Standing:
-        sizes = [{"quota": w.amount, "seconds": w.get_expiry()} for w in self._windows]
-        allowed, *state = self._script(*self._keys(who), mode=mode, event=event, windows=sizes)
+        allowed, *state = self._script(
+            *self._keys(who), mode=mode, event=event, windows=self._sizes
+        )
+        standing = self._standing(state)
+        if not allowed:
+            raise RateLimitedError(standing)
+        return standing
+
+    def _standing(self, state: Sequence[Any]) -> Standing:
         windows = [
             Window(w.amount, w.get_expiry(), remaining, max(0, math.ceil(float(reset))))
             for w, remaining, reset in zip(self._windows, state[::2], state[1::2], strict=True)
         ]
-        standing = Standing(self._name, tuple(windows))
-        if not allowed:
-            raise RateLimitedError(standing)
-        return standing
+        return Standing(self._name, tuple(windows))
 
     def _keys(self, who: str) -> list[str]:
         sizes = [f"{window.amount}-{window.get_expiry()}s" for window in self._windows]
