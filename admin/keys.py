@@ -6,6 +6,7 @@ docs/operations.md describes a rotation step by step.
 import base64
 import secrets
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -15,10 +16,10 @@ import typer
 from sqlalchemy.orm import Session
 
 from admin.service import Service, open_service
-from shared.accounts.tokens import ResealedBatch, SealedTokens
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.crypto.keyring import KEY_BYTES, Keyring
+from shared.database.sealed_rows import KINDS, ResealedBatch, SealedKind, SealedRows
 from shared.origin import UNKNOWN
 from shared.settings import Settings
 from shared.timings import PRODUCTION
@@ -48,7 +49,7 @@ def new(
 
 @app.command()
 def rotate() -> None:
-    """Seal all stored tokens with the first key.
+    """Seal all stored tokens and secrets of webhooks with the first key.
 
     Safe while the service runs. If interrupted, run it again.
     """
@@ -57,8 +58,8 @@ def rotate() -> None:
         sealed, broken = 0, 0
         for batch in _reseal(service):
             sealed, broken = sealed + batch.sealed, broken + len(batch.broken)
-            for user_id in batch.broken:
-                print(f"user {user_id}: the tokens do not open with any key: left unchanged")
+            for value in batch.broken:
+                print(f"{value} do not open with any key: left unchanged")
             print(f"{sealed} rows sealed", flush=True)
         if sealed:
             event = Event.of(EventKind.KEYS_ROTATED, UNKNOWN, key_id)
@@ -84,7 +85,7 @@ def check() -> None:
     for key_id in missing:
         print(
             f"{key_id}: {counts[key_id]} rows; NOT in FITTRACK_ENCRYPTION_KEYS: without this key "
-            "these tokens are lost"
+            "what they hold is lost"
         )
     if missing:
         raise typer.Exit(1)
@@ -110,16 +111,19 @@ def _advice(key_id: str, count: int, keyring: Keyring, settings: Settings) -> st
 def _reseal(service: Service) -> Iterator[ResealedBatch]:
     """Reseal batch by batch until no row is left to look at."""
 
-    def reseal(after: uuid.UUID | None, session: Session) -> ResealedBatch:
-        return SealedTokens(session, service.keyring).reseal(_BATCH, after)
+    def reseal(kind: SealedKind, after: uuid.UUID | None, session: Session) -> ResealedBatch:
+        return SealedRows(session, service.keyring, kind).reseal(_BATCH, after)
 
-    batch = service.database.run(partial(reseal, None))
-    while batch.last is not None:
-        yield batch
-        batch = service.database.run(partial(reseal, batch.last))
+    for kind in KINDS:
+        batch = service.database.run(partial(reseal, kind, None))
+        while batch.last is not None:
+            yield batch
+            batch = service.database.run(partial(reseal, kind, batch.last))
 
 
-def _count_rows(service: Service) -> dict[str, int]:
-    return service.database.run(
-        lambda session: SealedTokens(session, service.keyring).count_by_key()
-    )
+def _count_rows(service: Service) -> Counter[str]:
+    def count(session: Session) -> Counter[str]:
+        kinds = (SealedRows(session, service.keyring, kind) for kind in KINDS)
+        return sum((Counter(rows.count_by_key()) for rows in kinds), Counter())
+
+    return service.database.run(count)

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import typer
 
-from admin import clients, drivers, keys
+from admin import clients, drivers, keys, webhooks
 from admin.events import events
+from admin.imports import import_tokens
 from shared.accounts.appearance import InvalidAppearanceError
 from shared.errors import (
     ClientExistsError,
@@ -14,7 +15,17 @@ from shared.errors import (
     FitTrackError,
     InvalidClientNameError,
     ServiceUnavailableError,
+    SignInInProgressError,
     UnknownClientError,
+)
+from shared.webhooks.errors import (
+    AddressRefusedError,
+    AmbiguousWebhookError,
+    InvalidWebhookUrlError,
+    UnknownDeliveryError,
+    UnknownWebhookError,
+    WebhookDisabledError,
+    WebhookExistsError,
 )
 
 app = typer.Typer(
@@ -28,11 +39,21 @@ app = typer.Typer(
 app.add_typer(clients.app, name="clients")
 app.add_typer(drivers.app, name="drivers")
 app.add_typer(keys.app, name="keys")
+app.add_typer(webhooks.app, name="webhooks")
 app.command()(events)
+app.command("import")(import_tokens)
 
 _EXITS: dict[type[FitTrackError], tuple[int, str]] = {
     ClientExistsError: (1, "an app with this name exists already"),
     UnknownClientError: (1, "there is no app with this name"),
+    UnknownDeliveryError: (1, "there is no such delivery that has ended at an enabled endpoint"),
+    UnknownWebhookError: (1, "there is no endpoint with this id, and none of an app of this name"),
+    AmbiguousWebhookError: (1, "the app has several endpoints: give the id of one"),
+    WebhookDisabledError: (1, "the endpoint is disabled: see `webhooks enable`"),
+    WebhookExistsError: (1, "the app has an endpoint with this URL already"),
+    AddressRefusedError: (2, "{error}"),
+    InvalidWebhookUrlError: (2, "{error}"),
+    SignInInProgressError: (1, "these tokens are being imported already"),
     ConfigurationError: (2, "{error}"),
     InvalidAppearanceError: (2, "{error}"),
     InvalidClientNameError: (

@@ -9,12 +9,14 @@ from prometheus_client.registry import Collector
 
 from shared.errors import RefusalScope, ServiceUnavailableError
 from shared.jobs.counters import JobCounters
-from shared.jobs.kinds import QUEUES
+from shared.jobs.kinds import JOB_QUEUES
 from shared.jobs.messages import MessageFault
 from shared.jobs.set_aside import SetAside
 from shared.redis.clock import ClockReports
 from shared.redis.driver_states import DriverStates
 from shared.redis.unknown_answers import UnknownAnswers
+from shared.redis.webhook_figures import WebhookFigures
+from shared.webhooks.results import Result
 
 
 class Metrics:
@@ -28,6 +30,7 @@ class Metrics:
         unknown_answers: UnknownAnswers,
         drivers: tuple[str, ...],
         clocks: ClockReports,
+        webhooks: WebhookFigures,
     ) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
@@ -43,7 +46,9 @@ class Metrics:
             registry=self._registry,
         )
         self._registry.register(
-            _ServiceCollector(counters, set_aside, driver_states, unknown_answers, drivers, clocks)
+            _ServiceCollector(
+                counters, set_aside, driver_states, unknown_answers, drivers, clocks, webhooks
+            )
         )
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -64,6 +69,7 @@ class _ServiceCollector(Collector):
         unknown_answers: UnknownAnswers,
         drivers: tuple[str, ...],
         clocks: ClockReports,
+        webhooks: WebhookFigures,
     ) -> None:
         self._counters = counters
         self._set_aside = set_aside
@@ -71,6 +77,7 @@ class _ServiceCollector(Collector):
         self._unknown_answers = unknown_answers
         self._drivers = drivers
         self._clocks = clocks
+        self._webhooks = webhooks
         self._reads = (
             self._jobs,
             self._queue_lengths,
@@ -79,6 +86,8 @@ class _ServiceCollector(Collector):
             self._refusals,
             self._unknown,
             self._clock_offsets,
+            self._webhooks_tried,
+            self._webhooks_waiting,
         )
 
     def collect(self) -> Iterator[Metric]:
@@ -104,7 +113,7 @@ class _ServiceCollector(Collector):
         family = GaugeMetricFamily(
             "fittrack_queue_length", "Jobs that wait for a worker.", labels=["queue"]
         )
-        for queue, length in self._counters.queued(QUEUES).items():
+        for queue, length in self._counters.queued(JOB_QUEUES).items():
             family.add_metric([queue], length)
         return (family,)
 
@@ -156,6 +165,27 @@ class _ServiceCollector(Collector):
         )
         for labels, ahead in self._clocks.newest().items():
             family.add_metric(labels, ahead)
+        return (family,)
+
+    def _webhooks_tried(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(
+            "fittrack_webhook_deliveries",
+            "Tries to deliver a webhook, by how they ended.",
+            labels=["result"],
+        )
+        counts = self._webhooks.counts()
+        for result in Result:
+            family.add_metric([result], counts.get(result, 0))
+        return (family,)
+
+    def _webhooks_waiting(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(
+            "fittrack_webhook_oldest_pending_seconds",
+            "How long the oldest event waits that an app has not heard of; 0: none waits.",
+        )
+        seconds = self._webhooks.oldest_seconds()
+        if seconds is not None:
+            family.add_metric([], seconds)
         return (family,)
 
     def _unknown(self) -> Iterable[Metric]:

@@ -1,4 +1,4 @@
-"""Submitting sign-ins and codes: who may, how often, and that each is submitted once."""
+"""Submitting sign-ins, imports and codes: who may, how often, and that each is submitted once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +9,7 @@ from api.services import Services
 from shared.audit.events import Event, EventKind
 from shared.crypto.tokens import token_hash
 from shared.errors import ChallengeBusyError, GarminRefusesError
+from shared.garmin.imports import Import
 from shared.garmin.types import CodeSubmission, Credentials
 from shared.jobs.account_limit import AccountLimit, SignInLimit
 from shared.jobs.repeats import NewJob
@@ -43,6 +44,19 @@ def submit_login(services: Services, submission: Submission[Credentials]) -> Acc
         cooldown = services.cooldowns.shortest_remaining(services.drivers, origin.account)
         if cooldown:
             raise GarminRefusesError(cooldown)
+        job = services.submitter.submit(submission, JobStore.new_id())
+    return Accepted(job, standing)
+
+
+def submit_import(services: Services, submission: Submission[Import]) -> Accepted:
+    """Enqueue an import, or find the job of an equal one. It counts as a sign-in.
+
+    Raises RateLimitedError, SignInInProgressError, IdempotencyKeyReusedError,
+    ServiceUnavailableError.
+    """
+    standing = _count_sender(services, services.limits.login, submission.origin)
+    job = services.submitter.repeat(submission)
+    if job is None:
         job = services.submitter.submit(submission, JobStore.new_id())
     return Accepted(job, standing)
 

@@ -52,6 +52,7 @@ from shared.redis.rate_limits import (
     RateLimit,
 )
 from shared.redis.unknown_answers import UnknownAnswers
+from shared.redis.webhook_figures import WebhookFigures
 from shared.settings import Settings
 from shared.timings import Timings
 
@@ -125,6 +126,7 @@ def build(timings: Timings) -> Starlette:
             UnknownAnswers(redis),
             settings.garmin_drivers,
             clock_reports,
+            WebhookFigures(redis),
         ),
         clocks=Clocks(clock_reports, database, "api"),
         session_idle=settings.session_idle_ttl,

@@ -28,6 +28,9 @@ class JobErrorCode(StrEnum):
     GARMIN_UNREACHABLE = "garmin_unreachable"
     RATE_LIMITED = "rate_limited"
     TOKENS_REJECTED = "tokens_rejected"
+    TOKENS_UNREADABLE = "tokens_unreadable"
+    TOKENS_NOT_RENEWABLE = "tokens_not_renewable"
+    WRONG_DOMAIN = "wrong_domain"
     INTERRUPTED = "interrupted"
     TIMED_OUT = "timed_out"
     INTERNAL_ERROR = "internal_error"
@@ -37,7 +40,7 @@ class FitTrackError(Exception):
     """The base class."""
 
     code: ClassVar[str] = "internal_error"
-    message: ClassVar[str] = "Something went wrong here."
+    message: str = "Something went wrong here."
 
 
 class ConfigurationError(FitTrackError):

@@ -32,7 +32,10 @@ from shared.errors import ConfigurationError
 from shared.keyspace import KeySpace
 
 PREFIX = "FITTRACK_"
-KNOWN_DRIVERS = ("garth", "garminconnect")
+SIGN_IN_DRIVERS = ("garth", "garminconnect")
+KNOWN_DRIVERS = (*SIGN_IN_DRIVERS, "personal_api")
+"""All drivers: the last one only renews what people have a key of Garmin's for."""
+
 NAMES_OF_OTHERS = {
     f"{PREFIX}{name}"
     for name in (
@@ -164,7 +167,7 @@ class Settings(DatabaseSettings):
     encryption_keys: SecretStr
     """`NAME:BASE64[,NAME:BASE64…]`, 32 bytes each: the first encrypts, all decrypt."""
 
-    garmin_drivers: Annotated[tuple[str, ...], NoDecode] = KNOWN_DRIVERS
+    garmin_drivers: Annotated[tuple[str, ...], NoDecode] = SIGN_IN_DRIVERS
     """Garmin libraries to sign in with, in the order in which they are tried, comma-separated."""
 
     garmin_proxy: Annotated[tuple[SecretStr, ...], NoDecode] = ()
@@ -269,9 +272,11 @@ class Settings(DatabaseSettings):
     @field_validator("garmin_drivers")
     @classmethod
     def _check_drivers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = sorted(set(value) - set(KNOWN_DRIVERS))
-        if unknown or not value or len(set(value)) != len(value):
-            raise ValueError(f"must list one or both of {', '.join(KNOWN_DRIVERS)}, each once")
+        unable = set(value) - set(SIGN_IN_DRIVERS)
+        if unable & set(KNOWN_DRIVERS):
+            raise ValueError("must not list personal_api: nobody signs in with it")
+        if unable or not value or len(set(value)) != len(value):
+            raise ValueError(f"must list one or both of {', '.join(SIGN_IN_DRIVERS)}, each once")
         return value
 
     @field_validator("garmin_proxy")

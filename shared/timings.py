@@ -133,6 +133,9 @@ class Timings:
     garminconnect_delays: float = 1.0
     """Factor for the random delays that garminconnect puts before it posts a password."""
 
+    key_recheck: float = 600.0
+    """How long after Garmin refused a Personal API key it has to refuse it again."""
+
     delivery_interval: float = 1.0
     delivery_retry: float = 5.0
     """Pause between two deliveries of audit events to the database, and after a failed one."""
@@ -142,6 +145,19 @@ class Timings:
 
     keep_alive_interval: float = 10.0
     """How often each worker looks for connections that have to be kept alive."""
+
+    webhook_interval: float = 1.0
+    """How often each worker looks for webhooks that are due."""
+
+    webhook_connect: float = 5.0
+    webhook_answer: float = 15.0
+    """For a connection to a webhook's receiver, and for one whole answer, connecting included."""
+
+    webhook_claim: float = 60.0
+    """How long an endpoint, and each delivery to it, stays with the worker that has claimed it."""
+
+    webhook_report: float = 10.0
+    """How often each worker reports for how long the oldest event has waited."""
 
     faults_interval: float = 60.0
     """How often each worker looks at how Redis is set up, and at its disk."""

@@ -1,11 +1,12 @@
 """The Celery application of workers and of Flower, with everything set that a worker needs."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import kombu
 from celery import Celery
 
-from shared.jobs.kinds import KINDS, QUEUES
+from shared.jobs.kinds import KINDS, QUEUES, WEBHOOK_QUEUE, WEBHOOK_TASK
 from shared.jobs.queue import UNACKED
 from shared.keyspace import KeySpace
 from shared.redis.connection import Redis
@@ -19,7 +20,7 @@ def celery_app(
     app.conf.update(
         broker_url=broker_url,
         task_queues=[_queue(name) for name in QUEUES],
-        task_routes={row.task: {"queue": row.queue} for row in KINDS.values()},
+        task_routes={task: {"queue": queue} for task, queue in _routes()},
         task_default_queue=QUEUES[-1],
         task_serializer="json",
         accept_content=["json"],
@@ -63,6 +64,11 @@ def _transport(timings: Timings, keyspace: KeySpace) -> dict[str, Any]:
         "interval_start": 0,
         "interval_step": 0,
     }
+
+
+def _routes() -> Iterator[tuple[str, str]]:
+    yield from ((row.task, row.queue) for row in KINDS.values())
+    yield WEBHOOK_TASK, WEBHOOK_QUEUE
 
 
 def _queue(name: str) -> kombu.Queue:

@@ -1,23 +1,17 @@
 """The drivers in their order, without those that rest for an account or for everybody."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 
 from shared.errors import (
-    AccountLockedError,
-    CaptchaRequiredError,
     ClientRefusedError,
-    CodeLimitReachedError,
     DriverFailedError,
     FitTrackError,
-    GarminActionRequiredError,
     GarminRateLimitedError,
     GarminUnavailableError,
     GarminUnreachableError,
     InterruptedSignInError,
-    InvalidCredentialsError,
-    ProxyRefusedError,
     ServiceUnavailableError,
     SignInAgainError,
     TicketRefusedError,
@@ -35,19 +29,9 @@ from shared.redis.driver_cooldowns import DriverCooldowns, DriverRestsError, Tur
 from shared.redis.password_posts import PasswordPosts
 from worker.drivers.driver import GarminDriver, Permit
 from worker.password_budget import DriverPermit, PasswordBudget
+from worker.turns import reported
 
 _log = logging.getLogger(__name__)
-
-_VERDICTS = (
-    AccountLockedError,
-    CaptchaRequiredError,
-    CodeLimitReachedError,
-    GarminActionRequiredError,
-    InvalidCredentialsError,
-)
-"""On the person: Garmin has let the client in."""
-
-_UNREPORTED_WAIT = 60
 
 
 class DriverChain:
@@ -105,7 +89,7 @@ class DriverChain:
         turn = Turn(pending.driver, account)
         try:
             # What Garmin says to a code is no sign that it refuses other accounts.
-            with self._reported(turn, counts=False):
+            with reported(self._cooldowns, turn, counts=False):
                 return self._driver(pending.driver).finish(pending, code, permit)
         except TicketRefusedError:
             raise self._sign_in_again(account) from None  # the code is used up
@@ -133,7 +117,7 @@ class DriverChain:
         account: str | None,
     ) -> SignedIn | CodeRequired:
         """Raise DriverFailedError, too, for what is unforeseen while the password was not sent."""
-        with self._reported(self._cooldowns.enter(driver.name, account)):
+        with reported(self._cooldowns, self._cooldowns.enter(driver.name, account)):
             try:
                 return driver.sign_in(credentials, permit)
             except DriverFailedError:
@@ -148,31 +132,6 @@ class DriverChain:
                 _log.error("driver %s can't sign in: %s", driver.name, where(error))  # noqa: TRY400, RUF100
                 raise DriverFailedError from None
 
-    @contextmanager
-    def _reported(self, turn: Turn, *, counts: bool = True) -> Iterator[None]:
-        """Report how a driver's turn ends. A refusal is raised again with the account's wait.
-
-        Redis may not answer: what Garmin has said is worth more than the report.
-        """
-        try:
-            yield
-        except ProxyRefusedError:
-            _report(self._cooldowns.leave, turn)
-            raise
-        except ClientRefusedError as refusal:
-            wait = refusal.retry_after or _UNREPORTED_WAIT
-            with suppress(ServiceUnavailableError):
-                wait = self._cooldowns.refused(turn, refusal, counts=counts)
-            raise type(refusal)(wait, scope=refusal.scope, final=refusal.final) from None
-        except _VERDICTS:
-            _report(self._cooldowns.accepted, turn)
-            raise
-        except Exception:
-            _report(self._cooldowns.leave, turn)
-            raise
-        else:
-            _report(self._cooldowns.accepted, turn)
-
     def _sign_in_again(self, account: str | None) -> SignInAgainError:
         wait = 0
         with suppress(ServiceUnavailableError):
@@ -184,8 +143,3 @@ class DriverChain:
         if name not in self._drivers:
             raise InterruptedSignInError
         return self._drivers[name]
-
-
-def _report(report: Callable[[Turn], None], turn: Turn) -> None:
-    with suppress(ServiceUnavailableError):
-        report(turn)

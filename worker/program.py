@@ -3,11 +3,12 @@
 import logging
 import os
 import sys
+import uuid
 import warnings
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
-from celery.signals import setup_logging, worker_init, worker_ready
+from celery.signals import setup_logging, worker_init, worker_ready, worker_shutdown
 from celery.worker import WorkController
 
 from shared.crypto.keyring import Keyring
@@ -24,6 +25,8 @@ from worker.celery_app import celery_app
 from worker.pool import allow_threads_alone
 from worker.runner import JobRunner
 from worker.shares import kept_for_urgent
+from worker.webhooks import task as webhooks
+from worker.webhooks.courier import Courier
 
 _log = logging.getLogger(__name__)
 
@@ -37,16 +40,19 @@ class _Program:
         Keyring.parse(self._settings.encryption_keys.get_secret_value())
         configure_logging(self._settings.log_level, self._settings.log_format)
         self._runner: JobRunner | None = None
+        self._courier: Courier | None = None
         broker.install(self._timings, self._set_aside().add)
         self._app = celery_app(self._settings.queue_url, self._timings, self._settings.keyspace)
 
     def app(self) -> Celery:
         task.register(self._app, self._run_job, self._timings)
+        webhooks.register(self._app, self._serve_endpoint)
         task_events.install(self._app)
         # Signals keep weak references, and nothing else holds this object.
         setup_logging.connect(self._set_up_logging, weak=False)
         worker_init.connect(self._prepare, weak=False)
         worker_ready.connect(_release_unused, weak=False)
+        worker_shutdown.connect(self._stop_courier, weak=False)
         return self._app
 
     def _set_aside(self) -> SetAside:
@@ -60,6 +66,14 @@ class _Program:
         assert self._runner is not None, "jobs come only after worker_init"  # noqa: S101 - for the type checker
         return self._runner.run(job_id)
 
+    def _serve_endpoint(self, endpoint_id: uuid.UUID) -> None:
+        assert self._courier is not None, "messages come only after worker_init"  # noqa: S101 - for the type checker
+        self._courier.serve(endpoint_id)
+
+    def _stop_courier(self, **_: object) -> None:
+        if self._courier is not None:
+            self._courier.stop()
+
     def _set_up_logging(self, loglevel: int, **_: object) -> None:
         """Replace Celery's logging. `--loglevel` may ask for more than the setting."""
         level = logging.getLevelNamesMapping()[self._settings.log_level]
@@ -68,7 +82,13 @@ class _Program:
         configure_logging(level, self._settings.log_format)
 
     def _prepare(self, sender: WorkController, **_: object) -> None:
-        from worker.startup import build_heartbeat, build_runner, build_schedule, open_database
+        from worker.startup import (
+            build_courier,
+            build_heartbeat,
+            build_runner,
+            build_schedule,
+            open_database,
+        )
 
         settings, timings = self._settings, self._timings
         _warn_of_root()
@@ -79,6 +99,7 @@ class _Program:
             threads = _threads(sender)
             broker.keep_room(kept_for_urgent(threads))
             self._runner = build_runner(settings, database, timings, threads)
+            self._courier = build_courier(settings, database, timings)
             heartbeat = build_heartbeat(settings, timings)
             heartbeat.install(self._app)
             schedule = build_schedule(settings, database, deployment, timings)

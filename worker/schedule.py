@@ -21,6 +21,8 @@ from shared.database.job_marks import RETENTION, JobMarks
 from shared.errors import ServiceUnavailableError
 from shared.jobs.lost_messages import LostMessages
 from shared.logs.locations import where
+from shared.webhooks.history import RETENTION as WEBHOOKS
+from shared.webhooks.history import DeliveryHistory
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +98,9 @@ class Housekeeping:
             lambda session: SessionRepository(session, idle).delete_ended_before(oldest, _BATCH)
         )
         self._delete(lambda session: delete_cutoffs(session, now, _BATCH))
+        self._delete(
+            lambda session: DeliveryHistory(session).delete_older_than(now - WEBHOOKS, _BATCH)
+        )
         self._delete(lambda session: JobMarks(session).delete_older_than(now - RETENTION, _BATCH))
 
     def _delete(self, some: Callable[[Session], int]) -> None:

@@ -29,10 +29,12 @@ from shared.redis.database_disk import DatabaseDisk
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.driver_keys import DriverUse
 from shared.redis.faults import RedisFaults
+from shared.redis.key_refusals import KeyRefusals
 from shared.redis.left_proxies import LeftProxies
 from shared.redis.oauth_consumer import KeptConsumer
 from shared.redis.password_posts import PasswordPosts
 from shared.redis.unknown_answers import UnknownAnswers
+from shared.redis.webhook_figures import WebhookFigures
 from shared.settings import KNOWN_DRIVERS, Settings
 from shared.timings import Timings
 from worker.chain import DriverChain
@@ -43,6 +45,7 @@ from worker.drivers.http import GarminAdapter
 from worker.drivers.lazy import LazyDriver
 from worker.drivers.proxies import GarminProxies, Proxy
 from worker.handlers.completion import Completion
+from worker.handlers.imports import ImportHandler
 from worker.handlers.login import LoginHandler
 from worker.handlers.mfa_completion import MfaCompletionHandler
 from worker.handlers.refresh import RefreshHandler
@@ -53,6 +56,8 @@ from worker.marks import RunMarks
 from worker.runner import JobRunner
 from worker.schedule import Housekeeping, Periodic, sweep
 from worker.shares import ThreadShares
+from worker.webhooks.courier import Courier
+from worker.webhooks.dispatch import WebhookDispatcher
 
 _GARTH_TRAPS = {"GARTH_HOME", "GARTH_TOKEN", "GARTH_TELEMETRY_ENABLED"}
 
@@ -113,6 +118,7 @@ def build_runner(
         limit=AccountLimit(patient, settings.limit_login_per_account),
         codes=CodeLimit(patient, settings.limit_codes_per_account),
     )
+    refresh_cooldowns = DriverCooldowns(patient, timings, DriverUse.REFRESH)
     return JobRunner(
         claims=JobClaims(patient, keyring, ttl, timings),
         keeper=LeaseKeeper(JobClaims(prompt, keyring, ttl, timings), timings),
@@ -120,13 +126,25 @@ def build_runner(
         handlers={
             JobKind.LOGIN: LoginHandler(chain, challenges, completion),
             JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
+            JobKind.IMPORT: ImportHandler(drivers, refresh_cooldowns, completion),
             JobKind.REFRESH: RefreshHandler(
-                drivers, DriverCooldowns(patient, timings, DriverUse.REFRESH), database, keyring
+                drivers, refresh_cooldowns, KeyRefusals(patient, timings), database, keyring
             ),
         },
         shares=ThreadShares(threads, settings.share_per_ip, settings.share_per_client, timings),
         timings=timings,
     )
+
+
+def build_courier(settings: Settings, database: Database, timings: Timings) -> Courier:
+    """Build what delivers webhooks. It loads what it needs with the first one."""
+    redis = connect(
+        settings.redis_url.get_secret_value(),
+        timeout=timings.redis_answer_worker,
+        keyspace=settings.keyspace,
+    )
+    keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
+    return Courier(database, keyring, WebhookFigures(redis), timings)
 
 
 def build_schedule(
@@ -137,13 +155,15 @@ def build_schedule(
     redis = connect(settings.redis_url.get_secret_value(), timeout=timeout, keyspace=keyspace)
     broker = connect(url, timeout=timeout, keyspace=keyspace)
     queue = JobQueue(url, timeout, keyspace)
-    lost_messages = LostMessages(redis, QueuedMessages(broker), queue, timings)
+    messages = QueuedMessages(broker)
+    lost_messages = LostMessages(redis, messages, queue, timings)
     clocks = Clocks(ClockReports(redis), database, "worker")
     keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
     refreshes = Refreshes(
         Submitter(JobStore(redis, keyring, settings.job_ttl, timings), queue),
         DriverCooldowns(redis, timings, DriverUse.REFRESH),
     )
+    webhooks = WebhookDispatcher(database, keyring, queue, messages, WebhookFigures(redis), timings)
     keep_alive = KeepAlive(redis, database, keyring, refreshes, settings.refresh_rate)
     work = Housekeeping(
         EventOutbox(redis), database, settings.event_days, settings.session_idle_ttl, clocks
@@ -159,6 +179,8 @@ def build_schedule(
         Periodic("faults of Redis", lambda: _check(faults), timings.faults_interval, retry),
         Periodic("clocks", clocks.check, CHECK_INTERVAL, CHECK_RETRY),
         Periodic("keep-alive", keep_alive.submit_due, timings.keep_alive_interval, retry),
+        Periodic("webhooks", webhooks.dispatch, timings.webhook_interval, retry),
+        Periodic("webhook report", webhooks.report, timings.webhook_report, retry),
         Periodic("sweep", lambda: sweep(lost_messages), timings.sweep_interval, retry),
     ]
 
@@ -201,7 +223,12 @@ def _drivers(
 
         return GarminConnectDriver(adapter, timings)
 
-    load = {"garth": garth, "garminconnect": garminconnect}
+    def personal_api() -> GarminDriver:
+        from worker.drivers.personal_api import PersonalApiDriver
+
+        return PersonalApiDriver(adapter)
+
+    load = {"garth": garth, "garminconnect": garminconnect, "personal_api": personal_api}
     drivers = {name: LazyDriver(name, load[name]) for name in KNOWN_DRIVERS}
     with suppress(DriverFailedError):  # logged; it is tried again with the first sign-in
         drivers[names[0]].loaded()

@@ -22,6 +22,16 @@ LINK: dict[str, Any] = {
 LOGIN: dict[str, Any] = {"username": "runner@example.com", "password": "correct horse"}
 CODE: dict[str, Any] = {"challenge_id": SECRET, "mfa_code": "123 456"}
 
+IMPORT: dict[str, Any] = {
+    "tokens": {
+        "di_token": SECRET,
+        "di_refresh_token": SECRET,
+        "di_client_id": "GARMIN_CONNECT_MOBILE_ANDROID_DI_2025Q2",
+    },
+    "domain": "garmin.com",
+}
+KEY_IMPORT: dict[str, Any] = {"personal_api_key": SECRET}
+
 TOKEN_REQUEST: dict[str, Any] = {"min_valid_for": 300}
 TOKEN: dict[str, Any] = {
     "access_token": SECRET,
@@ -83,6 +93,19 @@ JOBS: dict[str, dict[str, Any]] = {
         "token_type": "Bearer",
         "expires_in": 2592000,
         "user": USER,
+    },
+    "imported": {
+        "job_id": JOB_ID,
+        "kind": "import",
+        "status": "succeeded",
+        "success": True,
+        "mfa_required": False,
+        "session_id": SESSION_ID,
+        "access_token": SECRET,
+        "token_type": "Bearer",
+        "expires_in": 2592000,
+        "user": USER,
+        "exclusive": True,
     },
     "failed": {
         "job_id": JOB_ID,

@@ -1,9 +1,10 @@
 """Request bodies and parameters, and what they may hold."""
 
+import json
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -15,12 +16,14 @@ from pydantic import (
     GetJsonSchemaHandler,
     SecretStr,
     StringConstraints,
+    model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_before_validator_function
 
 from api.contract import examples
+from shared.garmin.imports import ImportedKey, ImportedTokens
 from shared.garmin.types import GarminDomain
 
 MAX_BODY_BYTES = 16 * 1024
@@ -86,6 +89,7 @@ _USERNAME = Shape(
     "must be at least 3 characters, not counting spaces around it, without control or invisible "
     "characters",
 )
+_KEY = Shape(r"^[ \t\r\n]*[!-~]+[ \t\r\n]*$", "must be visible ASCII characters")
 _SPACES = r"\t-\r \xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _SEPARATORS = rf"[{_SPACES}\-\ufe63\uff0d{INVISIBLE}]*"
 _LETTER_OR_DIGIT = r"[A-Za-z0-9\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]"
@@ -106,6 +110,14 @@ def _plain_code(code: SecretStr) -> SecretStr:
     """Return the letters and digits alone, full-width ones as plain ones."""
     text = unicodedata.normalize("NFKC", code.get_secret_value())
     return SecretStr(re.sub(r"[^A-Za-z0-9]", "", text))
+
+
+def _nothing() -> SecretStr:
+    return SecretStr("")
+
+
+def _stripped(secret: SecretStr) -> SecretStr:
+    return SecretStr(secret.get_secret_value().strip())
 
 
 class _Request(BaseModel):
@@ -132,6 +144,73 @@ class LoginRequest(_Request):
     user_id: Annotated[str, USER_ID] | None = Field(
         None, description="Your own id for the person. Requires `X-Client-Key`."
     )
+
+
+def _as_text(value: object) -> object:
+    """Return a text as it is, and an object or a list as JSON."""
+    if isinstance(value, dict | list):
+        return json.dumps(value)  # ValueError: a number with thousands of digits
+    if not isinstance(value, str):
+        raise ValueError("must be a string, an object or a list")
+    return value
+
+
+class _TokensSchema:
+    """What the document says of tokens: the field itself is a text from here on."""
+
+    @staticmethod
+    def __get_pydantic_json_schema__(
+        schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        forms: list[dict[str, Any]] = [
+            {"type": "string", "minLength": 1},
+            {"type": "object"},
+            {"type": "array", "items": {}},
+        ]
+        return {"anyOf": forms, "writeOnly": True}
+
+
+class ImportRequest(_Request):
+    """Tokens that the person already has, or a Personal API key: one of both."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [examples.IMPORT, examples.KEY_IMPORT],
+            "oneOf": [{"required": ["tokens"]}, {"required": ["personal_api_key"]}],
+        }
+    )
+
+    tokens: Annotated[
+        SecretStr, Field(min_length=1), BeforeValidator(_as_text), _TokensSchema()
+    ] = Field(
+        default_factory=_nothing,
+        description="What garth or garminconnect has stored, as a string or as JSON: garth's dump, "
+        "its two objects, or the object of `garmin_tokens.json`.",
+    )
+    personal_api_key: Annotated[
+        SecretStr, Field(min_length=1, max_length=1024), _KEY, AfterValidator(_stripped)
+    ] = Field(
+        default_factory=_nothing,
+        description="A Personal API key that the person has made at Garmin Connect.",
+    )
+    domain: GarminDomain | None = Field(
+        None, description="Where the account lives, if the tokens do not say: `garmin.com`."
+    )
+    user_id: Annotated[str, USER_ID] | None = Field(
+        None, description="Your own id for the person. Requires `X-Client-Key`."
+    )
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        if len({"tokens", "personal_api_key"} & self.model_fields_set) != 1:
+            raise ValueError("needs one of tokens and personal_api_key, and not both")
+        return self
+
+    @property
+    def given(self) -> ImportedTokens | ImportedKey:
+        if "tokens" in self.model_fields_set:
+            return ImportedTokens(tokens=self.tokens)
+        return ImportedKey(personal_api_key=self.personal_api_key)
 
 
 class TokenRequest(_Request):

@@ -65,7 +65,7 @@ class JobUser(_Response):
 
 
 class JobSucceeded(_Job):
-    """A finished sign-in: Garmin's tokens are stored, and the session has begun."""
+    """A finished sign-in or import: Garmin's tokens are stored, and the session has begun."""
 
     status: Literal["succeeded"] = "succeeded"
     success: Literal[True] = True
@@ -74,6 +74,11 @@ class JobSucceeded(_Job):
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - a name, no secret
     expires_in: int = Field(description="Seconds until the session expires.")
     user: JobUser
+    exclusive: bool | None = Field(
+        None,
+        description="Only after an import: whether the tokens were moved here, so that the program "
+        "that they came from can't renew them any more.",
+    )
 
 
 class JobError(_Response):

@@ -11,14 +11,14 @@ class NotJsonError(FitTrackError):
     """The body is not JSON."""
 
     code: ClassVar[str] = "invalid_request"
-    message: ClassVar[str] = "The body is not JSON."
+    message = "The body is not JSON."
 
 
 class InvalidRequestError(FitTrackError):
     """A body, parameter or header is not valid."""
 
     code: ClassVar[str] = "invalid_request"
-    message: ClassVar[str] = "The request is not valid."
+    message = "The request is not valid."
 
     def __init__(self, *faults: FieldFault) -> None:
         super().__init__(self.message)
@@ -29,35 +29,35 @@ class PayloadTooLargeError(FitTrackError):
     """The body is larger than `MAX_BODY_BYTES`."""
 
     code: ClassVar[str] = "payload_too_large"
-    message: ClassVar[str] = f"The body must not be larger than {MAX_BODY_BYTES} bytes."
+    message = f"The body must not be larger than {MAX_BODY_BYTES} bytes."
 
 
 class UnsupportedMediaTypeError(FitTrackError):
     """The body has another content type than JSON."""
 
     code: ClassVar[str] = "unsupported_media_type"
-    message: ClassVar[str] = "The body must be application/json."
+    message = "The body must be application/json."
 
 
 class NotFoundError(FitTrackError):
     """No endpoint has this path."""
 
     code: ClassVar[str] = "not_found"
-    message: ClassVar[str] = "Not Found."
+    message = "Not Found."
 
 
 class MethodNotAllowedError(FitTrackError):
     """The path has no such method."""
 
     code: ClassVar[str] = "method_not_allowed"
-    message: ClassVar[str] = "Method Not Allowed."
+    message = "Method Not Allowed."
 
 
 class NotReadyError(FitTrackError):
     """`missing`: which of Redis and the database do not answer."""
 
     code: ClassVar[str] = "service_unavailable"
-    message: ClassVar[str] = "Something this service depends on does not answer: try again shortly."
+    message = "Something this service depends on does not answer: try again shortly."
     retry_after = 5
 
     def __init__(self, missing: list[str]) -> None:

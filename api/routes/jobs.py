@@ -48,9 +48,8 @@ async def get_job(request: Request) -> Response:
     # A client that waits in the poll itself need not wait between two.
     headers = {} if view.status.ended else {"Retry-After": "0" if wait else "1"}
     body = job_response(view)
-    absent = _CHALLENGE if isinstance(body, JobFailed) and body.mfa_challenge_id is None else set()
     return Response(
-        body.model_dump_json(exclude=absent), headers=headers, media_type="application/json"
+        body.model_dump_json(exclude=_absent(body)), headers=headers, media_type="application/json"
     )
 
 
@@ -122,12 +121,22 @@ def job_response(view: JobView) -> JobResponse:
                 access_token=success.access_token.get_secret_value(),
                 expires_in=_seconds_until(success.session_expires_at),
                 user=JobUser(id=success.user_id, display_name=success.display_name),
+                exclusive=success.exclusive,
             )
         case Failure() as failure:
             return _failed(view, failure)
         case None:
             status = "queued" if view.status == "queued" else "running"
             return JobInProgress(job_id=job_id, kind=kind, status=status, stage=view.stage)
+
+
+def _absent(body: JobResponse) -> set[str]:
+    """Return which fields are not there at all, rather than null."""
+    if isinstance(body, JobFailed) and body.mfa_challenge_id is None:
+        return _CHALLENGE
+    if isinstance(body, JobSucceeded) and body.exclusive is None:
+        return {"exclusive"}
+    return set()
 
 
 def _failed(view: JobView, failure: Failure) -> JobFailed:

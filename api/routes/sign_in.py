@@ -1,4 +1,4 @@
-"""Submitting a sign-in, and the code for one."""
+"""Submitting a sign-in, the code for one, and an import in place of one."""
 
 from pydantic import SecretStr
 from starlette.concurrency import run_in_threadpool
@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.contract.problems import FieldFault
-from api.contract.requests import CodeRequest, LoginRequest
+from api.contract.requests import CodeRequest, ImportRequest, LoginRequest
 from api.contract.responses import JobAccepted
 from api.http.bodies import read_json
 from api.http.callers import submitter
@@ -14,20 +14,20 @@ from api.http.errors import InvalidRequestError
 from api.http.idempotency import repeatable
 from api.http.limits import rate_limit_headers
 from api.services import services
-from api.sign_ins import Accepted, submit_code, submit_login
+from api.sign_ins import Accepted, submit_code, submit_import, submit_login
+from shared.garmin.imports import Import
 from shared.garmin.types import CodeSubmission, Credentials
 from shared.jobs.states import JobKind
 from shared.jobs.submission import Submission
 from shared.logs.context import bind_job
+from shared.origin import Origin
 
 
 async def login(request: Request) -> Response:
     """Enqueue a sign-in and answer at once."""
     origin = await submitter(request)
     body = await read_json(request, LoginRequest)
-    if body.user_id is not None and origin.client_id is None:
-        fault = FieldFault(loc=["body", "user_id"], message="needs an X-Client-Key beside it")
-        raise InvalidRequestError(fault)
+    _check_user_id(body.user_id, origin)
     credentials = Credentials(
         username=SecretStr(body.username), password=body.password, domain=body.domain
     )
@@ -39,6 +39,20 @@ async def login(request: Request) -> Response:
     return _response(await run_in_threadpool(submit_login, services(request), submission))
 
 
+async def import_tokens(request: Request) -> Response:
+    """Enqueue an import and answer at once."""
+    origin = await submitter(request)
+    body = await read_json(request, ImportRequest)
+    _check_user_id(body.user_id, origin)
+    work = Import(given=body.given, domain=body.domain)
+    keyring = services(request).keyring
+    account = keyring.hash_name(work.name)
+    origin = origin.model_copy(update={"account": account, "client_user_id": body.user_id})
+    again = repeatable(request, keyring, JobKind.IMPORT, work, origin)
+    submission = Submission(JobKind.IMPORT, work, origin, again)
+    return _response(await run_in_threadpool(submit_import, services(request), submission))
+
+
 async def complete_mfa(request: Request) -> Response:
     """Enqueue the check of a code and answer at once."""
     origin = await submitter(request)
@@ -48,6 +62,12 @@ async def complete_mfa(request: Request) -> Response:
     again = repeatable(request, services(request).keyring, kind, code, origin)
     submission = Submission(kind, code, origin, again)
     return _response(await run_in_threadpool(submit_code, services(request), submission))
+
+
+def _check_user_id(user_id: str | None, origin: Origin) -> None:
+    if user_id is not None and origin.client_id is None:
+        fault = FieldFault(loc=["body", "user_id"], message="needs an X-Client-Key beside it")
+        raise InvalidRequestError(fault)
 
 
 def _response(accepted: Accepted) -> Response:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from api.contract import parameters, replies
 from api.contract.operations import Operation, Reply, Security, Tag
 from api.contract.problems import FieldFault
-from api.contract.requests import CodeRequest, LoginRequest, TokenRequest
+from api.contract.requests import CodeRequest, ImportRequest, LoginRequest, TokenRequest
 from api.contract.responses import ClientLinkResponse, Health, Readiness, SessionResponse
 from api.http.errors import (
     InvalidRequestError,
@@ -133,6 +133,30 @@ OPERATIONS: tuple[Operation, ...] = (
             _REDIS_AWAY,
         ),
         body=CodeRequest,
+        parameters=(parameters.IDEMPOTENCY_KEY,),
+        security=Security.CLIENT_KEY,
+        security_optional=True,
+    ),
+    Operation(
+        "POST",
+        "/api/garmin/import",
+        sign_in.import_tokens,
+        "import_tokens",
+        Tag.SIGN_IN,
+        "Import tokens or a key",
+        "Connects with what the person already has, in place of a sign-in: tokens that garth or "
+        "garminconnect has stored, or a Personal API key. Returns a job at once; a worker asks "
+        "Garmin whose they are. Tokens of garminconnect are moved: where they came from, they "
+        "can't be renewed any more. Counts as a sign-in for the limits.",
+        replies.JOB_ACCEPTED,
+        (
+            _invalid("body", message="needs one of tokens and personal_api_key, and not both"),
+            *_BODY_PROBLEMS,
+            SignInInProgressError(retry_after=20),
+            RateLimitedError(_full(LOGIN_PER_IP)),
+            _REDIS_AWAY,
+        ),
+        body=ImportRequest,
         parameters=(parameters.IDEMPOTENCY_KEY,),
         security=Security.CLIENT_KEY,
         security_optional=True,

@@ -34,10 +34,14 @@ from fittrack_auth_client.errors import (
     SignInRequiredError,
     TimedOutError,
     TlsError,
+    TokensNotRenewableError,
     TokensRejectedError,
+    TokensUnreadableError,
     UnauthorizedError,
     UnexpectedAnswerError,
     UsageError,
+    WebhookRejectedError,
+    WrongDomainError,
 )
 from fittrack_auth_client.models import (
     CodeRequired,
@@ -103,9 +107,13 @@ __all__ = [
     "TlsError",
     "Token",
     "TokenUser",
+    "TokensNotRenewableError",
     "TokensRejectedError",
+    "TokensUnreadableError",
     "UnauthorizedError",
     "UnexpectedAnswerError",
     "UsageError",
     "User",
+    "WebhookRejectedError",
+    "WrongDomainError",
 ]

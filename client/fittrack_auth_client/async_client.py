@@ -23,6 +23,7 @@ from fittrack_auth_client.operations import (
     OnStage,
     Operations,
     Text,
+    TokensToImport,
     ignore,
 )
 from fittrack_auth_client.retries import OnRetry
@@ -147,6 +148,40 @@ class AsyncFitTrackAuth:
         """
         return await self._transport.run(
             self._operations.enter_code(challenge, code, on_stage=on_stage)
+        )
+
+    async def import_tokens(
+        self,
+        tokens: TokensToImport,
+        *,
+        domain: str | None = None,
+        user_id: str | None = None,
+        on_stage: OnStage = ignore,
+    ) -> SignedIn:
+        """Connect with what garth or garminconnect has stored, as a text or as JSON's objects.
+
+        If the result is `exclusive`, the program that they came from can't renew them any more.
+        Raises JobFailedError.
+        """
+        return await self._transport.run(
+            self._operations.import_tokens(
+                tokens, domain=domain, user_id=user_id, on_stage=on_stage
+            )
+        )
+
+    async def import_personal_api_key(
+        self,
+        key: Text,
+        *,
+        domain: str | None = None,
+        user_id: str | None = None,
+        on_stage: OnStage = ignore,
+    ) -> SignedIn:
+        """Connect with a Personal API key, which reads alone. Raises JobFailedError."""
+        return await self._transport.run(
+            self._operations.import_personal_api_key(
+                key, domain=domain, user_id=user_id, on_stage=on_stage
+            )
         )
 
     async def session(self, access_token: Text) -> Session:

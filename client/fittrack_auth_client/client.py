@@ -1,6 +1,5 @@
 """The client, without asyncio."""
 
-from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -8,7 +7,9 @@ from typing import TYPE_CHECKING, Self
 import httpx
 
 from fittrack_auth_client.address import Server
-from fittrack_auth_client.garmin_auth import HttpxAuth, RequestsAuth
+from fittrack_auth_client.extras import extra
+from fittrack_auth_client.garmin_auth import HttpxAuth
+from fittrack_auth_client.libraries import new_garminconnect, new_garth
 from fittrack_auth_client.models import (
     CodeRequired,
     Connection,
@@ -24,13 +25,16 @@ from fittrack_auth_client.operations import (
     OnStage,
     Operations,
     Text,
+    TokensToImport,
     ignore,
 )
 from fittrack_auth_client.retries import OnRetry
 from fittrack_auth_client.transport import SyncTransport
 
 if TYPE_CHECKING:
-    import requests
+    import garminconnect
+    import garth
+    import requests.auth
 
 
 class FitTrackAuth:
@@ -160,6 +164,40 @@ class FitTrackAuth:
         """
         return self._transport.run(self._operations.enter_code(challenge, code, on_stage=on_stage))
 
+    def import_tokens(
+        self,
+        tokens: TokensToImport,
+        *,
+        domain: str | None = None,
+        user_id: str | None = None,
+        on_stage: OnStage = ignore,
+    ) -> SignedIn:
+        """Connect with what garth or garminconnect has stored, as a text or as JSON's objects.
+
+        If the result is `exclusive`, the program that they came from can't renew them any more.
+        Raises JobFailedError.
+        """
+        return self._transport.run(
+            self._operations.import_tokens(
+                tokens, domain=domain, user_id=user_id, on_stage=on_stage
+            )
+        )
+
+    def import_personal_api_key(
+        self,
+        key: Text,
+        *,
+        domain: str | None = None,
+        user_id: str | None = None,
+        on_stage: OnStage = ignore,
+    ) -> SignedIn:
+        """Connect with a Personal API key, which reads alone. Raises JobFailedError."""
+        return self._transport.run(
+            self._operations.import_personal_api_key(
+                key, domain=domain, user_id=user_id, on_stage=on_stage
+            )
+        )
+
     def session(self, access_token: Text) -> Session:
         """Return the session of an access token. Raises UnauthorizedError once it is over."""
         return self._transport.run(self._operations.session(access_token))
@@ -227,11 +265,23 @@ class FitTrackAuth:
         """
         return HttpxAuth(partial(self.token, user_id))
 
-    def requests_auth(
-        self, user_id: str
-    ) -> "Callable[[requests.PreparedRequest], requests.PreparedRequest]":
-        """Return the same for `auth=` of requests."""
+    def requests_auth(self, user_id: str) -> "requests.auth.AuthBase":
+        """Return the same for `auth=` of requests. Needs the extra `requests`."""
+        with extra("requests"):
+            from fittrack_auth_client.requests_auth import RequestsAuth
         return RequestsAuth(partial(self.token, user_id))
+
+    def garminconnect(self, user_id: str) -> "garminconnect.Garmin":
+        """Return a `garminconnect.Garmin`, signed in, that renews through the service.
+
+        Needs the extra `garminconnect`, and a connection that reads and writes. Raises UsageError
+        without them, and garminconnect's errors if the profile can't be read.
+        """
+        return new_garminconnect(partial(self.token, user_id))
+
+    def garth(self, user_id: str) -> "garth.Client":
+        """Return a `garth.Client`, likewise. Needs the extra `garth`."""
+        return new_garth(partial(self.token, user_id))
 
     def disconnect(self, user_id: str) -> None:
         """End the link of `user_id` and the sessions that this app opened. Needs `client_key`.

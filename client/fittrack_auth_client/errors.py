@@ -27,8 +27,9 @@ class FitTrackAuthError(Exception):
 
 
 class UsageError(FitTrackAuthError):
-    """An argument or the environment can't be used: `bad_server`, `insecure_server`,
-    `bad_environment` or `bad_input`. Nothing was sent.
+    """An argument, the environment or this connection can't be used: `bad_server`,
+    `insecure_server`, `bad_environment`, `bad_input`, `extra_missing` or `read_only`. Nothing was
+    sent to Garmin.
     """
 
 
@@ -54,6 +55,12 @@ class UnexpectedAnswerError(FitTrackAuthError):
     """The answer does not follow the contract: perhaps something else answers at this address."""
 
     default_code = "unexpected_answer"
+
+
+class WebhookRejectedError(FitTrackAuthError):
+    """A request is not a webhook that the service has signed with this secret just now."""
+
+    default_code = "webhook_rejected"
 
 
 class NoResultInTimeError(FitTrackAuthError):
@@ -258,9 +265,27 @@ class GarminUnreachableError(JobFailedError):
 
 
 class TokensRejectedError(JobFailedError):
-    """Garmin no longer accepts the tokens: the person has to sign in."""
+    """Garmin does not accept the tokens or the key: the person has to sign in, or to make a key."""
 
     default_code = "tokens_rejected"
+
+
+class TokensUnreadableError(JobFailedError):
+    """What was imported are no tokens in a known form; `message` names the nearest one."""
+
+    default_code = "tokens_unreadable"
+
+
+class TokensNotRenewableError(JobFailedError):
+    """The imported tokens have no refresh token, or its time is over."""
+
+    default_code = "tokens_not_renewable"
+
+
+class WrongDomainError(JobFailedError):
+    """The imported tokens are for another domain than the one that was named."""
+
+    default_code = "wrong_domain"
 
 
 class InterruptedSignInError(JobFailedError):

@@ -80,7 +80,11 @@ class CodeRequired:
 
 @dataclass(frozen=True, kw_only=True)
 class SignedIn:
-    """A finished sign-in, with a session of the service. `access_token` is the session's."""
+    """A finished sign-in or import, with a session of the service.
+
+    `access_token` is the session's. `exclusive`, after an import: whether the tokens were moved,
+    so that the program that they came from can't renew them any more.
+    """
 
     status: ClassVar[str] = "succeeded"
 
@@ -91,6 +95,7 @@ class SignedIn:
     expires_in: int
     expires_at: datetime
     user: User
+    exclusive: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -155,6 +160,7 @@ def read_job(data: object) -> Job:
                 expires_in=expires_in,
                 expires_at=_from_now(expires_in),
                 user=fields.get("user", User.read),
+                exclusive=fields.optional("exclusive", boolean),
             )
         case "failed":
             return JobFailed(

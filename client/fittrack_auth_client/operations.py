@@ -1,7 +1,8 @@
 """Every call of the service, written once for both clients."""
 
+import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias, TypeVar
 from urllib.parse import quote
@@ -37,6 +38,7 @@ _REFRESHING = 202
 T = TypeVar("T")
 OnStage: TypeAlias = Callable[[str], None]
 Text: TypeAlias = str | Secret
+TokensToImport: TypeAlias = Text | Mapping[str, object] | Sequence[object]
 
 
 def ignore(*_: object) -> None:
@@ -126,6 +128,22 @@ class Operations:
             raise UnexpectedAnswerError("another code is required")
         return ended
 
+    def import_tokens(
+        self,
+        tokens: TokensToImport,
+        *,
+        domain: str | None,
+        user_id: str | None,
+        on_stage: OnStage,
+    ) -> Operation[SignedIn]:
+        text = tokens if isinstance(tokens, str | Secret) else json.dumps(tokens)
+        return self._import({"tokens": as_secret(text)}, domain, user_id, on_stage)
+
+    def import_personal_api_key(
+        self, key: Text, *, domain: str | None, user_id: str | None, on_stage: OnStage
+    ) -> Operation[SignedIn]:
+        return self._import({"personal_api_key": as_secret(key)}, domain, user_id, on_stage)
+
     def session(self, access_token: Text) -> Operation[Session]:
         reply = yield from self._send(Request("GET", "/api/session", _bearer(access_token)))
         return reply.read(Session.read)
@@ -190,6 +208,17 @@ class Operations:
                 return reply.read(Token.read)
             pause = _pause_before_next_poll(reply, changed=False)
         raise NoResultInTimeError
+
+    def _import(
+        self, given: Mapping[str, Text], domain: str | None, user_id: str | None, on_stage: OnStage
+    ) -> Operation[SignedIn]:
+        options = {"domain": domain, "user_id": user_id}
+        body = {**given, **{name: value for name, value in options.items() if value is not None}}
+        submitted = yield from self._submit("/api/garmin/import", body, None)
+        ended = yield from self.wait(submitted, timeout=None, on_stage=on_stage)
+        if isinstance(ended, CodeRequired):
+            raise UnexpectedAnswerError("a code is required")
+        return ended
 
     def _submit(
         self, path: str, body: Mapping[str, Text], idempotency_key: str | None

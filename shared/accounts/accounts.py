@@ -14,7 +14,9 @@ from sqlalchemy.orm import Session
 from shared.accounts.clients import ClientRepository
 from shared.accounts.connections import ConnectionRepository
 from shared.accounts.cutoffs import SignInCutoffs
+from shared.accounts.identities import known_identity
 from shared.accounts.sessions import IDLE_SECONDS, SessionRepository
+from shared.accounts.states import Method
 from shared.accounts.tokens import TokenRepository
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
@@ -26,6 +28,7 @@ from shared.database.models import User
 from shared.errors import InterruptedSignInError, LinkNotFoundError
 from shared.garmin.types import GarminDomain, GarminIdentity, GarminTokens
 from shared.origin import UNKNOWN, Origin
+from shared.webhooks.outbox import WebhookOutbox
 
 _NO_NAME = "Garmin user"
 
@@ -61,6 +64,7 @@ class Accounts:
         origin: Origin = UNKNOWN,
         began: float | None = None,
         run: JobRun | None = None,
+        method: Method = Method.PASSWORD,
     ) -> StoredSignIn:
         """Store user, tokens, connection and session in one transaction, which ends the job.
 
@@ -77,13 +81,14 @@ class Accounts:
             # The lock keeps the app from being removed while one of its sign-ins is stored.
             if client_id is not None and not ClientRepository(session).lock(client_id):
                 raise InterruptedSignInError
-            user_id, display_name = _save_user(session, identity, tokens.domain)
+            person = known_identity(session, identity, tokens.domain, origin)
+            user_id, display_name = _save_user(session, person, tokens.domain)
             sessions = self._sessions(session)
             expires_at, now = sessions.expiry(session_id)
             if expires_at is None:
                 if run is not None and not JobMarks(session).end(run):
                     raise InterruptedSignInError
-                self._save(session, user_id, tokens, origin)
+                self._save(session, user_id, tokens, origin, method)
                 expires_at = sessions.open(
                     session_id,
                     user_id,
@@ -99,16 +104,24 @@ class Accounts:
         return self._database.run(work)
 
     def _save(
-        self, session: Session, user_id: uuid.UUID, tokens: GarminTokens, origin: Origin
+        self,
+        session: Session,
+        user_id: uuid.UUID,
+        tokens: GarminTokens,
+        origin: Origin,
+        method: Method,
     ) -> None:
-        token_id = TokenRepository(session, self._keyring).save(user_id, tokens)
+        saved = TokenRepository(session, self._keyring).save(user_id, tokens, method)
         stored = Event.of(EventKind.TOKENS_STORED, origin, tokens.driver, user_id=user_id)
         EventLog(session).append(stored)
         if origin.client_id is not None and origin.client_user_id is not None:
             connections = ConnectionRepository(session)
-            previous = connections.save(origin.client_id, origin.client_user_id, token_id)
+            previous = connections.save(origin.client_id, origin.client_user_id, saved.token_id)
             if previous is not None:
                 self._after_disconnect(session, previous, origin)
+        WebhookOutbox(session).connected(
+            saved.token_id, origin.client_id, origin.client_user_id, changed=saved.changed
+        )
 
     def unlink_user(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
         """Delete the user's tokens and connections; end all of their sessions and sign-ins."""
@@ -132,6 +145,7 @@ class Accounts:
         connections = ConnectionRepository(session)
         user_id = connections.view(origin.client_id, client_user_id).user_id
         _lock_user(session, user_id)
+        WebhookOutbox(session).disconnected(origin.client_id, client_user_id)
         connections.delete(origin.client_id, client_user_id, user_id)
         self._cutoffs(session).end_client(origin.client_id, client_user_id, user_id)
         self._after_disconnect(session, user_id, origin)
@@ -161,6 +175,7 @@ class Accounts:
 
     def _delete_tokens(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
         self._sessions(session).end_unlinked(user_id, origin)
+        WebhookOutbox(session).all_disconnected(user_id)
         if TokenRepository(session, self._keyring).delete(user_id):
             event = Event.of(EventKind.TOKENS_DELETED, origin, user_id=user_id)
             EventLog(session).append(event)

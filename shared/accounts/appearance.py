@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
 from urllib.parse import urlsplit
 
 from shared.errors import FitTrackError
@@ -18,7 +17,7 @@ _LONGEST_NAME = 64
 class InvalidAppearanceError(FitTrackError):
     """A display name, an accent or an origin is not valid."""
 
-    message: ClassVar[str] = "The app's display name, accent or origins are not valid."
+    message = "The app's display name, accent or origins are not valid."
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,10 @@ class ClientRepository:
             raise UnknownClientError
         return _view(row)
 
+    def named(self, name: str) -> ClientView:
+        """Return the client with this name. Raises UnknownClientError."""
+        return _view(self._row(name))
+
     def lock_for_removal(self, name: str) -> ClientView:
         """Return the client; block its new connections until commit. Raises UnknownClientError."""
         return _view(self._locked_row(name))

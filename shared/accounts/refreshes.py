@@ -25,6 +25,7 @@ from shared.crypto.keyring import Keyring
 from shared.database.models import GarminToken
 from shared.garmin.types import GarminTokens
 from shared.origin import UNKNOWN
+from shared.webhooks.outbox import WebhookOutbox
 
 CLAIM = timedelta(minutes=10)
 """How long a row that is due stays with the worker that submits its refresh."""
@@ -143,6 +144,7 @@ class RefreshLog:
         outcome = row.state_reason or row.state
         event = Event.of(EventKind.STATE_CHANGED, UNKNOWN, outcome, user_id=row.user_id)
         EventLog(self._session).append(event)
+        WebhookOutbox(self._session).state_changed(row.id)
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:

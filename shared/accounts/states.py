@@ -11,11 +11,21 @@ EXPIRING = timedelta(days=14)
 _ROTATING = {"garminconnect"}
 """Drivers whose refresh gives a new refresh token, which lives as long as the first one did."""
 
-_LONGEST_ROTATION = timedelta(days=7)
+_KEYS = {"personal_api"}
+"""Drivers that renew from a key, which the person can revoke, and whose end may be near when it is
+first heard of."""
+
+_LONGEST_WAIT = timedelta(days=7)
 _JITTER = 0.1
 _SHORTEST_WAIT = timedelta(days=1)
+_SHORTEST_WAIT_OF_KEY = timedelta(hours=1)
 
 _random = secrets.SystemRandom()
+
+
+def is_exclusive(driver: str) -> bool:
+    """Return whether only one holder of such tokens can renew them."""
+    return driver in _ROTATING
 
 
 class Access(StrEnum):
@@ -80,17 +90,17 @@ def standing(
 def refresh_due_at(driver: str, refresh_expires_at: datetime, now: datetime) -> datetime:
     """Return when to refresh next, or to look at the state, if nobody asks for a token before.
 
-    That is when a third of the renewable time is left; for rotating tokens after a week at the
-    latest; and when the state changes. Jitter keeps connections apart that began together.
+    That is when a third of the renewable time is left; for rotating tokens and keys after a week
+    at the latest; and when the state changes. Jitter keeps connections apart that began together.
     """
     wait = (refresh_expires_at - now) * 2 / 3
     changes = [refresh_expires_at]
-    if driver in _ROTATING:
-        wait = min(wait, _LONGEST_ROTATION)
-    else:
+    if driver in _ROTATING | _KEYS:
+        wait = min(wait, _LONGEST_WAIT)
+    if driver not in _ROTATING:
         changes.append(refresh_expires_at - EXPIRING)
     wait *= 1 - _JITTER * _random.random()
-    in_time = now + max(wait, _SHORTEST_WAIT)
+    in_time = now + max(wait, _SHORTEST_WAIT_OF_KEY if driver in _KEYS else _SHORTEST_WAIT)
     return min([in_time, *(moment for moment in changes if moment > now)])
 
 

@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import ScalarSelect, bindparam, delete, func, select
+from sqlalchemy import ScalarSelect, bindparam, delete, select
 from sqlalchemy.orm import Session, aliased
 
 from shared.accounts.states import (
@@ -21,7 +21,6 @@ from shared.audit.log import EventLog
 from shared.crypto.keyring import Keyring, Purpose
 from shared.database.inserts import insert_rows, values_of
 from shared.database.models import GarminToken, User
-from shared.errors import SealBrokenError
 from shared.garmin.types import GarminTokens
 from shared.origin import UNKNOWN, Origin
 
@@ -93,56 +92,12 @@ def best_token_of(user_id: object) -> ScalarSelect[uuid.UUID]:
     return query.order_by(token.access.desc()).limit(1).scalar_subquery()
 
 
-class SealedTokens:
-    """All rows of Garmin tokens, for key rotation; within the caller's transaction."""
-
-    def __init__(self, session: Session, keyring: Keyring) -> None:
-        self._session = session
-        self._keyring = keyring
-
-    def count_by_key(self) -> dict[str, int]:
-        """Return how many rows each key has sealed, by key id."""
-        rows = self._session.execute(
-            select(GarminToken.key_id, func.count()).group_by(GarminToken.key_id)
-        )
-        return {key_id: count for key_id, count in rows}  # noqa: C416 - rows are not pairs to mypy
-
-    def reseal(self, limit: int, after: uuid.UUID | None = None) -> "ResealedBatch":
-        """Reseal up to `limit` rows of older keys with the first key, in the order of their ids.
-
-        Start after row `after`. Skip rows that another transaction has locked; leave rows that
-        can't be opened unchanged.
-        """
-        current = self._keyring.sealing_key_id
-        query = select(GarminToken).where(GarminToken.key_id != current)
-        if after is not None:
-            query = query.where(GarminToken.id > after)
-        rows = self._session.scalars(
-            query.order_by(GarminToken.id).limit(limit).with_for_update(skip_locked=True)
-        ).all()
-        broken = [row.user_id for row in rows if not self._reseal(row)]
-        self._session.flush()
-        last = rows[-1].id if rows else None
-        return ResealedBatch(len(rows) - len(broken), tuple(broken), last)
-
-    def _reseal(self, row: GarminToken) -> bool:
-        subject = str(row.id)
-        try:
-            tokens = self._keyring.open(row.ciphertext, Purpose.GARMIN_TOKENS, subject)
-        except SealBrokenError:
-            return False
-        row.ciphertext = self._keyring.seal(tokens, Purpose.GARMIN_TOKENS, subject)
-        row.key_id = self._keyring.sealing_key_id
-        return True
-
-
 @dataclass(frozen=True)
-class ResealedBatch:
-    """How many rows were resealed, whose could not be opened, and the last row of the batch."""
+class Saved:
+    """`changed`: there were tokens before, and those who use them find another state now."""
 
-    sealed: int
-    broken: tuple[uuid.UUID, ...]
-    last: uuid.UUID | None
+    token_id: uuid.UUID
+    changed: bool
 
 
 _LOCKED = (
@@ -164,8 +119,8 @@ class TokenRepository:
 
     def save(
         self, user_id: uuid.UUID, tokens: GarminTokens, method: Method = Method.PASSWORD
-    ) -> uuid.UUID:
-        """Store the tokens of a sign-in in place of earlier ones of the same access; return the id.
+    ) -> Saved:
+        """Store the tokens of a sign-in in place of earlier ones of the same access.
 
         What a refresh of the earlier ones brings is not stored any more.
         """
@@ -176,6 +131,7 @@ class TokenRepository:
             row = GarminToken(
                 id=uuid.uuid4(), user_id=user_id, access=access, generation=0, created_at=now
             )
+        before: str | None = row.state
         row.method = method
         row.refresh_claimed_until = None
         active = Standing(ConnectionState.ACTIVE, None, now)
@@ -185,7 +141,7 @@ class TokenRepository:
             insert_rows(self._session, GarminToken, values_of(row))
         else:
             self._session.flush()
-        return row.id
+        return Saved(row.id, before is not None and before != row.state)
 
     def write(self, row: GarminToken, tokens: GarminTokens, now: datetime) -> None:
         """Seal tokens into a row, as its next generation."""

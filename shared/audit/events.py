@@ -17,6 +17,9 @@ class EventKind(StrEnum):
     CODE_WRONG = "code_wrong"
     SIGNED_IN = "signed_in"
     SIGN_IN_FAILED = "sign_in_failed"
+    IMPORT_REQUESTED = "import_requested"
+    TOKENS_IMPORTED = "tokens_imported"
+    IMPORT_FAILED = "import_failed"
     RATE_LIMITED = "rate_limited"
     SESSION_OPENED = "session_opened"
     SESSION_ENDED = "session_ended"
@@ -31,6 +34,11 @@ class EventKind(StrEnum):
     CLIENT_RENEWED = "client_renewed"
     CLIENT_REMOVED = "client_removed"
     CLIENT_SCOPES_CHANGED = "client_scopes_changed"
+    WEBHOOK_ADDED = "webhook_added"
+    WEBHOOK_REMOVED = "webhook_removed"
+    WEBHOOK_ROTATED = "webhook_rotated"
+    WEBHOOK_ENABLED = "webhook_enabled"
+    WEBHOOK_DISABLED = "webhook_disabled"
     CLIENT_EDITED = "client_edited"
 
 
@@ -39,6 +47,8 @@ ENDS_OF_JOBS = {
     EventKind.CODE_WRONG,
     EventKind.SIGNED_IN,
     EventKind.SIGN_IN_FAILED,
+    EventKind.TOKENS_IMPORTED,
+    EventKind.IMPORT_FAILED,
     EventKind.TOKENS_REFRESHED,
     EventKind.REFRESH_FAILED,
 }

@@ -75,8 +75,10 @@ def check(connection: Connection) -> None:
 
 
 def is_fresh(connection: Connection, wanted: Wanted) -> bool:
-    """Return whether the stored token is as it is wanted."""
-    return _valid_for(connection, wanted) > wanted.min_valid_for
+    """Return whether the stored token is as it is wanted, or the last one of a key that ends."""
+    tokens = connection.stored.tokens
+    is_last = tokens.access_expires_at == tokens.refresh_expires_at
+    return _valid_for(connection, wanted) > (0 if is_last else wanted.min_valid_for)
 
 
 def is_usable(connection: Connection, wanted: Wanted) -> bool:

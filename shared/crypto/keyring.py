@@ -28,12 +28,14 @@ class Purpose(StrEnum):
     """What a blob is for. A blob sealed for one purpose does not open for another."""
 
     JOB_INPUT = "job-input"
+    IMPORT = "import"
     JOB_PROGRESS = "job-progress"
     JOB_OUTCOME = "job-outcome"
     POLL_TOKEN = "poll-token"  # noqa: S105 - a name, no secret
     CHALLENGE = "challenge"
     GARMIN_TOKENS = "garmin-tokens"
     OAUTH_CONSUMER = "oauth-consumer"
+    WEBHOOK_SECRETS = "webhook-secrets"
 
 
 @dataclass(frozen=True)

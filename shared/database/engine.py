@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-SCHEMA_REVISION = "0007"
+SCHEMA_REVISION = "0008"
 """The newest in `shared/database/migrations/versions`; importing alembic would take 10 MB."""
 
 _SURELY_THERE = 1.0

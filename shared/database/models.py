@@ -4,11 +4,13 @@ import uuid
 from datetime import UTC, datetime
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     DateTime,
     Dialect,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     SmallInteger,
@@ -222,3 +224,72 @@ class SignInCutoff(Base):
 
     scope: Mapped[str] = mapped_column(String(64), primary_key=True)
     at: Mapped[datetime] = mapped_column(index=True)
+
+
+class WebhookEndpoint(Base):
+    """Where an app hears of its connections. Its secrets are sealed for the row's id.
+
+    Until `paused_until` its receiver has asked for no deliveries; until `served_until` one worker
+    makes those that are due.
+    """
+
+    __tablename__ = "webhook_endpoints"
+    __table_args__ = (
+        UniqueConstraint("client_id", "url"),
+        CheckConstraint("length(ciphertext) > 0", name="ciphertext"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
+    client_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("api_clients.id", ondelete="CASCADE"))
+    url: Mapped[str] = mapped_column(String(1024))
+    key_id: Mapped[str] = mapped_column(String(32), index=True)
+    ciphertext: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]
+    disabled_reason: Mapped[str | None] = mapped_column(String(32))
+    paused_until: Mapped[datetime | None]
+    served_until: Mapped[datetime | None]
+
+
+class WebhookDelivery(Base):
+    """The outbox: one event for one endpoint, written with the change that it tells of.
+
+    `number` is the order of events, `id` the receiver's `webhook-id`. No foreign key leads to the
+    connection, which may be gone when its last event is delivered.
+    """
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        CheckConstraint("status IN ('pending', 'delivered', 'given_up')", name="status"),
+        Index("ix_webhook_deliveries_status_next_try_at", "status", "next_try_at"),
+        Index(
+            "ix_webhook_deliveries_endpoint_id_client_user_id_status_number",
+            "endpoint_id",
+            "client_user_id",
+            "status",
+            "number",
+        ),
+    )
+
+    number: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True
+    )
+    id: Mapped[uuid.UUID] = mapped_column(Uuid, unique=True)
+    endpoint_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("webhook_endpoints.id", ondelete="CASCADE")
+    )
+    client_user_id: Mapped[str | None] = mapped_column(String(128))
+    type: Mapped[str] = mapped_column(String(32))
+    state: Mapped[str | None] = mapped_column(String(16))
+    reason: Mapped[str | None] = mapped_column(String(16))
+    method: Mapped[str | None] = mapped_column(String(32))
+    access: Mapped[str | None] = mapped_column(String(16))
+    domain: Mapped[str | None] = mapped_column(String(16))
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    status: Mapped[str] = mapped_column(String(16))
+    attempts: Mapped[int]
+    next_try_at: Mapped[datetime]
+    claimed_until: Mapped[datetime | None]
+    tried_at: Mapped[datetime | None]
+    answer: Mapped[str | None] = mapped_column(String(32))
+    """The status of the last answer, or one word for why there was none."""

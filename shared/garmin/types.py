@@ -1,13 +1,17 @@
 """Types exchanged between API, workers and drivers: credentials, pending sign-ins, tokens."""
 
+import hashlib
 import unicodedata
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import StringConstraints
 
 from shared.crypto.secret import Sealable, Secret
+
+_NAMED = "name:"
+_NAME_DIGITS = 48
 
 
 class GarminDomain(StrEnum):
@@ -77,6 +81,20 @@ class GarminIdentity(Sealable):
     guid: str
     display_name: str | None
     garmin_display_name: str | None = None
+
+    @classmethod
+    def of_name(cls, garmin_display_name: str) -> Self:
+        """Return the identity of somebody whose GUID Garmin does not say.
+
+        It is nobody's with a GUID: who has a name today need not be who had it before.
+        """
+        digest = hashlib.sha256(garmin_display_name.encode()).hexdigest()
+        guid = f"{_NAMED}{digest[:_NAME_DIGITS]}"
+        return cls(guid=guid, display_name=None, garmin_display_name=garmin_display_name)
+
+    @property
+    def is_of_name(self) -> bool:
+        return self.guid.startswith(_NAMED)
 
 
 class OAuthConsumer(Sealable):

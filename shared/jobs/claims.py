@@ -133,7 +133,7 @@ class JobClaims:
 
     def open_input[T: Sealable](self, claim: Claim, model: type[T]) -> T | None:
         """Return what the submitter gave; None if it is gone. Raises SealBrokenError."""
-        return self._open(claim.input, Purpose.JOB_INPUT, claim, model)
+        return self._open(claim.input, KINDS[claim.kind].input, claim, model)
 
     def open_progress[T: Sealable](self, claim: Claim, model: type[T]) -> T | None:
         """Return what an earlier run had reached, if any. Raises SealBrokenError."""

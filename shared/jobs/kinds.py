@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from shared.audit.events import EventKind
+from shared.crypto.keyring import Purpose
 from shared.jobs.states import JobKind, JobStage
 from shared.timings import Timings
 
@@ -37,6 +38,8 @@ class AuditEvents:
 class Kind:
     """`max_runs` is how many workers may begin the job before it counts as interrupted.
 
+    `input` is what the work that its submitter gives is sealed for.
+
     `urgent`: somebody waits with a code in hand. Each worker keeps threads for such jobs.
     """
 
@@ -48,6 +51,7 @@ class Kind:
     max_runs: int
     account_lock: AccountLock | None
     first_stage: JobStage
+    input: Purpose = Purpose.JOB_INPUT
     events: AuditEvents
 
 
@@ -85,6 +89,21 @@ _ROWS = (
         ),
     ),
     Kind(
+        name=JobKind.IMPORT,
+        task="garmin.import",
+        queue="login",
+        deadline=lambda timings: timings.login_deadline,
+        max_runs=2,
+        account_lock=AccountLock.ALONE,
+        first_stage=JobStage.CONTACTING_GARMIN,
+        input=Purpose.IMPORT,
+        events=AuditEvents(
+            requested=EventKind.IMPORT_REQUESTED,
+            succeeded=EventKind.TOKENS_IMPORTED,
+            failed=EventKind.IMPORT_FAILED,
+        ),
+    ),
+    Kind(
         name=JobKind.REFRESH,
         task="garmin.refresh",
         queue="refresh",
@@ -98,7 +117,13 @@ _ROWS = (
 
 KINDS: dict[JobKind, Kind] = {row.name: row for row in _ROWS}
 
-QUEUES: tuple[str, ...] = tuple(dict.fromkeys(row.queue for row in _ROWS))
-"""In the order in which workers serve them: people with a code in hand first, refreshes last."""
+JOB_QUEUES: tuple[str, ...] = tuple(dict.fromkeys(row.queue for row in _ROWS))
+
+WEBHOOK_TASK = "webhooks.deliver"
+WEBHOOK_QUEUE = "webhooks"
+"""No job: its messages name an endpoint that has something to hear, in the place of a job's id."""
+
+QUEUES = (*JOB_QUEUES, WEBHOOK_QUEUE)
+"""In the order in which workers serve them: people with a code in hand first, webhooks last."""
 
 URGENT_QUEUES = frozenset(row.queue for row in _ROWS if row.urgent)

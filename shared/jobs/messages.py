@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from shared.jobs.kinds import KINDS
+from shared.jobs.kinds import KINDS, WEBHOOK_TASK
 
-_TASKS = frozenset(row.task for row in KINDS.values())
+_TASKS = frozenset((*(row.task for row in KINDS.values()), WEBHOOK_TASK))
 _JOB_ID = r"^[A-Za-z0-9_-]{1,64}$"
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 from redis.exceptions import RedisError
 
 from shared.errors import ServiceUnavailableError
-from shared.jobs.kinds import KINDS, QUEUES, Kind
+from shared.jobs.kinds import JOB_QUEUES, KINDS, WEBHOOK_QUEUE, WEBHOOK_TASK
 from shared.jobs.states import JobKind
 from shared.keyspace import KeySpace
 from shared.redis.connection import Redis, connect, redis_errors_translated
@@ -35,36 +35,45 @@ class JobQueue:
 
     def put(self, kind: JobKind, job_id: str) -> None:
         """Enqueue one job. Raises ServiceUnavailableError, within the timeout, if that fails."""
-        row = KINDS[kind]
-        message = json.dumps(_message(row, job_id))
+        self._send(KINDS[kind].task, KINDS[kind].queue, job_id)
+
+    def put_endpoint(self, endpoint_id: str) -> None:
+        """Have some worker make the deliveries that are due for an endpoint of webhooks.
+
+        Raises ServiceUnavailableError, within the timeout, if that fails.
+        """
+        self._send(WEBHOOK_TASK, WEBHOOK_QUEUE, endpoint_id)
+
+    def _send(self, task: str, queue: str, name: str) -> None:
+        message = json.dumps(_message(task, queue, name))
         try:
-            self._broker.lpush(self._broker.keyspace.celery + row.queue, message)
+            self._broker.lpush(self._broker.keyspace.celery + queue, message)
         except RedisError:
             raise ServiceUnavailableError("broker") from None
 
 
-def _message(row: Kind, job_id: str) -> dict[str, Any]:
+def _message(task: str, queue: str, name: str) -> dict[str, Any]:
     """Return a message of Celery's protocol 2, as kombu's Redis transport keeps it."""
-    body = json.dumps([[job_id], {}, _FOLLOWS_NOTHING])
+    body = json.dumps([[name], {}, _FOLLOWS_NOTHING])
     return {
         "body": base64.b64encode(body.encode()).decode(),
         "content-encoding": "utf-8",
         "content-type": "application/json",
         "headers": {
             "lang": "py",
-            "task": row.task,
-            "id": job_id,
-            "root_id": job_id,
+            "task": task,
+            "id": name,
+            "root_id": name,
             "parent_id": None,
             "eta": None,
             "retries": 0,
-            "argsrepr": repr([job_id]),
+            "argsrepr": repr([name]),
             "kwargsrepr": "{}",
         },
         "properties": {
-            "correlation_id": job_id,
+            "correlation_id": name,
             "delivery_mode": 2,
-            "delivery_info": {"exchange": "", "routing_key": row.queue},
+            "delivery_info": {"exchange": "", "routing_key": queue},
             "priority": 0,
             "body_encoding": "base64",
             "delivery_tag": str(uuid.uuid4()),
@@ -85,9 +94,14 @@ class QueuedMessages:
 
         A message that is moved meanwhile may be missed.
         """
-        waiting = [_job_id(message) for queue in QUEUES for message in self._pages(queue)]
+        waiting = [_job_id(message) for queue in JOB_QUEUES for message in self._pages(queue)]
         in_hand = cast("list[bytes]", self._broker.hvals(self._prefix + UNACKED))
         return {job_id for job_id in (*waiting, *map(_job_id, in_hand)) if job_id is not None}
+
+    @redis_errors_translated
+    def count(self, queue: str) -> int:
+        """Return how many wait in a queue. Raises ServiceUnavailableError."""
+        return self._broker.llen(self._prefix + queue)
 
     def _pages(self, queue: str) -> Iterator[bytes]:
         """Newest first, as messages come in at the start of the list and go out at its end."""

@@ -11,6 +11,7 @@ from shared.errors import JobErrorCode, SignInError
 class JobKind(StrEnum):
     LOGIN = "login"
     MFA_COMPLETION = "mfa_completion"
+    IMPORT = "import"
     REFRESH = "refresh"
 
 
@@ -59,13 +60,18 @@ class CodeRequested(Sealable):
 
 
 class Success(Sealable):
-    """The outcome of a sign-in that went through. `access_token` is the user session's."""
+    """The outcome of a sign-in or import that went through.
+
+    `access_token` is the user session's. `exclusive`, after an import: whether the tokens can no
+    longer be renewed where they came from.
+    """
 
     session_id: str
     access_token: Secret
     session_expires_at: datetime
     user_id: str
     display_name: str
+    exclusive: bool | None = None
 
 
 class RefreshRequest(Sealable):

@@ -1,7 +1,7 @@
 """Jobs as their submitters see them: created, confirmed, discarded."""
 
 import uuid
-from typing import Any
+from typing import Any, cast
 
 from pydantic import SecretStr
 
@@ -15,6 +15,7 @@ from shared.jobs.keys import JobKeys, ms, subject
 from shared.jobs.kinds import KINDS
 from shared.jobs.repeats import NewJob, Repeatable, repeated_job
 from shared.jobs.states import JobKind, JobStage, JobStatus, RefreshRequest
+from shared.jobs.views import VIEWED, JobView, view_job
 from shared.origin import UNKNOWN, Origin
 from shared.redis.clock import redis_ms
 from shared.redis.connection import LuaScript, Redis, redis_errors_translated
@@ -64,7 +65,7 @@ class JobStore:
             origin = origin.model_copy(update={"began_at": redis_ms(self._redis)})
         origin_json = origin.model_dump_json(exclude_none=True)
         bound_to = subject(job_id, poll_hash, origin_json)
-        sealed = self._keyring.seal(work.reveal(), Purpose.JOB_INPUT, bound_to)
+        sealed = self._keyring.seal(work.reveal(), row.input, bound_to)
         kept_token = None
         if repeatable is not None:
             kept_token = self._keyring.seal(poll_token.encode(), Purpose.POLL_TOKEN, job_id)
@@ -105,6 +106,16 @@ class JobStore:
         """Return the job of an earlier, equal submission. Raises IdempotencyKeyReusedError."""
         key = self._keys.idempotency(repeatable.name)
         return repeated_job(self._keyring, self._create(key, **self._repeat_arguments(repeatable)))
+
+    @redis_errors_translated
+    def view(self, job_id: str, poll_token: str) -> JobView:
+        """Return a job, for who holds its poll token. Raises JobNotFoundError.
+
+        The API reads the same on its event loop.
+        """
+        values = cast("list[bytes | None]", self._redis.hmget(self._keys.job(job_id), VIEWED))
+        fields = {name: value or b"" for name, value in zip(VIEWED, values, strict=True)}
+        return view_job(self._keyring, job_id, poll_token, fields)
 
     @redis_errors_translated
     def confirm(self, job_id: str) -> bool:

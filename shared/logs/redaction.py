@@ -25,6 +25,8 @@ SENSITIVE_LIBRARIES = frozenset(
         "curl_cffi",
         "garminconnect",
         "garth",
+        "httpcore",
+        "httpx",
         "oauthlib",
         "requests",
         "requests_oauthlib",

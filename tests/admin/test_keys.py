@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 
 from dev.processes import clean_environment
 from dev.stack import BIN, new_key
-from shared.accounts.tokens import SealedTokens, TokenRepository
+from shared.accounts.tokens import TokenRepository
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.database.models import GarminToken, User
+from shared.database.sealed_rows import SealedRows
 from shared.garmin.types import GarminDomain
 from tests.admin.conftest import Result, Run
 from tests.shared.samples import garmin_tokens
@@ -143,7 +144,7 @@ def test_sign_ins_during_a_rotation_lose_nothing(
         database.run(lambda session: TokenRepository(session, both).save(user_ids[i], fresh))
 
     def rotate(_: int) -> int:
-        return database.run(lambda session: SealedTokens(session, both).reseal(20)).sealed
+        return database.run(lambda session: SealedRows(session, both).reseal(20)).sealed
 
     with ThreadPoolExecutor(8) as pool:
         saved = pool.map(save, range(0, USERS, 5))

@@ -48,6 +48,7 @@ from tests.shared.jobs.both_sides import Jobs
 
 LOGIN = "/api/garmin/login"
 CODE = "/api/garmin/login/mfa-complete"
+IMPORT = "/api/garmin/import"
 CREDENTIALS = {"username": "runner@example.com", "password": "correct horse"}
 LONGEST_WAIT = 30
 PATIENCE = LONGEST_WAIT / 2

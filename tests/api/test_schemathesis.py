@@ -24,7 +24,7 @@ from api.contract.problems import Problem
 from api.routes.table import OPERATIONS
 from shared.errors import JobErrorCode
 from shared.jobs.states import CodeRequested, Failure, JobStage, Outcome, Success
-from tests.api.service import CODE, LOGIN, Job, Service, bearer, running_alone
+from tests.api.service import CODE, IMPORT, LOGIN, Job, Service, bearer, running_alone
 
 Case = schemathesis.Case[Any]
 POLL = "/api/jobs/{job_id}"
@@ -94,7 +94,7 @@ class Client:
     def prepare(self, case: Case) -> dict[str, str]:
         """Replace valid ids with real ones. Return the headers to send along."""
         if is_valid(case, ParameterLocation.BODY):
-            put_into_body(case, self._what_a_submission_needs(case.operation.path))
+            put_into_body(case, self._what_a_submission_needs(case))
         make_unrepeated(case)
         tokens = {
             "poll_token": self._poll_token,
@@ -106,8 +106,11 @@ class Client:
             headers |= tokens[kind](case)
         return headers
 
-    def _what_a_submission_needs(self, path: str) -> dict[str, str]:
-        """A challenge that is there; an account whose sign-in does not run already."""
+    def _what_a_submission_needs(self, case: Case) -> dict[str, str]:
+        """A challenge that is there; an account whose sign-in or import does not run already."""
+        path = case.operation.path
+        if path == IMPORT:
+            return anything_new(case)
         if path == CODE:
             challenge = self._service.ask_for_code()
             return {"challenge_id": challenge.challenge_id.get_secret_value()}
@@ -131,6 +134,12 @@ class Client:
 
     def _access_token(self, _: Case) -> dict[str, str]:
         return self._service.sign_in().headers
+
+
+def anything_new(case: Case) -> dict[str, str]:
+    """Tokens, or a key, that nobody has imported."""
+    given = {"tokens", "personal_api_key"} & set(case.body if isinstance(case.body, dict) else ())
+    return {name: uuid4().hex for name in given}
 
 
 def new_username() -> str:
@@ -250,6 +259,8 @@ def test_following_the_links_gets_only_documented_responses(attacked: Service) -
             make_unrepeated(case)
             if case.operation.path == LOGIN and is_valid(case, ParameterLocation.BODY):
                 put_into_body(case, {"username": new_username()})
+            if case.operation.path == IMPORT and is_valid(case, ParameterLocation.BODY):
+                put_into_body(case, anything_new(case))
 
         def get_call_kwargs(self, case: Case) -> dict[str, Any]:
             job = self.jobs.get(str((case.path_parameters or {}).get("job_id")))
@@ -269,7 +280,7 @@ def test_following_the_links_gets_only_documented_responses(attacked: Service) -
             seen.add((case.operation.path, str(body["status"])))
 
     limits = hypothesis_settings(
-        max_examples=20,
+        max_examples=30,
         stateful_step_count=15,
         derandomize=True,
         database=None,
@@ -280,6 +291,7 @@ def test_following_the_links_gets_only_documented_responses(attacked: Service) -
     SignIns.run(settings=limits)
     assert seen >= {
         (LOGIN, "queued"),
+        (IMPORT, "queued"),
         (POLL, "mfa_required"),
         (CODE, "queued"),
         (CODE, "409"),

@@ -6,7 +6,7 @@ from typing import Unpack
 
 import pytest
 
-from fittrack_auth_client import FitTrackAuth, transport
+from fittrack_auth_client import FitTrackAuth, tokens, transport
 from tests.client.clients import Connect, Options, blocking
 from tests.client.stand_in import StandIn
 
@@ -31,6 +31,15 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr(transport, "time", clock)
     monkeypatch.setattr(asyncio, "sleep", record)
     return seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The clock of the client's cache of tokens, moved with `now`."""
+    clock = SimpleNamespace(now=1000.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr(tokens, "time", clock)
+    return clock
 
 
 @pytest.fixture(params=["sync", "async"])

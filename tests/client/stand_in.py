@@ -66,6 +66,12 @@ class StandIn:
     def on(self, line: str, *answers: Answer) -> None:
         self._script[line].extend(answers)
 
+    def use_last(self, line: str) -> None:
+        """Skip to the last answer."""
+        with self._news:
+            while len(self._script[line]) > 1:
+                self._script[line].popleft()
+
     def seen(self, line: str) -> list[Request]:
         return [request for request in self.requests if request.line == line]
 
@@ -266,6 +272,8 @@ def token(
     *,
     expires_in: int = 3600,
     api_base: str = "https://connectapi.garmin.com",
+    access: str = "read_write",
+    domain: str = "garmin.com",
     held_by: threading.Event | None = None,
 ) -> Answer:
     data = {
@@ -274,9 +282,9 @@ def token(
         "expires_at": "2026-01-02T10:00:00Z",
         "expires_in": expires_in,
         "api_base": api_base,
-        "access": "read_write",
-        "domain": "garmin.com",
-        "method": "password",
+        "access": access,
+        "domain": domain,
+        "method": "password" if access == "read_write" else "personal_api_key",
         "user": {"id": "user-1", "display_name": "Runner", "garmin_display_name": "runner7"},
     }
     return Answer(200, data, held_by=held_by)

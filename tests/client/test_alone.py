@@ -4,6 +4,7 @@ import subprocess
 import sys
 import venv
 import zipfile
+from collections.abc import Mapping
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 from packaging.requirements import Requirement
 
 from dev.processes import ROOT, clean_environment
+from dev.simulator import Simulator
+from tests.client.stand_in import StandIn, token
+from tests.dev.wire import wire
 
 SERVICE = ("admin", "api", "dev", "shared", "tests", "worker")
 
@@ -27,32 +31,35 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with the wheel, its dependencies and nothing else.
+    """A virtual environment with the wheel, its dependencies and nothing else."""
+    return installed(wheel, tmp_path_factory.mktemp("environment"))
 
-    The dependencies are linked from this environment, one by one, as the metadata names them.
-    """
-    folder = tmp_path_factory.mktemp("environment")
+
+def installed(wheel: Path, folder: Path, extra: str = "") -> Path:
+    """The dependencies are linked from this environment, one by one, as the metadata names them."""
     venv.create(folder, with_pip=False)
     uv = Path(sys.prefix) / "bin" / "uv"
     python = folder / "bin" / "python"
     run([str(uv), "pip", "install", "--no-deps", "--offline", "--python", str(python), str(wheel)])
     [site_packages] = folder.glob("lib/python*/site-packages")
-    for name in dependencies("fittrack-auth-client"):
+    for name in dependencies("fittrack-auth-client", extra):
         link(name, site_packages)
     return folder
 
 
-def dependencies(name: str) -> set[str]:
+def dependencies(name: str, extra: str = "") -> set[str]:
     """The distributions that one needs, and those that they need."""
     found: set[str] = set()
-    pending = [name]
+    pending = [(name, extra)]
     while pending:
-        for text in distribution(pending.pop()).requires or []:
+        requiring, wanted_extra = pending.pop()
+        for text in distribution(requiring).requires or []:
             requirement = Requirement(text)
-            wanted = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            marker = requirement.marker
+            wanted = marker is None or marker.evaluate({"extra": wanted_extra})
             if wanted and requirement.name not in found:
                 found.add(requirement.name)
-                pending.append(requirement.name)
+                pending += [(requirement.name, each) for each in requirement.extras or {""}]
     return found
 
 
@@ -65,11 +72,13 @@ def link(name: str, site_packages: Path) -> None:
             target.symlink_to(Path(str(installed.locate_file(top))))
 
 
-def run(command: list[str], folder: Path | None = None) -> str:
+def run(
+    command: list[str], folder: Path | None = None, variables: Mapping[str, str] | None = None
+) -> str:
     done = subprocess.run(
         command,
         cwd=folder,
-        env=clean_environment(),
+        env=clean_environment(variables or {}),
         capture_output=True,
         text=True,
         timeout=120,
@@ -97,12 +106,53 @@ def test_nothing_of_the_service_is_there_or_needed(environment: Path, tmp_path: 
 import importlib, importlib.util, pkgutil
 import fittrack_auth_client
 for module in pkgutil.walk_packages(fittrack_auth_client.__path__, "fittrack_auth_client."):
-    importlib.import_module(module.name)
+    if not module.name.endswith(".requests_auth"):  # an extra's
+        importlib.import_module(module.name)
 there = {[*SERVICE, "celery", "redis", "sqlalchemy", "starlette"]!r}
 print([name for name in there if importlib.util.find_spec(name)])
 """
     found = run([str(environment / "bin" / "python"), "-I", "-c", program], tmp_path)
     assert found.strip() == "[]"
+
+
+LIBRARIES = """
+import sys
+from fittrack_auth_client import FitTrackAuth, UsageError
+auth = FitTrackAuth(sys.argv[1], client_key="key")
+def garminconnect(member): return auth.garminconnect(member).full_name
+def garth(member): return auth.garth(member).profile["fullName"]
+def requests(member): return type(auth.requests_auth(member)).__name__
+for library in (garminconnect, garth, requests):
+    try:
+        print(library("member-1"))
+    except UsageError as error:
+        print(error.code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("extra", "printed"),
+    [
+        ("", ["extra_missing", "extra_missing", "extra_missing"]),
+        ("requests", ["extra_missing", "extra_missing", "RequestsAuth"]),
+        ("garminconnect", ["Plain Anna", "extra_missing", "RequestsAuth"]),
+        ("garth", ["extra_missing", "Plain Anna", "RequestsAuth"]),
+    ],
+)
+def test_an_extra_brings_its_library(
+    wheel: Path,
+    extra: str,
+    printed: list[str],
+    tmp_path: Path,
+    stand_in: StandIn,
+    garmin: Simulator,
+) -> None:
+    with wire(garmin) as browser:
+        access_token = browser.di_tokens("plain-anna@example.com")["access_token"]
+    stand_in.on("POST /api/users/member-1/garmin/token", token(access_token))
+    python = installed(wheel, tmp_path, extra) / "bin" / "python"
+    command = [str(python), "-I", "-c", LIBRARIES, stand_in.url]
+    assert run(command, tmp_path, garmin.environment).split("\n")[:-1] == printed
 
 
 def test_the_service_does_not_bring_the_command_line() -> None:

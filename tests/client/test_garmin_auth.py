@@ -4,12 +4,19 @@ import asyncio
 import hashlib
 import io
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import httpx
 import pytest
 import requests
 
-from fittrack_auth_client import AsyncFitTrackAuth, FitTrackAuth, SignInRequiredError, UsageError
+from fittrack_auth_client import (
+    AsyncFitTrackAuth,
+    FitTrackAuth,
+    SignInRequiredError,
+    UsageError,
+    garmin_auth,
+)
 from tests.client.stand_in import Answer, StandIn, problem, token
 
 TOKEN = "POST /api/users/member-1/garmin/token"
@@ -158,3 +165,24 @@ def test_a_blocking_client_needs_a_blocking_auth(stand_in: StandIn, garmin: Stan
     with http, pytest.raises(UsageError):
         http.get(garmin.url)
     asyncio.run(auth.aclose())
+
+
+def test_a_renewed_token_is_replaced_again_only_once_it_was_accepted(
+    stand_in: StandIn, garmin: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("first", "second", "third", "fourth")
+    stand_in.on(TOKEN, *(token(name, api_base=garmin.url) for name in names))
+    garmin.on(UPLOAD, *map(Answer, (401, 401, 401, 200, 401, 401, 401, 200)))
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(garmin_auth, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    with FitTrackAuth(stand_in.url, client_key="key") as auth:
+        http = httpx.Client(auth=auth.httpx_auth("member-1"), trust_env=False)
+        with http:
+            statuses = [http.post(f"{garmin.url}/upload").status_code for _ in range(4)]
+            clock.now += garmin_auth.PROBATION_SECONDS + 1
+            statuses.append(http.post(f"{garmin.url}/upload").status_code)
+    assert statuses == [401, 401, 200, 401, 200]
+    assert bearers(garmin) == [
+        f"Bearer {name}"
+        for name in ("first", "second", "second", "second", "second", "third", "third", "fourth")
+    ]

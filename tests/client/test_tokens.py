@@ -20,7 +20,6 @@ from fittrack_auth_client import (
     SignInRequiredError,
     Token,
     UnexpectedAnswerError,
-    tokens,
 )
 from tests.client.clients import Connect
 from tests.client.stand_in import (
@@ -44,15 +43,6 @@ KEY = "client-key"
 @pytest.fixture
 def auth(connect: Connect, stand_in: StandIn) -> FitTrackAuth:
     return connect(stand_in.url, client_key=KEY)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """The cache's clock, moved with `now`."""
-    clock = SimpleNamespace(now=1000.0)
-    clock.monotonic = lambda: clock.now
-    monkeypatch.setattr(tokens, "time", clock)
-    return clock
 
 
 def value(token: Token) -> str:

@@ -24,6 +24,9 @@ def come_and_go(flows: Flows) -> None:
     key, other = flows.new_client_key("renew", "app"), flows.new_client_key("add", "other")
     flows.admin("clients", "add", "app", ends=1)
 
+    flows.new_webhook_secret("add", "app", "http://127.0.0.1:9/hooks")
+    flows.new_webhook_secret("rotate", "app")
+
     user_id, username = member(), person("email")
     signed_in = sign_in(flows, key, username, user_id)
     look_up(flows.client, user_id, {key: 200, other: 404, void: 401, token(): 401})
@@ -32,6 +35,7 @@ def come_and_go(flows: Flows) -> None:
     user_id = member()
     signed_in = sign_in(flows, key, username, user_id)
     flows.admin("clients", "list")
+    flows.admin("webhooks", "deliveries", "app")
     flows.admin("clients", "remove", "app")
     assert session_status(flows.client, signed_in) == 401
     look_up(flows.client, user_id, {key: 401, other: 404})

@@ -6,6 +6,7 @@ processes or stop servers start their own with `own_stack`.
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from redis import Redis
@@ -14,6 +15,8 @@ from sqlalchemy import create_engine, text
 from dev.servers import RedisServer
 from dev.simulator import Simulator
 from dev.stack import LIMITS_OFF, Stack, new_key
+from shared.accounts.clients import ClientRepository
+from shared.database.engine import Database
 from tests.databases import PostgresDatabases
 from tests.end_to_end.client import Client
 from tests.programs import PROGRAMS
@@ -59,6 +62,15 @@ def client(stack: Stack) -> Iterator[Client]:
     client = Client(stack.url)
     yield client
     client.close()
+
+
+@pytest.fixture
+def app_key(stack: Stack) -> str:
+    """The key of a new app."""
+    database = Database(stack.settings["FITTRACK_DATABASE_URL"])
+    _, key = database.run(lambda session: ClientRepository(session).add(uuid4().hex))
+    database.close()
+    return key
 
 
 @pytest.fixture

@@ -129,12 +129,21 @@ class Flows:
 
     def new_client_key(self, *arguments: str) -> str:
         """What `clients add` and `clients renew` print is a key alone, which may stand there."""
-        environment = clean_environment(self.stack.settings)
-        done = self._run(["fittrack-auth-admin", "clients", *arguments], environment)
-        self.tell_terminal(done.stderr)
-        key = done.stdout.strip()
+        key = self._printed_secret("clients", *arguments)
         assert re.fullmatch(r"[\w-]{43}", key), key
         return self.client.note("client key", key)
+
+    def new_webhook_secret(self, *arguments: str) -> str:
+        """Likewise for `webhooks add` and `webhooks rotate`."""
+        secret = self._printed_secret("webhooks", *arguments)
+        return self.client.note("webhook secret", secret.removeprefix("whsec_"))
+
+    def _printed_secret(self, *arguments: str) -> str:
+        done = self._run(
+            ["fittrack-auth-admin", *arguments], clean_environment(self.stack.settings)
+        )
+        self.tell_terminal(done.stderr)
+        return done.stdout.strip()
 
     def run(self, command: list[str], environment: Mapping[str, str], ends: int = 0) -> str:
         """One of our programs, to its end, which is good unless another is expected."""

@@ -27,12 +27,18 @@ def a_worker_lost(flows: Flows) -> Iterator[None]:
     flows.garmin.configure(latency_ms=4000)
     job = client.submit_login(person("email"))
     client.wait_for_stage(job, "contacting_garmin")
+    wait_until(lambda: _are_told(flows))  # of what it has done, a worker tells twice a second
     stack.workers[-1].kill()
     flows.garmin.configure(latency_ms=0)
     stack.settings["FITTRACK_LOG_FORMAT"] = "console"  # the first one's is JSON
     stack.begin_worker().wait_ready()
     yield
     assert client.wait(job)["status"] == "mfa_required"
+
+
+def _are_told(flows: Flows) -> bool:
+    events = flows.recording.of(EVENTS)
+    return all(job_id.encode() in events for job_id in flows.client.job_ids)
 
 
 def lose_the_database(

@@ -15,7 +15,7 @@ from dev.servers import PostgresServer, RedisServer
 from dev.simulator import Simulator
 from dev.stack import LIMITS_OFF, Stack, new_key
 from shared.garmin.types import Credentials, GarminDomain
-from tests.end_to_end import apps, mishaps
+from tests.end_to_end import apps, brought, mishaps
 from tests.end_to_end import recorders as at
 from tests.end_to_end.detector import Canary
 from tests.end_to_end.dumps import dump_database, dump_redis
@@ -77,7 +77,11 @@ def play(folder: Path) -> Evidence:
             flows = Flows(stack, client, garmin, recording)
             exit.callback(flows.close)
 
-            at_once(flows.through_garth, lambda: apps.come_and_go(flows))
+            at_once(
+                flows.through_garth,
+                lambda: apps.come_and_go(flows),
+                lambda: brought.come_along(flows),
+            )
             snapshot(stack, recording)
             mishaps.meet_bugs(flows)
             with mishaps.a_worker_lost(flows):

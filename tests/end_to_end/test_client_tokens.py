@@ -2,20 +2,18 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict
-from uuid import uuid4
 
 import httpx
 import pytest
 import requests
+from garmin_personal_api import GarminPersonalApiClient, HttpError
 
 from dev.simulator import PASSWORD, Simulator
 from dev.stack import Stack
-from fittrack_auth_client import AsyncFitTrackAuth, FitTrackAuth, SignedIn
-from shared.accounts.clients import ClientRepository
-from shared.database.engine import Database
+from fittrack_auth_client import AsyncFitTrackAuth, FitTrackAuth, SignedIn, UsageError
 from tests.end_to_end.test_command_line import run
 
 USERNAME = "plain-nora@example.com"
@@ -28,14 +26,11 @@ Read = Callable[[Stack, str, Simulator], None]
 
 
 @pytest.fixture
-def key(stack: Stack) -> Iterator[str]:
+def key(stack: Stack, app_key: str) -> str:
     """The key of an app to which Nora has connected her account."""
-    database = Database(stack.settings["FITTRACK_DATABASE_URL"])
-    _, key = database.run(lambda session: ClientRepository(session).add(uuid4().hex))
-    database.close()
-    with FitTrackAuth(stack.url, client_key=key) as auth:
+    with FitTrackAuth(stack.url, client_key=app_key) as auth:
         assert isinstance(auth.sign_in(USERNAME, PASSWORD, user_id=MEMBER), SignedIn)
-        yield key
+    return app_key
 
 
 def with_httpx(stack: Stack, key: str, garmin: Simulator) -> None:
@@ -110,3 +105,30 @@ def test_the_command_line_prints_a_token_that_garmin_accepts(
     headers = {"Authorization": f"Bearer {printed.stdout.strip()}"}
     with httpx.Client(**options(garmin)) as http:
         assert http.get(ACTIVITIES, headers=headers).status_code == 200
+
+
+def test_a_connection_by_key_is_read_with_garmins_own_client_and_with_httpx(
+    stack: Stack, app_key: str, garmin: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in garmin.environment.items():
+        monkeypatch.setenv(name, value)
+    with FitTrackAuth(stack.url, client_key=app_key) as auth:
+        auth.import_personal_api_key(f"key-{USERNAME}", user_id=MEMBER)
+        token = auth.token(MEMBER)
+        assert (token.access, token.method) == ("read", "personal_api_key")
+        with GarminPersonalApiClient(token.access_token.reveal()) as client:
+            assert client.get_user_profile_settings()
+            garmin.expire_tokens(USERNAME)
+            with pytest.raises(HttpError):
+                client.get_user_profile_settings()
+            token = auth.token(MEMBER, rejected=token.access_token)
+            client.update_bearer_token(token.access_token.reveal())
+            assert client.get_user_profile_settings()
+        with httpx.Client(
+            auth=auth.httpx_auth(MEMBER), base_url=token.api_base, **options(garmin)
+        ) as http:
+            garmin.expire_tokens(USERNAME)
+            assert http.get("/userprofile-service/userprofile/settings").status_code == 200
+        with pytest.raises(UsageError, match="personal_api_key"):
+            auth.garminconnect(MEMBER)
+    assert garmin.count("key_exchanges", USERNAME) == 3

@@ -186,6 +186,8 @@ def test_variables_of_the_client_compose_and_the_tests_are_accepted(
         ("FITTRACK_LOG_FORMAT", "xml"),
         ("FITTRACK_GARMIN_DRIVERS", "garth,fenix"),
         ("FITTRACK_GARMIN_DRIVERS", "garth,garth"),
+        ("FITTRACK_GARMIN_DRIVERS", "personal_api"),
+        ("FITTRACK_GARMIN_DRIVERS", "garth,personal_api"),
         ("FITTRACK_GARMIN_DRIVERS", " , "),
         ("FITTRACK_GARMIN_DRIVERS", ""),
         ("FITTRACK_GARMIN_PROXY", "socks5://name:hidden@127.0.0.1:1080"),

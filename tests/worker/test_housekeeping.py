@@ -27,6 +27,7 @@ from shared.origin import UNKNOWN
 from shared.redis.clock import ClockReports
 from shared.redis.connection import Redis, connect
 from tests.shared.samples import ANNA, garmin_tokens
+from tests.webhook_outbox import App, move_clock
 from worker.schedule import Housekeeping
 
 DAYS, IDLE = 90, 3600
@@ -91,6 +92,18 @@ def test_ended_sessions_past_their_retention_are_deleted(
         database.run(lambda s: s.execute(update(UserSession).values(**over)))
     housekeeping.delete_old()
     assert count(database) == int(kept)
+
+
+def test_deliveries_of_webhooks_are_deleted_after_30_days(
+    housekeeping: Housekeeping, database: Database, keyring: Keyring
+) -> None:
+    app = App(database, keyring)
+    app.add_endpoint()
+    for member in ("first", "second"):
+        app.connect(member)
+        move_clock(database, timedelta(days=29, hours=23))
+    housekeeping.delete_old()
+    assert [user for _, user in app.told()] == ["second"]
 
 
 def add_events(database: Database, number: int, days: float) -> None:

@@ -31,6 +31,7 @@ from shared.jobs.states import JobKind, JobStage, RefreshRequest
 from shared.redis.connection import Redis
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.driver_keys import DriverUse
+from shared.redis.key_refusals import KeyRefusals
 from tests.shared.jobs.both_sides import Jobs
 from tests.shared.samples import ANNA, garmin_tokens
 from tests.worker.scripted import ScriptedDriver
@@ -80,7 +81,11 @@ class Service:
 
     def runner(self, database: Database | None = None) -> JobRunner:
         handler = RefreshHandler(
-            {DRIVER: self.driver}, self.cooldowns, database or self.database, self.keyring
+            {DRIVER: self.driver},
+            self.cooldowns,
+            KeyRefusals(self.redis, SHORT),
+            database or self.database,
+            self.keyring,
         )
         return JobRunner(
             claims=self.jobs,

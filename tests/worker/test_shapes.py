@@ -77,6 +77,7 @@ def test_a_shape_is_bounded() -> None:
         ("GET", "/oauth-service/oauth/preauthorized", "oauth1"),
         ("POST", "/oauth-service/oauth/exchange/user/2.0", "oauth2"),
         ("POST", "/di-oauth2-service/oauth/token", "di"),
+        ("POST", "/personalapitoken-service/personal-api/personal-api-key/token", "key"),
         ("GET", "/userprofile-service/socialProfile", "profile"),
         ("GET", "/anna@example.com", "other"),
     ],

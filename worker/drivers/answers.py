@@ -202,12 +202,17 @@ def identity(profile: object) -> GarminIdentity:
     given = [kept for name in names if isinstance(name, str) and (kept := _storable(name))]
     # Garmin's displayName is a UUID for people who never chose one.
     readable = [name for name in given if not _UUID.fullmatch(name)]
-    name = fields.get("displayName")
     return GarminIdentity(
         guid=guid,
         display_name=[*readable, *given, guid][0][:256],
-        garmin_display_name=_storable(name)[:256] if isinstance(name, str) and name else None,
+        garmin_display_name=display_name(fields),
     )
+
+
+def display_name(fields: object) -> str | None:
+    """Return Garmin's `displayName` in a profile or in settings, if there is one."""
+    name = fields.get("displayName") if isinstance(fields, Mapping) else None
+    return (_storable(name)[:256] or None) if isinstance(name, str) else None
 
 
 def _storable(text: str) -> str:

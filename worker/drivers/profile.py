@@ -1,4 +1,7 @@
-"""Read a person's profile, for both drivers: whose tokens are these?"""
+"""Read from Garmin's API, for all drivers, whose tokens these are."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import requests
 
@@ -13,12 +16,18 @@ _CLOUDFLARE_MARK = "cf-mitigated"
 def read_profile(
     session: requests.Session, domain: GarminDomain, access_token: str
 ) -> GarminIdentity:
-    """Raise TokensRejectedError only where Garmin itself says 401.
+    """Raise what `read_document` raises, also for what is no profile."""
+    return identity(read_document(session, f"https://connectapi.{domain}{_PATH}", access_token))
 
-    403, a page and Cloudflare's marks refuse the client and say nothing of the tokens: they, and
-    anything else that is no profile, raise GarminUnavailableError.
+
+def read_document(
+    session: requests.Session, url: str, access_token: str
+) -> Mapping[str, Any] | None:
+    """Return a JSON object of Garmin's API; None if the answer is something else.
+
+    Raises TokensRejectedError only where Garmin itself says 401. 403, a page and Cloudflare's
+    marks refuse the client and say nothing of the tokens: GarminUnavailableError.
     """
-    url = f"https://connectapi.{domain}{_PATH}"
     headers = {"Authorization": f"Bearer {access_token}"}
     try:
         response = session.get(url, headers=headers, allow_redirects=False)
@@ -29,7 +38,7 @@ def read_profile(
         raise TokensRejectedError
     if answer.status != 200:
         raise GarminUnavailableError(answer.retry_after)
-    return identity(answer.body)
+    return answer.body
 
 
 def is_clear_401(response: requests.Response) -> bool:

@@ -17,6 +17,7 @@ _STEPS: Mapping[str, str] = {
     "/oauth-service/oauth/preauthorized": "oauth1",
     "/oauth-service/oauth/exchange/": "oauth2",
     "/di-oauth2-service/": "di",
+    "/personalapitoken-service/": "key",
     "/userprofile-service/": "profile",
     "/oauth_consumer.json": "consumer",
 }

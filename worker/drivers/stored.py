@@ -1,4 +1,4 @@
-"""What both drivers read from tokens: stored ones of any shape, and the claims of a JWT."""
+"""What drivers read from tokens: stored ones of any shape, and the claims of a JWT."""
 
 import base64
 import json
@@ -12,7 +12,8 @@ from pydantic import BaseModel, StringConstraints, ValidationError
 from shared.errors import TokensRejectedError
 from shared.garmin.types import GarminIdentity, GarminTokens
 
-TokenText = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,16384}$")]
+_TOKEN_TEXT = re.compile(r"[!-~]{1,16384}")
+TokenText = Annotated[str, StringConstraints(pattern=rf"^{_TOKEN_TEXT.pattern}$")]
 """A text that can stand in a header."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -38,8 +39,22 @@ def claims(token: str) -> Mapping[str, Any]:
 
 def expiry(token: str) -> datetime | None:
     """Return when a JWT expires, if it says so."""
+    return _moment(token, "exp")
+
+
+def issue(token: str) -> datetime | None:
+    """Return when a JWT was issued, if it says so."""
+    return _moment(token, "iat")
+
+
+def is_token(text: str) -> bool:
+    """Return whether a text can stand in a header."""
+    return _TOKEN_TEXT.fullmatch(text) is not None
+
+
+def _moment(token: str, claim: str) -> datetime | None:
     try:
-        return datetime.fromtimestamp(claims(token)["exp"], UTC)
+        return datetime.fromtimestamp(claims(token)[claim], UTC)
     except (KeyError, TypeError, ValueError, OverflowError, OSError):
         return None
 

@@ -3,13 +3,14 @@
 import logging
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pydantic import SecretStr
 
 from shared.accounts.accounts import Accounts, StoredSignIn
+from shared.accounts.states import Method
 from shared.crypto.secret import Sealable, Secret
 from shared.crypto.tokens import new_token
 from shared.errors import (
@@ -25,7 +26,7 @@ from shared.jobs.account_limit import AccountLimit, CodeLimit, SignInLimit
 from shared.jobs.states import Failure, JobStage, Outcome, Success
 from shared.redis.rate_limits import RateLimitedError
 from worker.chain import DriverChain
-from worker.drivers.driver import Until
+from worker.drivers.driver import Permit, Until
 from worker.marks import run_of
 from worker.run import PostponedError, Run
 
@@ -37,6 +38,7 @@ class Progress(Sealable):
 
     `driver` signed in, if it is not the one that the tokens belong to. Session id and access token
     are generated before the database is called, so that a retry stores the same session again.
+    `method` is how the person connects.
     """
 
     tokens: GarminTokens
@@ -44,6 +46,7 @@ class Progress(Sealable):
     identity: GarminIdentity | None = None
     session_id: uuid.UUID
     access_token: Secret
+    method: Method = Method.PASSWORD
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ class Completion:
         Raises SignInError, and PostponedError while the database is away.
         """
         identity = progress.identity or self._identify(job, progress)
-        success = self._store(job, progress, identity)
+        success = self.store(job, progress, identity)
         self._count(job, success)
         return success
 
@@ -117,7 +120,9 @@ class Completion:
         claimed: GarminIdentity | None = None
         try:
             claimed = self.chain.claimed_identity(progress.tokens)
-            identity = self._read_profile(job, progress.tokens, is_needed=claimed is None)
+            identity = read_profile(
+                job, self.chain.identify, progress.tokens, is_needed=claimed is None
+            )
         except TokensRejectedError:
             driver = progress.driver or progress.tokens.driver
             raise self.chain.reject(driver, job.claim.origin.account) from None
@@ -129,18 +134,8 @@ class Completion:
         job.keep_progress(JobStage.STORING, progress.model_copy(update={"identity": identity}))
         return identity
 
-    def _read_profile(self, job: Run, tokens: GarminTokens, *, is_needed: bool) -> GarminIdentity:
-        """Try until there is only time to store, or for less long if it is not needed."""
-        timings, left = job.timings, job.check()
-        patience = timings.profile_patience if left is None else left - timings.store_margin
-        if not is_needed:
-            patience = min(patience, timings.profile_patience)
-        permit = Until(time.monotonic() + patience, job)
-        return job.retry(
-            lambda: self.chain.identify(tokens, permit), GarminUnavailableError, patience
-        )
-
-    def _store(self, job: Run, progress: Progress, identity: GarminIdentity) -> Success:
+    def store(self, job: Run, progress: Progress, identity: GarminIdentity) -> Success:
+        """Store the account and its session. Raises PostponedError while the database is away."""
         # Only the first run waits for the database: later ones must not block a thread each time.
         first_run = job.claim.progress is None
         patience = job.timings.store_patience if first_run else 0.0
@@ -157,6 +152,7 @@ class Completion:
                 claim.origin,
                 claim.began,
                 run_of(claim),
+                progress.method,
             )
 
         try:
@@ -175,6 +171,22 @@ class Completion:
         account = job.claim.origin.account
         if account is not None:
             job.persist(lambda: self.limit.record(account, job.claim.job_id, outcome))
+
+
+def read_profile(
+    job: Run,
+    identify: Callable[[GarminTokens, Permit], GarminIdentity],
+    tokens: GarminTokens,
+    *,
+    is_needed: bool,
+) -> GarminIdentity:
+    """Try until there is only time to store, or for less long if it is not needed."""
+    timings, left = job.timings, job.check()
+    patience = timings.profile_patience if left is None else left - timings.store_margin
+    if not is_needed:
+        patience = min(patience, timings.profile_patience)
+    permit = Until(time.monotonic() + patience, job)
+    return job.retry(lambda: identify(tokens, permit), GarminUnavailableError, patience)
 
 
 @contextmanager

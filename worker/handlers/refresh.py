@@ -5,11 +5,13 @@ an answer waits to be stored: hence the order in which things are written down h
 """
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 from shared.accounts.refreshes import RefreshLog
+from shared.accounts.states import Method
 from shared.accounts.tokens import StoredTokens
 from shared.crypto.keyring import Keyring
 from shared.crypto.secret import Sealable
@@ -28,6 +30,7 @@ from shared.errors import (
 from shared.garmin.types import GarminTokens
 from shared.jobs.states import Failure, JobStage, Outcome, Refreshed, RefreshRequest
 from shared.redis.driver_cooldowns import DriverCooldowns, DriverRestsError, Turn
+from shared.redis.key_refusals import KeyRefusals
 from worker.drivers.driver import GarminDriver
 from worker.run import PostponedError, Run
 
@@ -43,6 +46,14 @@ _SHORTEST_PAUSE = 30
 """Seconds before the next refresh of tokens for which Garmin gave no usable answer."""
 
 
+class _RefusedOnceError(Exception):
+    """Garmin refuses a key, and has to say so again in `retry_after` seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("key refused once")
+        self.retry_after = retry_after
+
+
 class RefreshProgress(Sealable):
     """What Garmin has issued for a generation of tokens."""
 
@@ -56,6 +67,7 @@ class RefreshHandler:
 
     drivers: Mapping[str, GarminDriver]
     cooldowns: DriverCooldowns
+    key_refusals: KeyRefusals
     database: Database
     keyring: Keyring
 
@@ -87,8 +99,8 @@ class RefreshHandler:
     def _ask(self, job: Run, stored: StoredTokens) -> GarminTokens | None:
         """Have Garmin refresh tokens; None if there are newer ones.
 
-        Raises TokensRejectedError once Garmin has said so twice, GarminRateLimitedError and
-        GarminUnavailableError.
+        Raises TokensRejectedError once Garmin has said so twice (of a key: long enough apart),
+        GarminRateLimitedError and GarminUnavailableError.
         """
         driver = self.drivers[stored.driver]
         try:
@@ -103,6 +115,11 @@ class RefreshHandler:
         except (GarminUnavailableError, DriverFailedError) as failure:
             pause = ClientRefusedError(max(_SHORTEST_PAUSE, failure.retry_after or 0))
             raise GarminUnavailableError(self._rest(turn, stored, pause, ended=False)) from None
+        except _RefusedOnceError as refusal:
+            # Nothing is wrong with the driver: revoked keys must not stop everybody's.
+            pause = ClientRefusedError(refusal.retry_after)
+            wait = self._rest(turn, stored, pause, ended=True, counts=False)
+            raise GarminUnavailableError(wait) from None
         except TokensRejectedError:
             self._report(self.cooldowns.accepted, turn)
             raise
@@ -124,15 +141,27 @@ class RefreshHandler:
                 rejections += 1
                 if not self._is_unchanged(stored):
                     return None
-                if rejections >= _REJECTIONS:
-                    self._reject(stored)
-                    return None
+                if stored.method is Method.PERSONAL_API_KEY:
+                    self._check_again_later(job, stored)
+                elif rejections < _REJECTIONS:
+                    continue
+                self._reject(stored)
+                return None
             except GarminUnavailableError as failure:
                 lost += 1
                 unsent = isinstance(failure, GarminUnreachableError) and failure.unsent
                 if lost >= _WITHOUT_ANSWER or unsent or failure.retry_after:
                     raise
                 _log.info("no usable answer to a refresh: the same token once more")
+
+    def _check_again_later(self, job: Run, stored: StoredTokens) -> None:
+        """Raise _RefusedOnceError unless Garmin has refused the key long enough ago as well."""
+        wait = math.ceil(job.timings.key_recheck)
+        with suppress(ServiceUnavailableError):
+            wait = self.key_refusals.note(stored.id, stored.generation)
+        if wait:
+            _log.info("a Personal API key was refused: it is tried again in %d s", wait)
+            raise _RefusedOnceError(wait)
 
     def _reject(self, stored: StoredTokens) -> None:
         """Note that only a sign-in helps. Raises TokensRejectedError unless one has helped."""
@@ -164,14 +193,23 @@ class RefreshHandler:
         )
 
     def _rest(
-        self, turn: Turn, stored: StoredTokens, refusal: GarminRateLimitedError, *, ended: bool
+        self,
+        turn: Turn,
+        stored: StoredTokens,
+        refusal: GarminRateLimitedError,
+        *,
+        ended: bool,
+        counts: bool = True,
     ) -> int:
-        """Let these tokens wait, and perhaps everybody's; return their seconds."""
+        """Let these tokens wait, and perhaps everybody's; return their seconds.
+
+        `ended`: Garmin has answered. `counts`: it may be that it refuses everybody.
+        """
         if not isinstance(refusal, ClientRefusedError):
             refusal = ClientRefusedError(refusal.retry_after)
         wait = refusal.retry_after or _SHORTEST_PAUSE
         with suppress(ServiceUnavailableError):
-            wait = self.cooldowns.refused(turn, refusal, counts=ended)
+            wait = self.cooldowns.refused(turn, refusal, counts=ended and counts)
         self._postpone(stored, wait, ended=ended)
         return wait
 

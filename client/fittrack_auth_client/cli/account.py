@@ -2,7 +2,7 @@
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from fittrack_auth_client.address import Server
 from fittrack_auth_client.cli import reports
@@ -12,6 +12,7 @@ from fittrack_auth_client.cli.session_file import SessionFile, StoredSession
 from fittrack_auth_client.cli.sign_in import Conversation, Credentials, sign_in
 from fittrack_auth_client.client import FitTrackAuth
 from fittrack_auth_client.errors import FitTrackAuthError, UnauthorizedError
+from fittrack_auth_client.models import SignedIn, Token
 from fittrack_auth_client.retries import OnRetry
 
 _ENDS_BY_ITSELF = "a sign-in already under way ends by itself, and its result expires unused"
@@ -29,6 +30,33 @@ def log_in(
         signed_in = sign_in(auth, conversation, credentials)
     except (KeyboardInterrupt, CancelledError):
         raise CancelledError(_ENDS_BY_ITSELF) from None
+    return _kept(auth, file, signed_in, show_token=show_token)
+
+
+def import_(
+    auth: FitTrackAuth,
+    conversation: Conversation,
+    file: SessionFile,
+    submit: Callable[..., SignedIn],
+    place: str,
+    *,
+    show_token: bool,
+) -> Report:
+    """`submit` imports, and takes `on_stage`."""
+    conversation.stage("submitting")
+    try:
+        signed_in = submit(on_stage=conversation.stage)
+    except UnauthorizedError:  # there is no session yet that could be over
+        raise CliError("client_key_needed") from None
+    except KeyboardInterrupt:
+        raise CancelledError(_ENDS_BY_ITSELF) from None
+    report = _kept(auth, file, signed_in, show_token=show_token)
+    return reports.imported(report, signed_in, place)
+
+
+def _kept(
+    auth: FitTrackAuth, file: SessionFile, signed_in: SignedIn, *, show_token: bool
+) -> Report:
     session = StoredSession(
         server=auth.server.url,
         access_token=signed_in.access_token,
@@ -50,12 +78,13 @@ def who_am_i(file: SessionFile, server: Server | None, on_retry: OnRetry) -> Rep
     return reports.current_session(session, stored.server)
 
 
-def token(file: SessionFile, server: Server | None, on_retry: OnRetry) -> Report:
+def token(file: SessionFile, server: Server | None, on_retry: OnRetry, seconds: int) -> Token:
+    """Return a Garmin token that is good for so many seconds at least."""
     stored = _stored_session(file, server)
     if stored is None:
         raise CliError("not_signed_in")
     with _client(stored, on_retry) as auth:
-        return reports.garmin_token(auth.session_token(stored.access_token))
+        return auth.session_token(stored.access_token, min_valid_for=seconds)
 
 
 def log_out(

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
+from functools import partial
 from importlib.metadata import version
 from io import TextIOWrapper
 from typing import Annotated, NoReturn
@@ -19,15 +19,28 @@ from fittrack_auth_client.cli import account, reports
 from fittrack_auth_client.cli.errors import CancelledError, CliError
 from fittrack_auth_client.cli.inputs import Inputs
 from fittrack_auth_client.cli.messages import exit_code
+from fittrack_auth_client.cli.options import (
+    DEFAULT_SERVER,
+    Domain,
+    DomainOfImport,
+    InsecureOption,
+    JsonOption,
+    LibraryOption,
+    MinValidForOption,
+    NewServerOption,
+    ServerOption,
+    ShowTokenOption,
+    UserIdOption,
+)
 from fittrack_auth_client.cli.output import JsonOutput, Output, TerminalOutput
 from fittrack_auth_client.cli.session_file import SessionFile
 from fittrack_auth_client.cli.sign_in import Credentials
+from fittrack_auth_client.cli.token_sources import find_tokens
 from fittrack_auth_client.client import FitTrackAuth
 from fittrack_auth_client.errors import FitTrackAuthError
 from fittrack_auth_client.models import SubmittedJob
+from fittrack_auth_client.operations import MIN_VALID_FOR
 from fittrack_auth_client.secret import Secret
-
-DEFAULT_SERVER = "http://127.0.0.1:8000"
 
 app = typer.Typer(
     name="fittrack-auth",
@@ -44,33 +57,6 @@ app = typer.Typer(
 )
 
 
-class Domain(StrEnum):
-    COM = "garmin.com"
-    CN = "garmin.cn"
-
-
-ServerOption = Annotated[
-    str | None,
-    typer.Option(
-        "--server", envvar="FITTRACK_SERVER", metavar="URL", help="Address of the service."
-    ),
-]
-NewServerOption = Annotated[
-    str,
-    typer.Option(
-        "--server", envvar="FITTRACK_SERVER", metavar="URL", help="Address of the service."
-    ),
-]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Answer in JSON, one object for each line, for programs.")
-]
-InsecureOption = Annotated[
-    bool,
-    typer.Option("--insecure-http", help="Allow secrets over plain http:// to another machine."),
-]
-ShowTokenOption = Annotated[
-    bool, typer.Option("--show-token", help="Also print the secrets that were received.")
-]
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
@@ -143,15 +129,8 @@ def login(
     inputs = Inputs(secrets_piped=password_stdin or as_json, codes_piped=code_stdin or as_json)
     with (
         _output(inputs, as_json=as_json) as output,
-        FitTrackAuth(
-            server,
-            client_key=os.environ.get("FITTRACK_CLIENT_KEY") or None,
-            insecure_http=insecure_http,
-            on_retry=output.retrying,
-        ) as auth,
+        _new_session(server, output, insecure_http=insecure_http) as (auth, file),
     ):
-        file = SessionFile.of_this_user()
-        file.check_writable()
         credentials = Credentials(
             username=inputs.username(username),
             password=inputs.secret(
@@ -160,6 +139,62 @@ def login(
             domain=domain.value,
         )
         output.show(account.log_in(auth, output, file, credentials, show_token=show_token))
+
+
+@app.command("import")
+def import_(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE|DIRECTORY|-",
+            help="Where the tokens are; - is standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    server: NewServerOption = DEFAULT_SERVER,
+    domain: DomainOfImport = None,
+    show_token: ShowTokenOption = False,
+    insecure_http: InsecureOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Connect with the tokens that garth or garminconnect has stored.
+
+    Without an argument, takes those that the libraries would find: GARTH_TOKEN, GARMINTOKENS,
+    ~/.garminconnect or ~/.garth. They can't be given as an argument, where other programs could
+    read them.
+
+    Tokens of garminconnect are moved: the program that they came from can't renew them any more.
+    """
+    inputs = Inputs(secrets_piped=True)
+    with _output(inputs, as_json=as_json) as output:
+        found = find_tokens(source, inputs, os.environ)
+        with _new_session(server, output, insecure_http=insecure_http) as (auth, file):
+            submit = partial(auth.import_tokens, found.text, domain=domain)
+            report = account.import_(auth, output, file, submit, found.place, show_token=show_token)
+        output.show(report)
+
+
+@app.command()
+def key(
+    server: NewServerOption = DEFAULT_SERVER,
+    domain: DomainOfImport = None,
+    show_token: ShowTokenOption = False,
+    insecure_http: InsecureOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Connect with a Personal API key, made at Garmin Connect. It reads, and writes nothing.
+
+    Asks for the key, hidden, or reads it from the first line of standard input.
+    """
+    inputs = Inputs(secrets_piped=True)
+    with _output(inputs, as_json=as_json) as output:
+        secret = inputs.secret("key", "Personal API key (hidden): ", "give it on standard input")
+        with _new_session(server, output, insecure_http=insecure_http) as (auth, file):
+            submit = partial(auth.import_personal_api_key, secret, domain=domain)
+            report = account.import_(
+                auth, output, file, submit, "a Personal API key", show_token=show_token
+            )
+        output.show(report)
 
 
 @app.command()
@@ -174,14 +209,34 @@ def whoami(server: ServerOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def token(server: ServerOption = None, as_json: JsonOption = False) -> None:
+def token(
+    server: ServerOption = None,
+    user_id: UserIdOption = None,
+    library: LibraryOption = None,
+    min_valid_for: MinValidForOption = MIN_VALID_FOR,
+    insecure_http: InsecureOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Print a fresh Garmin access token, and nothing else.
 
     It is a secret. With --json, prints also where it is good for, and until when.
+
+    It is the token of the session's user. With --user-id, it is that of whom an app has connected,
+    and no session is needed.
     """
     with _output(Inputs(), as_json=as_json) as output:
-        file = SessionFile.of_this_user()
-        output.show(account.token(file, _server(server), output.retrying))
+        if user_id is None:
+            file = SessionFile.of_this_user()
+            found = account.token(file, _server(server), output.retrying, min_valid_for)
+        else:
+            with FitTrackAuth(
+                server or DEFAULT_SERVER,
+                client_key=_client_key(),
+                insecure_http=insecure_http,
+                on_retry=output.retrying,
+            ) as auth:
+                found = auth.token(user_id, min_valid_for=min_valid_for)
+        output.show(reports.garmin_token(found, library))
 
 
 @app.command()
@@ -231,6 +286,29 @@ def status(
         report = reports.job_state(auth.job(submitted, wait=wait), job_id, show_token=show_token)
         output.show(report)
     raise typer.Exit(report.exit_code)
+
+
+def _client_key() -> Secret:
+    key = os.environ.get("FITTRACK_CLIENT_KEY")
+    if not key:
+        raise CliError("missing_input", "--user-id needs FITTRACK_CLIENT_KEY")
+    return Secret(key)
+
+
+@contextmanager
+def _new_session(
+    server: str, output: Output, *, insecure_http: bool
+) -> Iterator[tuple[FitTrackAuth, SessionFile]]:
+    """A client for a sign-in, and the file that can take its session."""
+    with FitTrackAuth(
+        server,
+        client_key=os.environ.get("FITTRACK_CLIENT_KEY") or None,
+        insecure_http=insecure_http,
+        on_retry=output.retrying,
+    ) as auth:
+        file = SessionFile.of_this_user()
+        file.check_writable()
+        yield auth, file
 
 
 def _poll_token(inputs: Inputs) -> Secret:

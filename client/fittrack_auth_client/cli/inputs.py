@@ -15,6 +15,7 @@ from fittrack_auth_client.secret import Secret
 
 INPUT_SECONDS = 300.0
 LONGEST_LINE = 1 << 16
+LONGEST_TYPED = 4095  # what a terminal hands on of one line
 
 
 class Lines:
@@ -36,6 +37,15 @@ class Lines:
                 raise CliError("bad_input", "a line of input is too long")
         line, _, self._buffer = self._buffer.partition(b"\n")
         return _decoded(line)
+
+    def rest(self, deadline: Deadline) -> str:
+        """Return everything up to the end of input. Raises TimeoutError."""
+        while piece := self._read(deadline):
+            self._buffer += piece
+            if len(self._buffer) > LONGEST_LINE:
+                raise CliError("bad_input", "the input is too long")
+        rest, self._buffer = self._buffer, b""
+        return _decoded(rest)
 
     def _read(self, deadline: Deadline) -> bytes:
         ready, _, _ = select.select([self._descriptor], [], [], deadline.left)
@@ -136,6 +146,10 @@ class Pipe:
             raise CliError("missing_input", f"standard input has no line with the {name}")
         return line
 
+    def everything(self, deadline: Deadline) -> str:
+        """Return all that comes. Raises TimeoutError."""
+        return self._lines.rest(deadline) if self._lines else ""
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -167,6 +181,24 @@ class Inputs:
             return Secret(self._pipe.answer(name, Deadline.after(INPUT_SECONDS)))
         except TimeoutError:
             raise CliError("missing_input", f"no {name} came on standard input") from None
+
+    def tokens(self) -> Secret:
+        """Return all of standard input, or what a person pastes, hidden.
+
+        Raises CliError(`missing_input`, `bad_input`).
+        """
+        if self._person:
+            pasted = self._person.ask_hidden("Tokens (hidden): ")
+            if len(pasted.reveal()) >= LONGEST_TYPED:
+                raise CliError("bad_input", "a terminal takes no line as long as this: use a file")
+            return pasted
+        try:
+            text = self._pipe.everything(Deadline.after(INPUT_SECONDS))
+        except TimeoutError:
+            raise CliError("missing_input", "no tokens came on standard input") from None
+        if not text.strip():
+            raise CliError("missing_input", "standard input is empty")
+        return Secret(text)
 
     def code(self, deadline: Deadline, introduction: str = "") -> Secret:
         """`introduction` is printed where a person is asked.

@@ -67,7 +67,14 @@ FROM_GARMIN: dict[str, Advice] = {
     "garmin_unreachable": _refused(
         "The service could not reach Garmin. If it stays like this, tell the person who runs it."
     ),
-    "tokens_rejected": _refused("Garmin no longer accepts these tokens. Log in."),
+    "tokens_rejected": _refused(
+        "Garmin does not accept these tokens, or this key. Log in, or make a new key."
+    ),
+    "tokens_unreadable": _refused("There are no tokens here that could be imported."),
+    "tokens_not_renewable": _refused(
+        "These tokens hold nothing to renew them with, or its time is over. Log in instead."
+    ),
+    "wrong_domain": _refused("These tokens are for another domain. Check --domain."),
     "interrupted": _refused(
         "The sign-in was interrupted half-way: by a fault of the service, or because Garmin was "
         "disconnected meanwhile. Log in again."
@@ -153,6 +160,10 @@ FROM_HERE: dict[str, Advice] = {
         "The proxy or certificate settings of the environment can't be used "
         "(HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE…)."
     ),
+    "read_only": _usage(
+        "garminconnect and garth can't use this connection, which is by a Personal API key. Leave "
+        "--format out: the token is for the Personal API."
+    ),
     "missing_input": _usage("Something is missing, and there is no terminal to ask on."),
     "bad_input": _usage("This can't be used."),
     "session_file": _usage("The session file can't be used."),
@@ -211,7 +222,7 @@ def _is_clearer(error: FitTrackAuthError) -> bool:
 
 
 # For these the error's message says what the table can't. Elsewhere the table is clearer.
-_WITH_MESSAGE = frozenset(FROM_HERE) | {"invalid_request"}
+_WITH_MESSAGE = frozenset(FROM_HERE) | {"invalid_request", "tokens_unreadable"}
 
 
 def stage_text(stage: str) -> str:

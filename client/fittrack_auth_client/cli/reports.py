@@ -29,6 +29,7 @@ from fittrack_auth_client.models import (
     User,
 )
 from fittrack_auth_client.secret import Secret
+from fittrack_auth_client.token_files import token_file
 
 Json: TypeAlias = dict[str, Any]
 Rows: TypeAlias = list[tuple[str, str]]
@@ -68,6 +69,15 @@ def signed_in(
     return Report(rows, data)
 
 
+def imported(report: Report, signed_in: SignedIn, place: str) -> Report:
+    """Say as well where the tokens came from, and whether they still work there."""
+    rows: Rows = [("", f"Imported from {printable(place)}.")]
+    if signed_in.exclusive:
+        warning = "These tokens were moved: what they were taken from can't renew them any more."
+        rows.append(("", f"{warning} Delete them there."))
+    return Report(report.rows + rows, {**report.data, "exclusive": bool(signed_in.exclusive)})
+
+
 def current_session(session: Session, server: str) -> Report:
     garmin = session.garmin
     data: Json = {
@@ -93,8 +103,8 @@ def current_session(session: Session, server: str) -> Report:
     return Report(rows, data)
 
 
-def garmin_token(token: Token) -> Report:
-    """The token alone, for a command substitution; every field of it for a program."""
+def garmin_token(token: Token, library: str | None) -> Report:
+    """The token alone, or as a library's file; every field of it for a program."""
     secret = token.access_token.reveal()
     data: Json = {
         "access_token": secret,
@@ -111,7 +121,7 @@ def garmin_token(token: Token) -> Report:
             "garmin_display_name": token.user.garmin_display_name,
         },
     }
-    return Report([("", secret)], data)
+    return Report([("", token_file(token, library) if library else secret)], data)
 
 
 def _link_rows(garmin: GarminLink) -> Rows:

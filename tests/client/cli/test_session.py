@@ -7,32 +7,14 @@ from tests.client.stand_in import (
     ACCESS_TOKEN,
     LOG_OUT,
     LOG_OUT_EVERYWHERE,
-    LOGIN,
     SESSION,
     Answer,
     Breaks,
     StandIn,
-    accepted,
     done,
-    job,
     problem,
     session,
-    succeeded,
-    token,
 )
-
-TOKEN = "POST /api/garmin/token"
-GARMIN_TOKEN = f"eyJhbGciOi.{'x' * 1500}.a-b_c"
-
-
-@pytest.fixture
-def signed_in(service: StandIn, program: Program) -> Program:
-    service.on(LOGIN, accepted("one"))
-    service.on(job("one"), succeeded("one"))
-    assert program.login().exit_code == 0
-    # From here on the stored server has to do.
-    del program.environment["FITTRACK_SERVER"]
-    return program
 
 
 def test_whoami_shows_the_session_and_the_link(service: StandIn, signed_in: Program) -> None:
@@ -89,47 +71,6 @@ def test_whoami_asks_again_after_a_lost_answer(service: StandIn, signed_in: Prog
     service.on(SESSION, Breaks(), problem(503, "service_unavailable", retry_after=0), session())
 
     assert signed_in.run("whoami").exit_code == 0
-
-
-def test_token_prints_the_token_and_nothing_else(service: StandIn, signed_in: Program) -> None:
-    service.on(TOKEN, token(GARMIN_TOKEN))
-
-    result = signed_in.run("token")
-
-    assert (result.exit_code, result.out, result.err) == (0, f"{GARMIN_TOKEN}\n", "")
-    assert service.seen(TOKEN)[0].headers["authorization"] == f"Bearer {ACCESS_TOKEN}"
-
-
-def test_token_prints_every_field_as_json(service: StandIn, signed_in: Program) -> None:
-    answer = token(GARMIN_TOKEN)
-    service.on(TOKEN, answer)
-
-    assert signed_in.run("token", "--json").objects == [answer.data]
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "words"),
-    [
-        (409, "sign_in_required", "fittrack-auth login"),
-        (403, "scope_missing", "does not allow"),
-        (404, "link_not_found", "connected"),
-        (401, "unauthorized", "session is over"),
-    ],
-)
-def test_no_token_says_why(
-    service: StandIn, signed_in: Program, status: int, code: str, words: str
-) -> None:
-    service.on(TOKEN, problem(status, code))
-
-    result = signed_in.run("token")
-
-    assert (result.exit_code, result.out) == (1, "")
-    assert words in result.err
-
-
-def test_no_token_without_a_session(program: Program) -> None:
-    result = program.run("token")
-    assert (result.exit_code, result.out) == (1, "")
 
 
 @pytest.mark.parametrize("command", ["whoami", "token", "logout"])

@@ -59,8 +59,11 @@ def test_a_required_sign_in_stays_required() -> None:
     assert standing(rejected, "garth", NOW - day(1), NOW) == rejected
 
 
-def test_rotating_tokens_are_refreshed_within_a_week_and_not_all_at_once() -> None:
-    dues = [refresh_due_at("garminconnect", NOW + day(30), NOW) - NOW for _ in range(200)]
+@pytest.mark.parametrize(("driver", "left"), [("garminconnect", 30), ("personal_api", 365)])
+def test_rotating_tokens_and_keys_are_refreshed_within_a_week_and_not_all_at_once(
+    driver: str, left: int
+) -> None:
+    dues = [refresh_due_at(driver, NOW + day(left), NOW) - NOW for _ in range(200)]
     assert min(dues) >= day(6.3)
     assert max(dues) <= day(7)
     assert max(dues) - min(dues) > day(0.3)
@@ -76,6 +79,15 @@ def test_a_change_of_state_is_not_missed() -> None:
     assert refresh_due_at("garth", NOW + day(17), NOW) == NOW + day(3)
     assert refresh_due_at("garth", NOW + day(0.5), NOW) == NOW + day(0.5)
     assert refresh_due_at("garminconnect", NOW + day(0.5), NOW) == NOW + day(0.5)
+
+
+def test_a_key_that_ends_soon_is_exchanged_until_shortly_before() -> None:
+    assert day(0.6) - day(0.06) <= refresh_due_at("personal_api", NOW + day(0.9), NOW) - NOW
+    assert refresh_due_at("personal_api", NOW + day(0.9), NOW) - NOW <= day(0.6)
+    two_hours = day(2 / 24)
+    wait = refresh_due_at("personal_api", NOW + two_hours, NOW) - NOW
+    assert day(1 / 24) <= wait < two_hours
+    assert refresh_due_at("personal_api", NOW + day(0.5 / 24), NOW) - NOW == day(0.5 / 24)
 
 
 def rows(repos: Repositories) -> dict[str, GarminToken]:

@@ -11,10 +11,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from dev.stack import new_key
-from shared.accounts.tokens import SealedTokens, TokenRepository
+from shared.accounts.tokens import TokenRepository
 from shared.crypto.keyring import Keyring
 from shared.crypto.tokens import new_token
 from shared.database.models import GarminToken
+from shared.database.sealed_rows import SealedRows
 from shared.errors import SealBrokenError
 from shared.garmin.types import GarminIdentity
 from tests.shared.accounts.conftest import Repositories
@@ -106,11 +107,11 @@ def rotated(repos: Repositories) -> tuple[Keyring, Keyring]:
 
 
 def reseal(repos: Repositories, keyring: Keyring, limit: int = 100) -> int:
-    return repos.database.run(lambda s: SealedTokens(s, keyring).reseal(limit)).sealed
+    return repos.database.run(lambda s: SealedRows(s, keyring).reseal(limit)).sealed
 
 
 def count_by_key(repos: Repositories) -> dict[str, int]:
-    return repos.database.run(lambda s: SealedTokens(s, repos.keyring).count_by_key())
+    return repos.database.run(lambda s: SealedRows(s, repos.keyring).count_by_key())
 
 
 def test_resealed_tokens_open_with_the_new_key_alone(repos: Repositories) -> None:
@@ -145,8 +146,8 @@ def test_a_row_that_does_not_open_stays_and_does_not_stop_resealing(
             update(GarminToken).where(GarminToken.user_id == bob).values(ciphertext=b"1.test.AAAA")
         )
     )
-    batch = repos.database.run(lambda s: SealedTokens(s, both).reseal(100))
-    assert (batch.sealed, batch.broken) == (1, (bob,))
+    batch = repos.database.run(lambda s: SealedRows(s, both).reseal(100))
+    assert (batch.sealed, batch.broken) == (1, (f"user {bob}: the tokens",))
     assert count_by_key(repos) == {"test": 1, "new": 1}
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from shared import errors
 from shared.errors import JobErrorCode
+from shared.garmin import imports
 from shared.jobs.states import OUTCOME_TYPES, Failure, JobStatus, PolledOutcome
 
 
@@ -29,6 +30,13 @@ from shared.jobs.states import OUTCOME_TYPES, Failure, JobStatus, PolledOutcome
         (errors.SignInRateLimitedError(60), "rate_limited"),
         (errors.TimedOutError(), "timed_out"),
         (errors.SignInExpiredError(), "timed_out"),
+        (imports.TokensUnreadableError(), "tokens_unreadable"),
+        (imports.TokensUnreadableError("garth's tokens", "one is missing"), "tokens_unreadable"),
+        (imports.TokensNotRenewableError(), "tokens_not_renewable"),
+        (imports.RenewalOverError(), "tokens_not_renewable"),
+        (imports.WrongDomainError(), "wrong_domain"),
+        (imports.ImportRejectedError(), "tokens_rejected"),
+        (imports.KeyRejectedError(), "tokens_rejected"),
         (errors.SignInError(), "internal_error"),
     ],
 )

@@ -10,7 +10,7 @@ from shared.crypto.keyring import Keyring
 from shared.errors import GarminUnavailableError, ServiceUnavailableError
 from shared.jobs.counters import JobCounters
 from shared.jobs.keys import JobKeys
-from shared.jobs.kinds import QUEUES
+from shared.jobs.kinds import JOB_QUEUES
 from shared.jobs.lost_messages import LostMessages
 from shared.jobs.queue import JobQueue, QueuedMessages
 from shared.jobs.states import Failure, JobKind, JobStage
@@ -69,7 +69,7 @@ def submit(jobs: Jobs, queue: JobQueue) -> Submit:
 
 
 def lose_messages(redis: Redis) -> None:
-    redis.delete(*(f"fittrack:celery:{name}" for name in (*QUEUES, "unacked")))
+    redis.delete(*(f"fittrack:celery:{name}" for name in (*JOB_QUEUES, "unacked")))
 
 
 def let_time_pass(redis: Redis) -> None:
@@ -245,12 +245,12 @@ def test_a_job_counts_as_waiting_until_a_worker_has_it_however_many_messages_it_
     counters = JobCounters(redis)
     first, second, code = submit(), submit(), submit(JobKind.MFA_COMPLETION)
     queue.put(JobKind.LOGIN, first)
-    assert counters.queued(QUEUES) == {"login": 2, "mfa": 1, "refresh": 0}
+    assert counters.queued(JOB_QUEUES) == {"login": 2, "mfa": 1, "refresh": 0}
     jobs.claim(first, "a worker")
     jobs.claim(code, "a worker")
-    assert counters.queued(QUEUES) == {"login": 1, "mfa": 0, "refresh": 0}
+    assert counters.queued(JOB_QUEUES) == {"login": 1, "mfa": 0, "refresh": 0}
     redis.zadd("fittrack:jobs:queued:login", {second: 1})  # it has expired
-    assert counters.queued(QUEUES) == {"login": 0, "mfa": 0, "refresh": 0}
+    assert counters.queued(JOB_QUEUES) == {"login": 0, "mfa": 0, "refresh": 0}
 
 
 @pytest.mark.parametrize("stranger", [b"\xff", b"", b"unknown", b"{job}:input", b"{job}:lease"])
@@ -269,7 +269,7 @@ def test_an_entry_that_names_no_job_keeps_no_other_from_being_found(
 def test_a_job_that_was_taken_back_does_not_count_as_waiting(redis: Redis, jobs: Jobs) -> None:
     job_id = jobs.create(jobs.new_id(), JobKind.LOGIN, CREDENTIALS).job_id
     assert jobs.discard(job_id)
-    assert JobCounters(redis).queued(QUEUES) == {"login": 0, "mfa": 0, "refresh": 0}
+    assert JobCounters(redis).queued(JOB_QUEUES) == {"login": 0, "mfa": 0, "refresh": 0}
 
 
 def test_the_broker_gives_a_message_back_before_its_job_is_looked_at_again() -> None:

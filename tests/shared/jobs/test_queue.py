@@ -131,7 +131,7 @@ def test_a_worker_takes_what_the_api_sends() -> None:
     conf = app.conf
     assert set(KINDS) == set(JobKind)
     # People with a code in hand are served first, refreshes last.
-    assert [queue.name for queue in conf.task_queues] == ["mfa", "login", "refresh"]
+    assert [queue.name for queue in conf.task_queues] == ["mfa", "login", "refresh", "webhooks"]
     for kind in KINDS.values():
         assert conf.task_routes[kind.task] == {"queue": kind.queue}
     assert conf.accept_content == ["json"]
