@@ -1,9 +1,9 @@
 """Rate limits with moving windows, shared by all processes through Redis.
 
-A window allows N events in *any* period of its length. The notation is that of the `limits`
-library, which needs two calls to Redis for each window; one script does all of it here. The clock
-is Redis', whatever that of the process says. Keys contain a hash of who is counted, and expire with
-the window. An event that has a name counts once, however often Redis is asked to count it.
+A window allows N events in *any* period of its length. One script looks at all windows of a limit,
+and counts in them. The clock is Redis', whatever that of the process says. Keys contain a hash of
+who is counted, and expire with the window. An event that has a name counts once, however often
+Redis is asked to count it.
 """
 
 import math
@@ -12,10 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from limits import RateLimitItem, parse_many
-
 from shared.crypto.tokens import new_token
 from shared.errors import FitTrackError
+from shared.rates import Rate, rates
 from shared.redis.connection import LuaScript, Redis, redis_errors_translated
 
 LOGIN_PER_IP = "login-ip"
@@ -84,10 +83,8 @@ class RateLimit:
     def __init__(self, redis: Redis, name: str, notation: str, times: int = 1) -> None:
         self._redis = redis
         self._name = name
-        self._windows: list[RateLimitItem] = [
-            type(window)(window.amount * times, window.multiples) for window in parse_many(notation)
-        ]
-        self._sizes = [{"quota": w.amount, "seconds": w.get_expiry()} for w in self._windows]
+        self._windows = [Rate(rate.events * times, rate.seconds) for rate in rates(notation)]
+        self._sizes = [{"quota": w.events, "seconds": w.seconds} for w in self._windows]
         self._script = LuaScript(redis, __package__, "rate_limit")
 
     def hit(self, who: str, event: str | None = None) -> Standing:
@@ -139,11 +136,11 @@ class RateLimit:
 
     def _standing(self, state: Sequence[Any]) -> Standing:
         windows = [
-            Window(w.amount, w.get_expiry(), remaining, max(0, math.ceil(float(reset))))
+            Window(w.events, w.seconds, remaining, max(0, math.ceil(float(reset))))
             for w, remaining, reset in zip(self._windows, state[::2], state[1::2], strict=True)
         ]
         return Standing(self._name, tuple(windows))
 
     def _keys(self, who: str) -> list[str]:
-        sizes = [f"{window.amount}-{window.get_expiry()}s" for window in self._windows]
+        sizes = [f"{window.events}-{window.seconds}s" for window in self._windows]
         return [self._redis.keyspace.key("limit", self._name, who, size) for size in sizes]
