@@ -88,7 +88,7 @@ class Accounts:
             if expires_at is None:
                 if run is not None and not JobMarks(session).end(run):
                     raise InterruptedSignInError
-                self._save(session, user_id, tokens, origin, method)
+                stored = self._save(session, user_id, tokens, origin, method)
                 expires_at = sessions.open(
                     session_id,
                     user_id,
@@ -96,6 +96,7 @@ class Accounts:
                     now,
                     self._session_lifetime,
                     origin,
+                    also=[stored],
                 )
             # Last, when every lock is held for which somebody who unlinks would have to wait.
             self._cutoffs(session).check(submitted, user_id, origin)
@@ -110,10 +111,9 @@ class Accounts:
         tokens: GarminTokens,
         origin: Origin,
         method: Method,
-    ) -> None:
+    ) -> Event:
+        """Store tokens and connection; return the event that is to be recorded."""
         saved = TokenRepository(session, self._keyring).save(user_id, tokens, method)
-        stored = Event.of(EventKind.TOKENS_STORED, origin, tokens.driver, user_id=user_id)
-        EventLog(session).append(stored)
         if origin.client_id is not None and origin.client_user_id is not None:
             connections = ConnectionRepository(session)
             previous = connections.save(origin.client_id, origin.client_user_id, saved.token_id)
@@ -122,6 +122,7 @@ class Accounts:
         WebhookOutbox(session).connected(
             saved.token_id, origin.client_id, origin.client_user_id, changed=saved.changed
         )
+        return Event.of(EventKind.TOKENS_STORED, origin, tokens.driver, user_id=user_id)
 
     def unlink_user(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
         """Delete the user's tokens and connections; end all of their sessions and sign-ins."""

@@ -62,8 +62,9 @@ class SessionRepository:
         now: datetime,
         lifetime: timedelta,
         origin: Origin = UNKNOWN,
+        also: Sequence[Event] = (),
     ) -> datetime:
-        """Open a session; return when it expires at the latest."""
+        """Open a session; return when it expires at the latest. `also`: what else is recorded."""
         expires_at = now + lifetime
         row = {
             "id": session_id,
@@ -76,7 +77,7 @@ class SessionRepository:
         }
         insert_rows(self._session, UserSession, row)
         event = Event.of(EventKind.SESSION_OPENED, origin, user_id=user_id, session_id=session_id)
-        EventLog(self._session).append(event)
+        EventLog(self._session).append(*also, event)
         return expires_at
 
     def find(self, access_token: str) -> SessionView:

@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy
-from sqlalchemy import Table, Uuid
+from sqlalchemy import Table, Uuid, bindparam, select, union_all
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
@@ -21,9 +21,15 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
 
 
+_FEW = 4
+
+
 def insert_rows(session: Session, model: type[Base], *rows: Mapping[str, Any]) -> None:
-    """Insert rows now: flush before it what they refer to."""
-    if rows:
+    """Insert rows now, a few in one statement: flush before it what they refer to."""
+    if 1 < len(rows) <= _FEW:
+        values = {f"{name}_{n}": value for n, row in enumerate(rows) for name, value in row.items()}
+        session.execute(_insert_few_into(model, len(rows)), values)
+    elif rows:
         session.execute(_insert_into(model), list(rows))
 
 
@@ -35,6 +41,17 @@ def values_of(row: Base) -> dict[str, Any]:
 @cache
 def _columns(model: type[Base]) -> tuple[str, ...]:
     return tuple(column.key for column in model.__table__.columns)
+
+
+@cache
+def _insert_few_into(model: type[Base], number: int) -> sqlalchemy.Insert:
+    """Return a statement that is kept compiled, as one with several VALUES is not."""
+    table = cast("Table", model.__table__)
+    rows = [
+        select(*(bindparam(f"{column.key}_{n}", type_=column.type) for column in table.columns))
+        for n in range(number)
+    ]
+    return sqlalchemy.insert(table).from_select(list(_columns(model)), union_all(*rows))
 
 
 @cache
