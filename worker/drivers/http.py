@@ -6,6 +6,7 @@ OAuth2 exchange is the exception: it may be repeated, and without it the person 
 in again.
 """
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,7 +15,7 @@ from typing import Any, cast
 import requests
 from requests import PreparedRequest, Response
 from requests.adapters import BaseAdapter, HTTPAdapter, Retry
-from requests.utils import select_proxy
+from requests.utils import get_environ_proxies, select_proxy
 from tenacity import (
     Retrying,
     retry_if_exception,
@@ -47,6 +48,7 @@ class GarminAdapter(HTTPAdapter):
         self.timings = timings
         self.proxies = proxies or GarminProxies()
         self._pools: dict[object, Any] = {}
+        self._environment_proxies: dict[str, dict[str, str]] = {}
         retry = Retry(0, read=False)
         super().__init__(max_retries=retry, pool_connections=_HOSTS, pool_maxsize=_POOL)
 
@@ -57,6 +59,7 @@ class GarminAdapter(HTTPAdapter):
     def session(self, route: Route) -> requests.Session:
         """Return a session for the requests of one call."""
         session = requests.Session()
+        session.trust_env = False  # it would read all of the environment for each request
         session.mount("https://", self.permitted(route))
         session.mount("http://", _PlainHttp(route))
         return session
@@ -64,6 +67,15 @@ class GarminAdapter(HTTPAdapter):
     def permitted(self, route: Route) -> "PermittedAdapter":
         """Return an adapter for the sessions of one call."""
         return PermittedAdapter(self, route)
+
+    def environment_proxies(self, url: str) -> dict[str, str]:
+        """Return what HTTPS_PROXY and NO_PROXY said at the first request to a host."""
+        origin = _origin(url)
+        if origin not in self._environment_proxies:
+            if len(self._environment_proxies) >= _HOSTS:  # redirects may lead to any number
+                self._environment_proxies.clear()
+            self._environment_proxies[origin] = get_environ_proxies(url)
+        return self._environment_proxies[origin]
 
     def get_connection_with_tls_context(
         self,
@@ -74,11 +86,10 @@ class GarminAdapter(HTTPAdapter):
     ) -> Any:  # noqa: ANN401
         """Remember each host's pool: the library's way to it costs a fifth of sending."""
         url = request.url or ""
-        origin = url[: url.find("/", len("https://"))]
-        key = (origin, verify, cert, select_proxy(url, proxies))
+        key = (_origin(url), verify, cert, select_proxy(url, proxies))
         pool = self._pools.get(key)
         if pool is None or pool.pool is None:  # closed
-            if len(self._pools) >= _HOSTS:  # redirects may lead to any number of hosts
+            if len(self._pools) >= _HOSTS:
                 self._pools.clear()
             pool = self._pools[key] = super().get_connection_with_tls_context(
                 request, verify, proxies, cert
@@ -120,6 +131,10 @@ class PermittedAdapter(BaseAdapter):
         if self.route.proxy:
             url = self.route.proxy.url.get_secret_value()
             proxies = {"http": url, "https": url}
+        elif not proxies:
+            proxies = self._pool.environment_proxies(request.url or "")
+        if verify is True:
+            verify = _authorities()
         once = partial(self._send_once, request, verify, cert, proxies)
         if _REPEATABLE not in (request.url or ""):
             return once()
@@ -191,6 +206,15 @@ class _PlainHttp(BaseAdapter):
         raise self._route.failed(request.method or "", request.url or "", causes.NOT_HTTPS)
 
     def close(self) -> None: ...
+
+
+def _origin(url: str) -> str:
+    return url[: url.find("/", len("https://"))]
+
+
+def _authorities() -> bool | str:
+    """Return the file of certificate authorities that the environment names, as requests does."""
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
 
 def _connected(send: Callable[[], Response], pause: float) -> Response:
