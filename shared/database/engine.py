@@ -14,6 +14,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 
 from shared.database.postgres import DeadlineConnection, connection_class
 from shared.errors import ConfigurationError, ServiceUnavailableError
+from shared.retries import retried
 from shared.timings import PRODUCTION, Timings
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Database:
         if the database does not answer or every attempt conflicts.
         """
         try:
-            return _retrying_conflicts(lambda: self._transaction(work))
+            return retried(lambda: self._transaction(work), lambda: _retrying_conflicts)
         except (DBAPIError, PoolTimeoutError) as error:
             if _codes(error) & _DISK_FULL:
                 self._on_full()
