@@ -1,4 +1,4 @@
-.PHONY: install demo dev test test-full lint check audit bench lock
+.PHONY: install demo dev try test test-full lint check audit bench lock messages screenshots
 
 # Test runs start hundreds of processes: they compile our sources once.
 unexport PYTHONDONTWRITEBYTECODE
@@ -10,6 +10,9 @@ install: .venv/.installed
 
 demo: install
 	.venv/bin/python -m dev.demo
+
+try: install
+	.venv/bin/python -m dev.try_it
 
 dev: install
 	.venv/bin/python -m dev.run
@@ -41,3 +44,9 @@ bench: install
 
 lock: install
 	sh dev/lock.sh
+
+screenshots: install
+	.venv/bin/python -m dev.screenshots
+
+messages: install
+	.venv/bin/python -m dev.messages

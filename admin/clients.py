@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from sqlalchemy.orm import Session
 
+from admin.parameters import one_of
 from admin.service import open_service
 from shared.accounts.accounts import Accounts
 from shared.accounts.appearance import Appearance, parse_origin
@@ -24,7 +25,8 @@ Name = Annotated[
 ]
 
 Scopes = Annotated[
-    list[Scope], typer.Argument(metavar="SCOPE...", help="sign_in, connections, tokens.")
+    list[Scope],
+    typer.Argument(metavar="SCOPE...", parser=one_of(Scope), help="sign_in, connections, tokens."),
 ]
 DisplayName = Annotated[
     str | None, typer.Option(help="What people read on the connect page; by default NAME.")
@@ -46,7 +48,12 @@ def add(
     name: Name,
     scope: Annotated[
         list[Scope] | None,
-        typer.Option(help="What the key may be used for; repeat it. By default everything."),
+        typer.Option(
+            metavar="SCOPE",
+            parser=one_of(Scope),
+            help=f"What the key may be used for ({', '.join(Scope)}); repeat it. By default "
+            "everything.",
+        ),
     ] = None,
     display_name: DisplayName = None,
     accent: Accent = None,

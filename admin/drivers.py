@@ -1,14 +1,18 @@
 """`drivers list`, `drivers wake`: Garmin libraries that rest because Garmin refused them."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from admin.output import AsJson, json_line, moment
 from admin.service import redis_client
+from shared.audit.events import Event, EventKind
+from shared.audit.outbox import EventOutbox
+from shared.origin import UNKNOWN
+from shared.redis.connection import Redis
+from shared.redis.driver_keys import DriverUse
 from shared.redis.driver_states import DriverState, DriverStates
 from shared.settings import KNOWN_DRIVERS, Settings
 
@@ -16,8 +20,6 @@ app = typer.Typer(
     help="Show and wake Garmin libraries that rest because Garmin refused them.",
     rich_markup_mode=None,
 )
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -32,11 +34,21 @@ def drivers(context: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command("list")
 def list_drivers(as_json: AsJson = False) -> None:
-    """List the libraries in use: which rest, for whom, since when, until when and why."""
-    with _states() as (settings, states):
-        for name in settings.garmin_drivers:
-            state = states.of(name)
-            print(_json(state) if as_json else _line(state))
+    """List the libraries: which rest, for whom, since when, until when and why.
+
+    Refreshes have rests of their own; they use every library that tokens belong to.
+    """
+    with _redis() as (settings, redis):
+        states = DriverStates(redis)
+        for name in KNOWN_DRIVERS:
+            sign_ins = states.of(name) if name in settings.garmin_drivers else None
+            refreshes = states.of(name, DriverUse.REFRESH)
+            if as_json and (sign_ins or _is_affected(refreshes)):
+                print(_json(name, sign_ins, refreshes))
+            if sign_ins and not as_json:
+                print(_line(name, sign_ins))
+            if _is_affected(refreshes) and not as_json:
+                print(_line(f"{name}, refreshes", refreshes))
 
 
 @app.command()
@@ -45,22 +57,27 @@ def wake(
         str, typer.Argument(metavar="NAME", help=f"The library: {' or '.join(KNOWN_DRIVERS)}.")
     ],
 ) -> None:
-    """Let everybody use a library again, also accounts that wait for themselves.
+    """Let everybody use a library again, also accounts that wait for themselves, and refreshes.
 
     If Garmin still refuses it, it rests again, and Garmin may refuse it for longer.
     """
     if name not in KNOWN_DRIVERS:
         raise typer.BadParameter(f"must be {' or '.join(KNOWN_DRIVERS)}", param_hint="NAME")
-    with _states() as (_, states):
-        states.wake(name)
+    with _redis() as (_, redis):
+        DriverStates(redis).wake(name)
+        EventOutbox(redis).add(Event.of(EventKind.DRIVER_WOKEN, UNKNOWN, name))
     print(f"{name} is awake")
 
 
 @contextmanager
-def _states() -> Iterator[tuple[Settings, DriverStates]]:
+def _redis() -> Iterator[tuple[Settings, Redis]]:
     settings = Settings.from_environment()
     with redis_client(settings) as redis:
-        yield settings, DriverStates(redis)
+        yield settings, redis
+
+
+def _is_affected(state: DriverState) -> bool:
+    return bool(state.rest or state.accounts)
 
 
 def _status(state: DriverState) -> str:
@@ -69,33 +86,30 @@ def _status(state: DriverState) -> str:
     return "resting" if state.rest_seconds else "probing"
 
 
-def _line(state: DriverState) -> str:
-    parts = [f"{state.driver}\t{_status(state)}"]
+def _line(name: str, state: DriverState) -> str:
+    parts = [f"{name}\t{_status(state)}"]
     if state.rest:
         since, until, why = state.rest.since, state.rest.until, state.rest.why
-        parts.append(f"everybody: since {_time(since)} until {_time(until)} ({why})")
+        parts.append(f"everybody: since {moment(since)} until {moment(until)} ({why})")
     if state.accounts_until:
-        parts.append(f"accounts waiting: {state.accounts}, until {_time(state.accounts_until)}")
+        parts.append(f"accounts waiting: {state.accounts}, until {moment(state.accounts_until)}")
     return "\t".join(parts)
 
 
-def _json(state: DriverState) -> str:
+def _json(name: str, sign_ins: DriverState | None, refreshes: DriverState) -> str:
+    of_sign_ins = _values(sign_ins) if sign_ins else {"status": "unused"}
+    return json_line({"driver": name, **of_sign_ins, "refreshes": _values(refreshes)})
+
+
+def _values(state: DriverState) -> dict[str, Any]:
     rest = state.rest and {
-        "since": _time(state.rest.since),
-        "until": _time(state.rest.until),
+        "since": state.rest.since,
+        "until": state.rest.until,
         "why": state.rest.why,
     }
-    accounts_until = state.accounts_until and _time(state.accounts_until)
-    return json.dumps(
-        {
-            "driver": state.driver,
-            "status": _status(state),
-            "everybody": rest,
-            "accounts_waiting": state.accounts,
-            "accounts_until": accounts_until,
-        }
-    )
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    return {
+        "status": _status(state),
+        "everybody": rest,
+        "accounts_waiting": state.accounts,
+        "accounts_until": state.accounts_until,
+    }

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from admin.service import REDIS_TIMEOUT, Service, open_service
+from admin.parameters import job_id, one_of, user_id
+from admin.service import REDIS_TIMEOUT, Service, find_app, open_service
 from shared.audit.delivery import deliver
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventFilter, EventLog
@@ -24,10 +25,19 @@ def events(
     ] = 50,
     kind: Annotated[
         EventKind | None,
-        typer.Option(metavar="KIND", help=f"Only this kind: {', '.join(EventKind)}."),
+        typer.Option(
+            metavar="KIND",
+            parser=one_of(EventKind),
+            help=f"Only this kind: {', '.join(EventKind)}.",
+        ),
     ] = None,
     user: Annotated[
-        uuid.UUID | None, typer.Option(metavar="ID", help="Only the user with this id.")
+        uuid.UUID | None,
+        typer.Option(metavar="ID", parser=user_id, help="Only the user with this id."),
+    ] = None,
+    client: Annotated[
+        str | None,
+        typer.Option("--app", metavar="NAME", help="Only this app, by its name or its id."),
     ] = None,
     username: Annotated[
         str | None,
@@ -39,10 +49,14 @@ def events(
     ] = None,
     domain: Annotated[
         GarminDomain,
-        typer.Option(metavar="DOMAIN", help="Where that account is: garmin.com or garmin.cn."),
+        typer.Option(
+            metavar="DOMAIN",
+            parser=one_of(GarminDomain),
+            help="Where that account is: garmin.com or garmin.cn.",
+        ),
     ] = GarminDomain.COM,
     job: Annotated[
-        str | None, typer.Option(metavar="ID", help="Only the job with this id.")
+        str | None, typer.Option(metavar="ID", parser=job_id, help="Only the job with this id.")
     ] = None,
     days: Annotated[
         float | None, typer.Option(min=0, metavar="N", help="Only the last N days.")
@@ -59,6 +73,7 @@ def events(
         filters = EventFilter(
             kind=kind,
             user_id=user,
+            client_id=None if client is None else find_app(service, client),
             account=None if username is None else _account(service, username, domain),
             job_id=job,
             since=None if days is None else datetime.now(UTC) - timedelta(days=days),

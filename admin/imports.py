@@ -77,7 +77,7 @@ def _run(service: Service, work: Import, app: str, user_id: str) -> PolledOutcom
     settings, redis = service.settings, service.redis()
     jobs = JobStore(redis, service.keyring, settings.job_ttl)
     queue = JobQueue(settings.queue_url, REDIS_TIMEOUT, settings.keyspace)
-    job = Submitter(jobs, queue).submit(Submission(JobKind.IMPORT, work, origin), jobs.new_id())
+    job = Submitter(jobs, queue).submit(Submission(JobKind.IMPORT, work, origin))
     outcome = _ended(jobs, job)
     if isinstance(outcome, Success):
         _end_session(service, uuid.UUID(outcome.session_id), origin)

@@ -60,12 +60,12 @@ def rotate() -> None:
             sealed, broken = sealed + batch.sealed, broken + len(batch.broken)
             for value in batch.broken:
                 print(f"{value} do not open with any key: left unchanged")
-            print(f"{sealed} rows sealed", flush=True)
+            print(f"{_rows(sealed)} sealed", flush=True)
         if sealed:
             event = Event.of(EventKind.KEYS_ROTATED, UNKNOWN, key_id)
             service.database.run(lambda session: EventLog(session).append(event))
         left = sum(count for key, count in _count_rows(service).items() if key != key_id)
-    print(f"{sealed} rows sealed with {key_id!r}, {left} left")
+    print(f"{_rows(sealed)} sealed with {key_id!r}, {left} left")
     if left > broken:
         print("Some rows were being written: run this command again.")
     if left:
@@ -80,15 +80,19 @@ def check() -> None:
     keyring = service.keyring
     for key_id in keyring.key_ids:
         count = counts.get(key_id, 0)
-        print(f"{key_id}: {count} rows; {_advice(key_id, count, keyring, service.settings)}")
+        print(f"{key_id}: {_rows(count)}; {_advice(key_id, count, keyring, service.settings)}")
     missing = sorted(set(counts) - set(keyring.key_ids))
     for key_id in missing:
         print(
-            f"{key_id}: {counts[key_id]} rows; NOT in FITTRACK_ENCRYPTION_KEYS: without this key "
+            f"{key_id}: {_rows(counts[key_id])}; NOT in FITTRACK_ENCRYPTION_KEYS: without this key "
             "what they hold is lost"
         )
     if missing:
         raise typer.Exit(1)
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _advice(key_id: str, count: int, keyring: Keyring, settings: Settings) -> str:

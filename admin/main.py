@@ -5,15 +5,17 @@ from collections.abc import Sequence
 
 import typer
 
-from admin import clients, drivers, keys, webhooks
+from admin import clients, connections, drivers, keys, users, webhooks
 from admin.events import events
 from admin.imports import import_tokens
 from shared.accounts.appearance import InvalidAppearanceError
+from shared.accounts.users import UserNotFoundError
 from shared.errors import (
     ClientExistsError,
     ConfigurationError,
     FitTrackError,
     InvalidClientNameError,
+    LinkNotFoundError,
     ServiceUnavailableError,
     SignInInProgressError,
     UnknownClientError,
@@ -37,6 +39,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(clients.app, name="clients")
+app.add_typer(users.app, name="users")
+app.add_typer(connections.app, name="connections")
 app.add_typer(drivers.app, name="drivers")
 app.add_typer(keys.app, name="keys")
 app.add_typer(webhooks.app, name="webhooks")
@@ -46,6 +50,9 @@ app.command("import")(import_tokens)
 _EXITS: dict[type[FitTrackError], tuple[int, str]] = {
     ClientExistsError: (1, "an app with this name exists already"),
     UnknownClientError: (1, "there is no app with this name"),
+    UserNotFoundError: (1, "there is no user with this id"),
+    LinkNotFoundError: (1, "this user has no connection"),
+    SignInInProgressError: (1, "these tokens are being imported already"),
     UnknownDeliveryError: (1, "there is no such delivery that has ended at an enabled endpoint"),
     UnknownWebhookError: (1, "there is no endpoint with this id, and none of an app of this name"),
     AmbiguousWebhookError: (1, "the app has several endpoints: give the id of one"),
@@ -53,7 +60,6 @@ _EXITS: dict[type[FitTrackError], tuple[int, str]] = {
     WebhookExistsError: (1, "the app has an endpoint with this URL already"),
     AddressRefusedError: (2, "{error}"),
     InvalidWebhookUrlError: (2, "{error}"),
-    SignInInProgressError: (1, "these tokens are being imported already"),
     ConfigurationError: (2, "{error}"),
     InvalidAppearanceError: (2, "{error}"),
     InvalidClientNameError: (

@@ -1,11 +1,14 @@
 """The service as the operator's commands see it: its settings, database and keys."""
 
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from shared.accounts.clients import ClientRepository
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
+from shared.errors import UnknownClientError
 from shared.redis.connection import Redis, connect
 from shared.settings import Settings
 
@@ -38,3 +41,16 @@ def open_service() -> Iterator[Service]:
         yield Service(settings, database, keyring)
     finally:
         database.close()
+
+
+def find_app(service: Service, name: str) -> uuid.UUID:
+    """Return the id of the app with this name. An id stands for itself, also a removed app's.
+
+    Raises UnknownClientError.
+    """
+    try:
+        return service.database.run(lambda session: ClientRepository(session).named(name)).client_id
+    except UnknownClientError:
+        with suppress(ValueError):
+            return uuid.UUID(name)
+        raise

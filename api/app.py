@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from api.connect import page
 from api.contract.operations import Endpoint, Operation
 from api.http.middleware import CatchUnhandled, RequestMiddleware
 from api.http.problems import answer_error, answer_http_error
@@ -59,9 +60,10 @@ def create_app(services: Services, cors_origins: Sequence[str] = ()) -> Starlett
                     await task
             await services.polls.close()
             services.database.close()
+            await services.token_requests.close()
 
     app = Starlette(
-        routes=[*_routes(OPERATIONS), *index.ROUTES, *docs.ROUTES],
+        routes=[*_routes(OPERATIONS), *index.ROUTES, *docs.ROUTES, *page.ROUTES],
         middleware=[
             Middleware(RequestMiddleware, metrics=services.metrics),
             *_cors(cors_origins),

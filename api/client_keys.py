@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
@@ -48,20 +48,27 @@ class ClientKeys:
     ) -> T:
         """Run `work` for the app with this key, in the transaction that looks the key up.
 
-        Raises UnknownClientError, RateLimitedError after too many wrong keys, and
-        ServiceUnavailableError. `patience` is that of `AsyncDatabase.run`.
+        Raises what `guard` raises, and ServiceUnavailableError. `patience` is that of
+        `AsyncDatabase.run`.
+        """
+
+        def find_and_work(session: Session) -> T:
+            return work(session, ClientRepository(session).find(key))
+
+        return await self.guard(key, address, lambda: self._database.run(find_and_work, patience))
+
+    async def guard[T](self, key: str, address: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Await `work`, which looks the key up, and raises UnknownClientError if there is none.
+
+        Raises that also for what can't be a key, and RateLimitedError after too many wrong keys.
         """
         if not _KEY.fullmatch(key):
             raise UnknownClientError
         hashed = token_hash(key)
         if hashed not in self._valid:
             await run_in_threadpool(self._check_wrong, address)
-
-        def find_and_work(session: Session) -> T:
-            return work(session, ClientRepository(session).find(key))
-
         try:
-            result = await self._database.run(find_and_work, patience)
+            result = await work()
         except UnknownClientError:
             self._valid.pop(hashed, None)
             await run_in_threadpool(self._count_wrong, address)

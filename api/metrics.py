@@ -3,10 +3,17 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from shared.accounts.states import ConnectionState, Method
+from shared.broker.connection_counts import ConnectionCounts
 from shared.errors import RefusalScope, ServiceUnavailableError
 from shared.jobs.counters import JobCounters
 from shared.jobs.kinds import JOB_QUEUES
@@ -14,6 +21,7 @@ from shared.jobs.messages import MessageFault
 from shared.jobs.set_aside import SetAside
 from shared.redis.clock import ClockReports
 from shared.redis.driver_states import DriverStates
+from shared.redis.measurements import COUNTERS, TIMINGS, MeasuredSums
 from shared.redis.unknown_answers import UnknownAnswers
 from shared.redis.webhook_figures import WebhookFigures
 from shared.webhooks.results import Result
@@ -30,6 +38,8 @@ class Metrics:
         unknown_answers: UnknownAnswers,
         drivers: tuple[str, ...],
         clocks: ClockReports,
+        measured: MeasuredSums,
+        connections: ConnectionCounts,
         webhooks: WebhookFigures,
     ) -> None:
         self._registry = CollectorRegistry()
@@ -45,15 +55,33 @@ class Metrics:
             ["route"],
             registry=self._registry,
         )
+        self._tokens = Counter(
+            "fittrack_token_requests",
+            "Requests for access tokens that this process answered, by how.",
+            ["result"],
+            registry=self._registry,
+        )
         self._registry.register(
             _ServiceCollector(
-                counters, set_aside, driver_states, unknown_answers, drivers, clocks, webhooks
+                counters,
+                set_aside,
+                driver_states,
+                unknown_answers,
+                drivers,
+                clocks,
+                measured,
+                connections,
+                webhooks,
             )
         )
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
+
+    def count_token(self, result: str) -> None:
+        """`result`: one of `api/routes/tokens.py`, or the code of the error that was answered."""
+        self._tokens.labels(result).inc()
 
     def render(self) -> tuple[bytes, str]:
         """The text and its content type."""
@@ -69,6 +97,8 @@ class _ServiceCollector(Collector):
         unknown_answers: UnknownAnswers,
         drivers: tuple[str, ...],
         clocks: ClockReports,
+        measured: MeasuredSums,
+        connections: ConnectionCounts,
         webhooks: WebhookFigures,
     ) -> None:
         self._counters = counters
@@ -77,6 +107,8 @@ class _ServiceCollector(Collector):
         self._unknown_answers = unknown_answers
         self._drivers = drivers
         self._clocks = clocks
+        self._measured = measured
+        self._connections = connections
         self._webhooks = webhooks
         self._reads = (
             self._jobs,
@@ -86,6 +118,8 @@ class _ServiceCollector(Collector):
             self._refusals,
             self._unknown,
             self._clock_offsets,
+            self._worker_figures,
+            self._connections_now,
             self._webhooks_tried,
             self._webhooks_waiting,
         )
@@ -197,6 +231,41 @@ class _ServiceCollector(Collector):
         for (driver, step), count in self._unknown_answers.counts().items():
             family.add_metric([driver, step], count)
         return (family,)
+
+    def _worker_figures(self) -> Iterator[Metric]:
+        sums = self._measured.read()
+        for metric in COUNTERS:
+            counts = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
+            for labels, count in sums.counted(metric):
+                counts.add_metric(labels, count)
+            yield counts
+        for timing in TIMINGS:
+            histogram = HistogramMetricFamily(timing.name, timing.help, labels=timing.labels)
+            for one in sums.timed(timing):
+                histogram.add_metric(one.labels, one.buckets, one.seconds)
+            yield histogram
+
+    def _connections_now(self) -> Iterator[Metric]:
+        """Nothing if no worker has counted for a while."""
+        counted = self._connections.read()
+        if counted is None:
+            return
+        connections = GaugeMetricFamily(
+            "fittrack_connections",
+            "Stored Garmin tokens by state and by how they were connected, counted once a minute.",
+            labels=["state", "method"],
+        )
+        for state in ConnectionState:
+            for method in Method:
+                count = counted.by_state.get((state, method), 0)
+                connections.add_metric([state, method], count)
+        yield connections
+        oldest = GaugeMetricFamily(
+            "fittrack_refresh_oldest_due_seconds",
+            "For how long the refresh is due that waits longest, found once a minute.",
+        )
+        oldest.add_metric([], counted.oldest_due)
+        yield oldest
 
 
 def _answered(*reads: Callable[[], Iterable[Metric]]) -> list[Metric]:

@@ -12,19 +12,21 @@ from api.metrics import Metrics
 from api.notifications import JobNotifications
 from api.polls import JobPolls
 from api.token_refreshes import TokenRefreshes
+from api.token_requests import TokenRequests
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
 from shared.broker.tokens import TokenBroker
 from shared.clocks import Clocks
+from shared.connect.store import ConnectSessions
 from shared.crypto.keyring import Keyring
 from shared.deployment import Deployment
 from shared.jobs.account_limit import AccountLimit, CodeLimit
+from shared.jobs.cancellation import JobCancellation
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.store import JobStore
 from shared.jobs.submission import Submitter
 from shared.redis.connection import RedisHealth
 from shared.redis.driver_cooldowns import DriverCooldowns
-from shared.redis.rate_limits import RateLimit
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Services:
     jobs: JobStore
     challenges: ChallengeStore
     submitter: Submitter
+    cancellation: JobCancellation
+    connect_sessions: ConnectSessions
     limits: SubmissionLimits
     account_limit: AccountLimit
     code_limit: CodeLimit
@@ -53,10 +57,11 @@ class Services:
     clocks: Clocks
     broker: TokenBroker
     token_refreshes: TokenRefreshes
-    token_limit: RateLimit
+    token_requests: TokenRequests
     session_tokens: bool
     session_idle: int
     require_client_key: bool
+    public_url: str | None
 
 
 def services(request: Request) -> Services:

@@ -4,16 +4,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from pydantic import SecretStr
+
 from api.http.limits import SenderLimit
 from api.services import Services
 from shared.audit.events import Event, EventKind
+from shared.crypto.secret import Sealable
 from shared.crypto.tokens import token_hash
 from shared.errors import ChallengeBusyError, GarminRefusesError
 from shared.garmin.imports import Import
-from shared.garmin.types import CodeSubmission, Credentials
-from shared.jobs.account_limit import AccountLimit, SignInLimit
+from shared.garmin.types import CodeResend, CodeSubmission, Credentials
+from shared.jobs.account_limit import AccountLimit, CodeLimit, SignInLimit
+from shared.jobs.challenges import OpenChallenge, ResendNotPossibleError
 from shared.jobs.repeats import NewJob
-from shared.jobs.store import JobStore
 from shared.jobs.submission import Submission
 from shared.origin import Origin
 from shared.redis.rate_limits import RateLimit, RateLimitedError, Standing
@@ -29,14 +32,17 @@ class Accepted:
     standing: Standing
 
 
-def submit_login(services: Services, submission: Submission[Credentials]) -> Accepted:
+def submit_login(
+    services: Services, submission: Submission[Credentials], sender: Origin | None = None
+) -> Accepted:
     """Enqueue a sign-in, or find the job of an equal one.
 
+    `sender` counts as its sender where that is not its origin.
     Raises RateLimitedError, SignInInProgressError, IdempotencyKeyReusedError,
     ServiceUnavailableError; GarminRefusesError before the password is kept in vain.
     """
     origin = submission.origin
-    standing = _count_sender(services, services.limits.login, origin)
+    standing = _count_sender(services, services.limits.login, origin, sender)
     job = services.submitter.repeat(submission)
     if job is None:
         limit = SignInLimit(services.account_limit, services.code_limit)
@@ -44,31 +50,37 @@ def submit_login(services: Services, submission: Submission[Credentials]) -> Acc
         cooldown = services.cooldowns.shortest_remaining(services.drivers, origin.account)
         if cooldown:
             raise GarminRefusesError(cooldown)
-        job = services.submitter.submit(submission, JobStore.new_id())
+        job = services.submitter.submit(submission)
     return Accepted(job, standing)
 
 
-def submit_import(services: Services, submission: Submission[Import]) -> Accepted:
+def submit_import(
+    services: Services, submission: Submission[Import], sender: Origin | None = None
+) -> Accepted:
     """Enqueue an import, or find the job of an equal one. It counts as a sign-in.
 
+    `sender` counts as its sender where that is not its origin.
     Raises RateLimitedError, SignInInProgressError, IdempotencyKeyReusedError,
     ServiceUnavailableError.
     """
-    standing = _count_sender(services, services.limits.login, submission.origin)
+    standing = _count_sender(services, services.limits.login, submission.origin, sender)
     job = services.submitter.repeat(submission)
     if job is None:
-        job = services.submitter.submit(submission, JobStore.new_id())
+        job = services.submitter.submit(submission)
     return Accepted(job, standing)
 
 
-def submit_code(services: Services, submission: Submission[CodeSubmission]) -> Accepted:
+def submit_code(
+    services: Services, submission: Submission[CodeSubmission], sender: Origin | None = None
+) -> Accepted:
     """Enqueue the check of a code, or find the job of an equal submission.
 
+    `sender` counts as its sender where that is not its origin.
     Raises RateLimitedError, ChallengeNotFoundError, ChallengeBusyError,
     IdempotencyKeyReusedError, ServiceUnavailableError.
     """
     origin, challenge_id = submission.origin, submission.work.challenge_id
-    standing = _count_sender(services, services.limits.code, origin)
+    standing = _count_sender(services, services.limits.code, origin, sender)
     challenge = token_hash(challenge_id.get_secret_value())
     _count(services, services.limits.code_per_challenge, challenge, origin)
     job = services.submitter.repeat(submission)
@@ -83,23 +95,62 @@ def submit_code(services: Services, submission: Submission[CodeSubmission]) -> A
 
 
 def _submit_new_code(services: Services, submission: Submission[CodeSubmission]) -> NewJob:
-    origin, challenge_id = submission.origin, submission.work.challenge_id
-    job_id = JobStore.new_id()
-    with services.challenges.reserved_for_submission(
-        challenge_id, job_id, origin.client_id
-    ) as challenge:
-        # Whose sign-in it is comes from the challenge, where the code came from does not.
-        sender = {"address": origin.address, "request_id": origin.request_id}
-        of_challenge = replace(submission, origin=challenge.origin.model_copy(update=sender))
+    challenge_id, job_id = submission.work.challenge_id, submission.job_id
+    with _reserved(services, submission, challenge_id) as (_, of_challenge):
         _check_account(services.account_limit, services, of_challenge.origin)
-        job = services.submitter.submit(of_challenge, job_id)
+        job = services.submitter.submit(of_challenge)
         if job.job_id != job_id:
             services.challenges.release(challenge_id, job_id)
     return job
 
 
-def _count_sender(services: Services, limit: SenderLimit, origin: Origin) -> Standing:
-    standings = [_count(services, part, who, origin) for part, who in limit.parts(origin)]
+def submit_resend(
+    services: Services, submission: Submission[CodeResend], sender: Origin | None = None
+) -> Accepted:
+    """Have Garmin send a code again, or find the job of an equal submission.
+
+    `sender` counts as its sender where that is not its origin. Raises RateLimitedError,
+    ChallengeNotFoundError, ChallengeBusyError, ResendNotPossibleError,
+    IdempotencyKeyReusedError, ServiceUnavailableError.
+    """
+    origin, challenge_id = submission.origin, submission.work.challenge_id
+    standing = _count_sender(services, services.limits.code, origin, sender)
+    job = services.submitter.repeat(submission)
+    if job is None:
+        with _reserved(services, submission, challenge_id) as (challenge, of_challenge):
+            if challenge.resend_after != 0:
+                raise ResendNotPossibleError(challenge.resend_after)
+            _check_account(services.code_limit, services, of_challenge.origin)
+            job = services.submitter.submit(of_challenge)
+    return Accepted(job, standing)
+
+
+@contextmanager
+def _reserved[T: Sealable](
+    services: Services, submission: Submission[T], challenge_id: SecretStr
+) -> Iterator[tuple[OpenChallenge, Submission[T]]]:
+    """Reserve a challenge for a job, and name the job's origin.
+
+    Whose sign-in it is comes from the challenge, where the submission came from does not.
+    """
+    origin = submission.origin
+    with services.challenges.reserved_for_submission(
+        challenge_id, submission.job_id, origin.client_id
+    ) as challenge:
+        sender = {"address": origin.address, "request_id": origin.request_id}
+        yield challenge, replace(submission, origin=challenge.origin.model_copy(update=sender))
+
+
+def count_connect_session(services: Services, origin: Origin) -> None:
+    """Count a connect session as a sign-in of its app. Raises RateLimitedError."""
+    _count(services, services.limits.login.per_client, str(origin.client_id), origin)
+
+
+def _count_sender(
+    services: Services, limit: SenderLimit, origin: Origin, sender: Origin | None
+) -> Standing:
+    parts = limit.parts(sender or origin)
+    standings = [_count(services, part, who, origin) for part, who in parts]
     return standings[0]
 
 
@@ -108,7 +159,9 @@ def _count(services: Services, limit: RateLimit, who: str, origin: Origin) -> St
         return limit.hit(who)
 
 
-def _check_account(limit: AccountLimit | SignInLimit, services: Services, origin: Origin) -> None:
+def _check_account(
+    limit: AccountLimit | CodeLimit | SignInLimit, services: Services, origin: Origin
+) -> None:
     if origin.account is not None:
         with _refusals_recorded(services, origin.account, origin):
             limit.check(origin.account)

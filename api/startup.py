@@ -5,6 +5,7 @@ import sys
 from starlette.applications import Starlette
 
 from api.app import create_app
+from api.async_redis import AsyncRedis
 from api.client_keys import ClientKeys
 from api.database import AsyncDatabase
 from api.degradation import Degradation
@@ -14,18 +15,24 @@ from api.http.networks import NetworkLimit
 from api.metrics import Metrics
 from api.notifications import JobNotifications
 from api.polls import JobPolls
+from api.reads import reads
 from api.services import Services
 from api.token_refreshes import TokenRefreshes
+from api.token_requests import TokenRequests
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
+from shared.broker.connection_counts import ConnectionCounts
+from shared.broker.counting import TokenReads
 from shared.broker.refreshes import Refreshes
 from shared.broker.tokens import TokenBroker
 from shared.clocks import Clocks
+from shared.connect.store import ConnectSessions
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.deployment import Deployment
 from shared.errors import ConfigurationError
 from shared.jobs.account_limit import AccountLimit, CodeLimit
+from shared.jobs.cancellation import JobCancellation
 from shared.jobs.challenges import ChallengeStore
 from shared.jobs.counters import JobCounters
 from shared.jobs.queue import JobQueue
@@ -41,6 +48,7 @@ from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.driver_keys import DriverUse
 from shared.redis.driver_states import DriverStates
 from shared.redis.faults import RedisFaults
+from shared.redis.measurements import MeasuredSums
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
     CODE_PER_CLIENT,
@@ -65,12 +73,15 @@ def build(timings: Timings) -> Starlette:
     settings = Settings.from_environment()
     configure_logging(settings.log_level, settings.log_format)
     keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
-    url = settings.redis_url.get_secret_value()
+    url, database_url = (
+        settings.redis_url.get_secret_value(),
+        settings.database_url.get_secret_value(),
+    )
     keyspace = settings.keyspace
     redis = connect(url, timeout=timings.redis_answer_api, keyspace=keyspace)
     # Half of the connections are kept open, the others come and go.
     database = Database(
-        settings.database_url.get_secret_value(),
+        database_url,
         timings,
         pool_size=_DATABASE_CONNECTIONS // 2,
         on_full=DatabaseDisk(redis).report_full,
@@ -86,6 +97,9 @@ def build(timings: Timings) -> Starlette:
     notifications = JobNotifications(url, keyspace, timings)
     polls = JobPolls(url, keyspace, keyring, timings)
     broker = TokenBroker(keyring)
+    client_keys = ClientKeys(
+        endpoints_database, NetworkLimit(redis, WRONG_KEY_PER_IP, _WRONG_KEYS, keyring)
+    )
     services = Services(
         keyring=keyring,
         jobs=jobs,
@@ -93,6 +107,8 @@ def build(timings: Timings) -> Starlette:
             redis, keyring, settings.challenge_ttl, settings.mfa_attempts, timings
         ),
         submitter=submitter,
+        cancellation=JobCancellation(redis, keyring, timings),
+        connect_sessions=ConnectSessions(redis, keyring),
         limits=_limits(redis, settings, keyring),
         account_limit=AccountLimit(redis, settings.limit_login_per_account),
         code_limit=CodeLimit(redis, settings.limit_codes_per_account),
@@ -100,9 +116,7 @@ def build(timings: Timings) -> Starlette:
         drivers=settings.garmin_drivers,
         events=EventOutbox(redis),
         accounts=Accounts(database, keyring, settings.session_ttl, settings.session_idle_ttl),
-        client_keys=ClientKeys(
-            endpoints_database, NetworkLimit(redis, WRONG_KEY_PER_IP, _WRONG_KEYS, keyring)
-        ),
+        client_keys=client_keys,
         database=endpoints_database,
         deployment=deployment,
         redis=RedisHealth(redis),
@@ -116,8 +130,18 @@ def build(timings: Timings) -> Starlette:
             endpoints_database,
             polls,
             notifications,
+            timings,
         ),
-        token_limit=RateLimit(redis, TOKENS_PER_CLIENT, settings.limit_tokens_per_client),
+        token_requests=TokenRequests(
+            client_keys,
+            reads(database_url, endpoints_database, timings),
+            broker,
+            TokenReads(
+                EventOutbox(redis),
+                RateLimit(redis, TOKENS_PER_CLIENT, settings.limit_tokens_per_client),
+            ),
+            AsyncRedis(url, timings),
+        ),
         session_tokens=settings.session_tokens,
         metrics=Metrics(
             JobCounters(redis),
@@ -126,11 +150,14 @@ def build(timings: Timings) -> Starlette:
             UnknownAnswers(redis),
             settings.garmin_drivers,
             clock_reports,
+            MeasuredSums(redis),
+            ConnectionCounts(redis),
             WebhookFigures(redis),
         ),
         clocks=Clocks(clock_reports, database, "api"),
         session_idle=settings.session_idle_ttl,
         require_client_key=settings.require_client_key,
+        public_url=settings.public_url,
     )
     return create_app(services, settings.cors_origins)
 

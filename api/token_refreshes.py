@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from starlette.concurrency import run_in_threadpool
@@ -13,6 +14,7 @@ from shared.accounts.tokens import StoredTokens
 from shared.broker.refreshes import Refreshes
 from shared.broker.tokens import Connection, TokenBroker
 from shared.errors import ServiceUnavailableError
+from shared.timings import PRODUCTION, Timings
 
 _READS = 3
 _LONGEST = 35.0
@@ -33,12 +35,14 @@ class TokenRefreshes:
         database: AsyncDatabase,
         polls: JobPolls,
         notifications: JobNotifications,
+        timings: Timings = PRODUCTION,
     ) -> None:
         self._refreshes = refreshes
         self._broker = broker
         self._database = database
         self._polls = polls
         self._notifications = notifications
+        self._reading = timings.notification_silence
         self._waits: dict[tuple[uuid.UUID, int], _Wait] = {}
 
     async def renewed(self, stored: StoredTokens, seconds: float) -> Connection | None:
@@ -90,10 +94,12 @@ class TokenRefreshes:
         )
 
     async def _ended(self, job_id: str) -> None:
-        """Wait as a long poll does."""
+        """Wait as a long poll does, and read now and then: of a lost job nobody is notified."""
         with self._notifications.watch(job_id) as changed:
             while not await self._has_ended(job_id):
-                await changed.wait()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._reading):
+                        await changed.wait()
                 changed.clear()
 
     async def _has_ended(self, job_id: str) -> bool:

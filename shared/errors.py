@@ -28,6 +28,7 @@ class JobErrorCode(StrEnum):
     GARMIN_UNREACHABLE = "garmin_unreachable"
     RATE_LIMITED = "rate_limited"
     TOKENS_REJECTED = "tokens_rejected"
+    CANCELLED = "cancelled"
     TOKENS_UNREADABLE = "tokens_unreadable"
     TOKENS_NOT_RENEWABLE = "tokens_not_renewable"
     WRONG_DOMAIN = "wrong_domain"
@@ -313,19 +314,10 @@ class AnswerShape:
 
 
 class GarminUnavailableError(SignInError):
-    """Garmin answered with a 5xx, something unreadable, or not at all.
-
-    `unknown`: the shape of an answer that nobody knows.
-    """
+    """Garmin answered with a 5xx, something unreadable, or not at all."""
 
     code = JobErrorCode.GARMIN_UNAVAILABLE
     message = "Garmin did not give a usable answer: try again later."
-
-    def __init__(
-        self, retry_after: int | None = None, *, unknown: AnswerShape | None = None
-    ) -> None:
-        super().__init__(retry_after)
-        self.unknown = unknown
 
 
 class GarminUnreachableError(GarminUnavailableError):

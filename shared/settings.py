@@ -53,6 +53,8 @@ _PREFIX_OF_TESTS = f"{PREFIX}TEST_"
 _REDIS_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,32}")  # no colon: one can't begin with another
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
+_PUBLIC_URL = re.compile(rf"(?:{_ORIGIN.pattern})(?:/[A-Za-z0-9._~-]+)*")
+
 
 class _FileSource(PydanticBaseSettingsSource):
     """Read `FITTRACK_X` from the file at `FITTRACK_X_FILE`, for Docker secrets."""
@@ -224,6 +226,9 @@ class Settings(DatabaseSettings):
     require_client_key: bool = False
     """Whether to accept sign-ins and codes only with a client key."""
 
+    public_url: str | None = None
+    """Where people reach the API, for links to the connect page: `https://auth.example.com`."""
+
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins whose pages may use the API from a browser, comma-separated."""
 
@@ -254,6 +259,18 @@ class Settings(DatabaseSettings):
         if not _REDIS_PREFIX.fullmatch(value):
             raise ValueError("must be 1 to 32 letters, digits, dashes, underscores or dots")
         return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str | None) -> str | None:
+        if value is None or not value.strip():
+            return None
+        url = value.strip().rstrip("/")
+        if not _PUBLIC_URL.fullmatch(url):
+            raise ValueError(
+                "must have the form https://auth.example.com or https://example.com/auth"
+            )
+        return url
 
     @field_validator("cors_origins")
     @classmethod

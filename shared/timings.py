@@ -68,11 +68,16 @@ class Timings:
     redis_answer_api: float = 0.8
     """For one answer of Redis, in the API: a submission has to end within three seconds."""
 
+    refresh_hold: float = 180.0
+    """How long a job that has begun to refresh tokens keeps other jobs from them; longer than two
+    lost workers."""
+
     database_queue: float = 0.25
     """How long a request waits for one of the API's database threads before it is answered 503."""
 
     poll_queue: float = 5.0
-    """How long the read of a polled job waits for a free connection to Redis."""
+    """How long the read of a polled job waits for a free connection to Redis, and that of a stored
+    token for one to the database."""
 
     redis_answer_worker: float = 5.0
     redis_patience_worker: float = 30.0
@@ -139,6 +144,9 @@ class Timings:
     delivery_interval: float = 1.0
     delivery_retry: float = 5.0
     """Pause between two deliveries of audit events to the database, and after a failed one."""
+
+    measurements_interval: float = 5.0
+    """How often each worker brings what it has counted to Redis."""
 
     sweep_interval: float = 5.0
     """How often each worker looks for jobs whose message is lost."""

@@ -96,6 +96,15 @@ class DriverChain:
         except ClientRefusedError as refusal:
             raise GarminRateLimitedError(refusal.retry_after) from None
 
+    def resend(self, pending: PendingSignIn, permit: Permit, account: str | None) -> PendingSignIn:
+        """Have the code sent again by the driver that began."""
+        turn = Turn(pending.driver, account)
+        try:
+            with reported(self._cooldowns, turn, counts=False):
+                return self._driver(pending.driver).resend(pending, permit)
+        except ClientRefusedError as refusal:
+            raise GarminRateLimitedError(refusal.retry_after) from None
+
     def reject(self, driver: str, account: str | None) -> SignInAgainError:
         """Let a driver rest for an account whose tokens Garmin's API refuses; return the error."""
         with suppress(ServiceUnavailableError):

@@ -5,6 +5,7 @@ import os
 import sys
 import uuid
 import warnings
+from contextlib import suppress
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
@@ -13,11 +14,12 @@ from celery.worker import WorkController
 
 from shared.crypto.keyring import Keyring
 from shared.deployment import Deployment
-from shared.errors import ConfigurationError
+from shared.errors import ConfigurationError, ServiceUnavailableError
 from shared.jobs.set_aside import SetAside
 from shared.logs.configuration import configure_logging
 from shared.memory import limit_arenas, release_unused
-from shared.redis.connection import connect
+from shared.redis.connection import Redis, connect
+from shared.redis.measurements import Measurements
 from shared.settings import Settings
 from shared.timings import Timings
 from worker import broker, flower, task, task_events
@@ -40,6 +42,7 @@ class _Program:
         Keyring.parse(self._settings.encryption_keys.get_secret_value())
         configure_logging(self._settings.log_level, self._settings.log_format)
         self._runner: JobRunner | None = None
+        self._measurements = Measurements()
         self._courier: Courier | None = None
         broker.install(self._timings, self._set_aside().add)
         self._app = celery_app(self._settings.queue_url, self._timings, self._settings.keyspace)
@@ -52,15 +55,23 @@ class _Program:
         setup_logging.connect(self._set_up_logging, weak=False)
         worker_init.connect(self._prepare, weak=False)
         worker_ready.connect(_release_unused, weak=False)
+        worker_shutdown.connect(self._bring_measurements, weak=False)
         worker_shutdown.connect(self._stop_courier, weak=False)
         return self._app
 
-    def _set_aside(self) -> SetAside:
+    def _redis(self) -> Redis:
         url, timeout = (
             self._settings.redis_url.get_secret_value(),
             self._timings.redis_answer_worker,
         )
-        return SetAside(connect(url, timeout=timeout, keyspace=self._settings.keyspace))
+        return connect(url, timeout=timeout, keyspace=self._settings.keyspace)
+
+    def _set_aside(self) -> SetAside:
+        return SetAside(self._redis())
+
+    def _bring_measurements(self, **_: object) -> None:
+        with suppress(ServiceUnavailableError), self._redis() as redis:
+            self._measurements.flush_to(redis)
 
     def _run_job(self, job_id: str) -> str:
         assert self._runner is not None, "jobs come only after worker_init"  # noqa: S101 - for the type checker
@@ -98,11 +109,11 @@ class _Program:
             deployment.start()
             threads = _threads(sender)
             broker.keep_room(kept_for_urgent(threads))
-            self._runner = build_runner(settings, database, timings, threads)
+            self._runner = build_runner(settings, database, timings, threads, self._measurements)
             self._courier = build_courier(settings, database, timings)
             heartbeat = build_heartbeat(settings, timings)
             heartbeat.install(self._app)
-            schedule = build_schedule(settings, database, deployment, timings)
+            schedule = build_schedule(settings, database, deployment, timings, self._measurements)
             for periodic in (heartbeat.periodic(), *schedule):
                 periodic.start()
         except ConfigurationError as error:

@@ -60,7 +60,7 @@ class Run:
         return self._claims.open_progress(self.claim, model)
 
     def keep_progress(self, stage: JobStage, progress: Sealable) -> None:
-        """Store what has been reached, encrypted, for a later run."""
+        """Store what has been reached, encrypted, for a later run. Raises JobCancelledError."""
         self._claims.keep_progress(self.claim, stage, progress)
 
     def drop_deadline(self) -> None:

@@ -1,9 +1,10 @@
 """Runs jobs of any kind: claims, leases, deadlines."""
 
 import logging
+import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared.crypto.tokens import new_token
 from shared.errors import (
@@ -17,9 +18,10 @@ from shared.errors import (
 )
 from shared.jobs.claims import Claim, JobClaims
 from shared.jobs.kinds import KINDS
-from shared.jobs.states import Failure, JobKind, Outcome, Success
+from shared.jobs.states import Failure, JobCancelledError, JobKind, Outcome, Success
 from shared.logs.context import job_context
 from shared.logs.locations import where
+from shared.redis.measurements import JOB_SECONDS, Measurements
 from shared.timings import PRODUCTION, Timings
 from worker.handlers.handler import Handler
 from worker.lease import Lease, LeaseKeeper
@@ -40,6 +42,7 @@ class JobRunner:
     handlers: Mapping[JobKind, Handler]
     shares: ThreadShares
     timings: Timings = PRODUCTION
+    measurements: Measurements = field(default_factory=Measurements)
 
     def run(self, job_id: str) -> str:
         """Run one job to completion; return its result code.
@@ -60,6 +63,7 @@ class JobRunner:
 
         def time_out(lease: Lease) -> None:
             self.claims.end(claim, handler.time_out(run_of(lease)))
+            self._observe(claim)
 
         with (
             job_context(job_id, claim.origin.request_id),
@@ -74,8 +78,12 @@ class JobRunner:
             except (PostponedError, ServiceUnavailableError):
                 self._release(job)
                 raise
+            self._observe(claim)
             _log.info("%s ended: %s", claim.kind, result)
             return result
+
+    def _observe(self, claim: Claim) -> None:
+        self.measurements.observe(JOB_SECONDS, time.monotonic() - claim.sent_at, claim.kind)
 
     def _end(self, job: Run, outcome: Outcome) -> str:
         """End the job; return its result code. Raises ServiceUnavailableError at its deadline."""
@@ -95,6 +103,8 @@ class JobRunner:
     def _outcome(self, job: Run, handler: Handler) -> Outcome:
         job_id = job.claim.job_id
         try:
+            if job.claim.cancelled:
+                raise JobCancelledError
             if job.claim.progress is None and not self._may_ask_garmin(job.claim):
                 raise InterruptedSignInError
             return handler.run(job)

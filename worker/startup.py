@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from shared.accounts.accounts import Accounts
 from shared.audit.outbox import EventOutbox
+from shared.broker.connection_counts import COUNT_INTERVAL, ConnectionCounts
 from shared.broker.keep_alive import KeepAlive
 from shared.broker.refreshes import Refreshes
 from shared.clocks import CHECK_INTERVAL, CHECK_RETRY, Clocks
@@ -31,6 +32,7 @@ from shared.redis.driver_keys import DriverUse
 from shared.redis.faults import RedisFaults
 from shared.redis.key_refusals import KeyRefusals
 from shared.redis.left_proxies import LeftProxies
+from shared.redis.measurements import Measurements
 from shared.redis.oauth_consumer import KeptConsumer
 from shared.redis.password_posts import PasswordPosts
 from shared.redis.unknown_answers import UnknownAnswers
@@ -44,6 +46,7 @@ from worker.drivers.guided import GuidedDriver
 from worker.drivers.http import GarminAdapter
 from worker.drivers.lazy import LazyDriver
 from worker.drivers.proxies import GarminProxies, Proxy
+from worker.handlers.code_resend import CodeResendHandler
 from worker.handlers.completion import Completion
 from worker.handlers.imports import ImportHandler
 from worker.handlers.login import LoginHandler
@@ -53,6 +56,7 @@ from worker.health import heartbeat_file
 from worker.heartbeat import Heartbeat
 from worker.lease import LeaseKeeper
 from worker.marks import RunMarks
+from worker.measuring import MeasuredGarmin
 from worker.runner import JobRunner
 from worker.schedule import Housekeeping, Periodic, sweep
 from worker.shares import ThreadShares
@@ -82,7 +86,11 @@ def open_database(settings: Settings, timings: Timings) -> Database:
 
 
 def build_runner(
-    settings: Settings, database: Database, timings: Timings, threads: int
+    settings: Settings,
+    database: Database,
+    timings: Timings,
+    threads: int,
+    measurements: Measurements,
 ) -> JobRunner:
     """Check everything, then build. Raises ConfigurationError with one line."""
     check_environment(os.environ)
@@ -97,11 +105,12 @@ def build_runner(
     )
     prompt = connect(url, timeout=timings.redis_answer_worker, keyspace=keyspace)
     proxies = _proxies(settings, keyring, prompt)
-    count_unknown = UnknownAnswers(prompt).count
+    measured = MeasuredGarmin(measurements, UnknownAnswers(prompt))
+    adapter = GarminAdapter(timings, proxies, measured)
     drivers = {
-        name: GuidedDriver(driver, proxies, count_unknown)
+        name: GuidedDriver(driver, proxies)
         for name, driver in _drivers(
-            settings.garmin_drivers, timings, KeptConsumer(prompt, keyring), proxies
+            settings.garmin_drivers, adapter, KeptConsumer(prompt, keyring)
         ).items()
     }
     challenges = ChallengeStore(
@@ -117,6 +126,7 @@ def build_runner(
         accounts=Accounts(database, keyring, settings.session_ttl, settings.session_idle_ttl),
         limit=AccountLimit(patient, settings.limit_login_per_account),
         codes=CodeLimit(patient, settings.limit_codes_per_account),
+        measurements=measurements,
     )
     refresh_cooldowns = DriverCooldowns(patient, timings, DriverUse.REFRESH)
     return JobRunner(
@@ -126,13 +136,20 @@ def build_runner(
         handlers={
             JobKind.LOGIN: LoginHandler(chain, challenges, completion),
             JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
+            JobKind.CODE_RESEND: CodeResendHandler(chain, challenges, completion),
             JobKind.IMPORT: ImportHandler(drivers, refresh_cooldowns, completion),
             JobKind.REFRESH: RefreshHandler(
-                drivers, refresh_cooldowns, KeyRefusals(patient, timings), database, keyring
+                drivers,
+                refresh_cooldowns,
+                KeyRefusals(patient, timings),
+                database,
+                keyring,
+                measurements,
             ),
         },
         shares=ThreadShares(threads, settings.share_per_ip, settings.share_per_client, timings),
         timings=timings,
+        measurements=measurements,
     )
 
 
@@ -148,7 +165,11 @@ def build_courier(settings: Settings, database: Database, timings: Timings) -> C
 
 
 def build_schedule(
-    settings: Settings, database: Database, deployment: Deployment, timings: Timings
+    settings: Settings,
+    database: Database,
+    deployment: Deployment,
+    timings: Timings,
+    measurements: Measurements,
 ) -> list[Periodic]:
     """Return what a worker does beside its jobs."""
     url, timeout, keyspace = settings.queue_url, timings.redis_answer_worker, settings.keyspace
@@ -172,12 +193,20 @@ def build_schedule(
     if settings.has_own_broker:
         faults.append(RedisFaults("broker", broker))
     retry = timings.delivery_retry
+    counts = ConnectionCounts(redis)
     return [
         Periodic("deployment mark", deployment.renew, deployment.renewal, retry),
         Periodic("event delivery", work.deliver_events, timings.delivery_interval, retry),
         Periodic("retention", work.delete_old, timings.retention_interval, retry),
         Periodic("faults of Redis", lambda: _check(faults), timings.faults_interval, retry),
         Periodic("clocks", clocks.check, CHECK_INTERVAL, CHECK_RETRY),
+        Periodic(
+            "measurements",
+            lambda: measurements.flush_to(redis),
+            timings.measurements_interval,
+            retry,
+        ),
+        Periodic("connection counts", lambda: counts.renew(database), COUNT_INTERVAL, retry),
         Periodic("keep-alive", keep_alive.submit_due, timings.keep_alive_interval, retry),
         Periodic("webhooks", webhooks.dispatch, timings.webhook_interval, retry),
         Periodic("webhook report", webhooks.report, timings.webhook_report, retry),
@@ -202,16 +231,12 @@ def _proxies(settings: Settings, keyring: Keyring, redis: Redis) -> GarminProxie
 
 
 def _drivers(
-    names: tuple[str, ...],
-    timings: Timings,
-    consumers: ConsumerStore,
-    proxies: GarminProxies,
+    names: tuple[str, ...], adapter: GarminAdapter, consumers: ConsumerStore
 ) -> dict[str, LazyDriver]:
     """Build all drivers: also tokens of one that no longer signs in are refreshed.
 
     `names` are those that sign in. The first is loaded now, each other when it is needed.
     """
-    adapter = GarminAdapter(timings, proxies)
 
     def garth() -> GarminDriver:
         from worker.drivers.garth import GarthDriver
@@ -221,7 +246,7 @@ def _drivers(
     def garminconnect() -> GarminDriver:
         from worker.drivers.garminconnect import GarminConnectDriver
 
-        return GarminConnectDriver(adapter, timings)
+        return GarminConnectDriver(adapter, adapter.timings)
 
     def personal_api() -> GarminDriver:
         from worker.drivers.personal_api import PersonalApiDriver

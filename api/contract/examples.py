@@ -45,6 +45,62 @@ TOKEN: dict[str, Any] = {
     "user": {**USER, "garmin_display_name": "runner"},
 }
 
+CONNECT_SESSION_REQUEST: dict[str, Any] = {
+    "user_id": "member-4711",
+    "return_url": "https://app.example/settings",
+    "locale": "de",
+    "methods": ["password"],
+}
+CONNECT_SESSION_CREATED: dict[str, Any] = {
+    "id": SESSION_ID,
+    "url": f"https://auth.example/connect#{SECRET}",
+    "expires_at": "2026-11-02T08:15:00Z",
+}
+CONNECT_SESSIONS: list[Any] = [
+    {
+        "id": SESSION_ID,
+        "user_id": "member-4711",
+        "status": "connected",
+        "expires_at": "2026-11-02T08:15:00Z",
+        "user": USER,
+    },
+    {
+        "id": SESSION_ID,
+        "user_id": "member-4711",
+        "status": "failed",
+        "expires_at": "2026-11-02T08:15:00Z",
+        "error": {
+            "code": "invalid_credentials",
+            "message": "Garmin rejected the username or the password.",
+        },
+    },
+]
+CONNECT_STATE: dict[str, Any] = {
+    "id": SESSION_ID,
+    "status": "code_required",
+    "app": {
+        "name": "My App",
+        "light": {"accent": "#0b62c4", "on_accent": "#ffffff"},
+        "dark": {"accent": "#6aa7f0", "on_accent": "#000000"},
+    },
+    "domain": "garmin.com",
+    "methods": ["password"],
+    "locale": "de",
+    "return_url": "https://app.example/settings",
+    "embed_origin": None,
+    "expires_in": 840,
+    "step": None,
+    "code": {
+        "type": "email",
+        "destination": "ru*****@example.com",
+        "expires_in": 600,
+        "attempts_left": 3,
+        "resend_in": None,
+    },
+    "error": None,
+    "user": None,
+}
+
 JOB_ACCEPTED: dict[str, Any] = {
     "job_id": JOB_ID,
     "status": "queued",
@@ -60,6 +116,7 @@ SESSION: dict[str, Any] = {
     "garmin": LINK,
 }
 CLIENT_LINK: dict[str, Any] = {"user_id": "member-4711", "user": USER, "garmin": LINK}
+CONNECTIONS: dict[str, Any] = {"connections": [CLIENT_LINK], "next_cursor": "MW1lbWJlci00NzEx"}
 
 JOBS: dict[str, dict[str, Any]] = {
     "running": {

@@ -31,6 +31,7 @@ Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem: br
 _TAGS = {
     Tag.SIGN_IN: "Start a sign-in at Garmin, send a one-time code, and poll the job.",
     Tag.SESSIONS: "See and end the sessions of a person who is signed in.",
+    Tag.CONNECT: "Have people connect on a page of this service, and what that page itself uses.",
     Tag.CONNECTIONS: "See and remove the Garmin accounts that people have connected.",
     Tag.MONITORING: "For load balancers, orchestrators and Prometheus.",
 }
@@ -44,6 +45,11 @@ _SECURITY: dict[Security, dict[str, str]] = {
         "type": "http",
         "scheme": "bearer",
         "description": "The `access_token` of the session, from the job that succeeded.",
+    },
+    Security.CONNECT_TOKEN: {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "What follows the `#` in the `url` of a connect session: for its page.",
     },
     Security.CLIENT_KEY: {
         "type": "apiKey",

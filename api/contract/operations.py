@@ -19,6 +19,7 @@ class Tag(StrEnum):
 
     SIGN_IN = "Sign in"
     SESSIONS = "Sessions"
+    CONNECT = "Connect page"
     CONNECTIONS = "Garmin connections"
     MONITORING = "Monitoring"
 
@@ -29,6 +30,7 @@ class Security(StrEnum):
     POLL_TOKEN = "poll_token"  # noqa: S105 - a name, no secret
     ACCESS_TOKEN = "access_token"  # noqa: S105 - a name, no secret
     CLIENT_KEY = "client_key"
+    CONNECT_TOKEN = "connect_token"  # noqa: S105 - a name, no secret
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from api.contract import requests
 from api.contract.operations import Parameter
+from shared.accounts.states import ConnectionState
 from shared.jobs.states import JobStage
 
 JOB_ID = Parameter(
@@ -24,6 +25,35 @@ USER_ID = Parameter(
     "path",
     "Your own id for the person, percent-encoded, slashes included.",
     {"type": "string", "pattern": requests.USER_ID.pattern},
+)
+STATE = Parameter(
+    "state",
+    "query",
+    "Only connections in this state.",
+    {"type": "string", "enum": list(ConnectionState)},
+)
+LIMIT = Parameter(
+    "limit",
+    "query",
+    "How many connections to return at most.",
+    {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": requests.MAX_PAGE,
+        "default": requests.DEFAULT_PAGE,
+    },
+)
+CURSOR = Parameter(
+    "cursor",
+    "query",
+    "The `next_cursor` of the page before.",
+    {"type": "string", "pattern": requests.CURSOR.pattern},
+)
+CONNECT_SESSION_ID = Parameter(
+    "session_id",
+    "path",
+    "The connect session's id.",
+    {"type": "string", "pattern": requests.JOB_ID.pattern},
 )
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",

@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    JsonValue,
     SecretStr,
     StringConstraints,
     model_validator,
@@ -29,6 +30,8 @@ from shared.garmin.types import GarminDomain
 MAX_BODY_BYTES = 16 * 1024
 MAX_WAIT_SECONDS = 30
 MAX_USER_ID_LENGTH = 128
+MAX_PAGE = 200
+DEFAULT_PAGE = 50
 
 _CONTROL = r"\x00-\x1f\x7f-\x9f"
 INVISIBLE = (
@@ -82,6 +85,7 @@ USER_ID = Shape(
     "must be 1 to 128 characters, without control or invisible characters, and without a segment "
     "of one or two dots between slashes, which no URL can hold",
 )
+CURSOR = Shape(r"^[A-Za-z0-9_-]{1,1024}$", "must be the `next_cursor` of an earlier response")
 _SHA256 = Shape(r"^[0-9A-Fa-f]{64}$", "must be a SHA-256 in hex: 64 digits")
 _PLAIN_TEXT = Shape(rf"^[^{_CONTROL}]*$", "must not contain control characters")
 _USERNAME = Shape(
@@ -120,22 +124,26 @@ def _stripped(secret: SecretStr) -> SecretStr:
     return SecretStr(secret.get_secret_value().strip())
 
 
-class _Request(BaseModel):
+class StrictRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class LoginRequest(_Request):
+USERNAME = Annotated[
+    str, StringConstraints(min_length=3, max_length=254), _USERNAME, AfterValidator(str.strip)
+]
+PASSWORD = Annotated[SecretStr, Field(min_length=1, max_length=256), _PLAIN_TEXT]
+CODE = Annotated[SecretStr, Field(min_length=4, max_length=32), _CODE, AfterValidator(_plain_code)]
+
+
+class LoginRequest(StrictRequest):
     """The credentials of a Garmin account."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.LOGIN]})
 
-    username: Annotated[
-        str,
-        StringConstraints(min_length=3, max_length=254),
-        _USERNAME,
-        AfterValidator(str.strip),
-    ] = Field(repr=False, description="The e-mail address or name the person uses at Garmin.")
-    password: Annotated[SecretStr, Field(min_length=1, max_length=256), _PLAIN_TEXT] = Field(
+    username: USERNAME = Field(
+        repr=False, description="The e-mail address or name the person uses at Garmin."
+    )
+    password: PASSWORD = Field(
         description="The person's Garmin password. Deleted as soon as the job has ended."
     )
     domain: GarminDomain = Field(
@@ -170,13 +178,16 @@ class _TokensSchema:
         return {"anyOf": forms, "writeOnly": True}
 
 
-class ImportRequest(_Request):
+_ONE_OF_BOTH: list[JsonValue] = [{"required": ["tokens"]}, {"required": ["personal_api_key"]}]
+
+
+class BroughtRequest(StrictRequest):
     """Tokens that the person already has, or a Personal API key: one of both."""
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [examples.IMPORT, examples.KEY_IMPORT],
-            "oneOf": [{"required": ["tokens"]}, {"required": ["personal_api_key"]}],
+            "examples": [{"personal_api_key": examples.SECRET}],
+            "oneOf": _ONE_OF_BOTH,
         }
     )
 
@@ -193,12 +204,6 @@ class ImportRequest(_Request):
         default_factory=_nothing,
         description="A Personal API key that the person has made at Garmin Connect.",
     )
-    domain: GarminDomain | None = Field(
-        None, description="Where the account lives, if the tokens do not say: `garmin.com`."
-    )
-    user_id: Annotated[str, USER_ID] | None = Field(
-        None, description="Your own id for the person. Requires `X-Client-Key`."
-    )
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:
@@ -213,7 +218,25 @@ class ImportRequest(_Request):
         return ImportedKey(personal_api_key=self.personal_api_key)
 
 
-class TokenRequest(_Request):
+class ImportRequest(BroughtRequest):
+    """Tokens that the person already has, or a Personal API key: one of both."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [examples.IMPORT, examples.KEY_IMPORT],
+            "oneOf": _ONE_OF_BOTH,
+        }
+    )
+
+    domain: GarminDomain | None = Field(
+        None, description="Where the account lives, if the tokens do not say: `garmin.com`."
+    )
+    user_id: Annotated[str, USER_ID] | None = Field(
+        None, description="Your own id for the person. Requires `X-Client-Key`."
+    )
+
+
+class TokenRequest(StrictRequest):
     """Which access token is good enough."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.TOKEN_REQUEST]})
@@ -228,17 +251,26 @@ class TokenRequest(_Request):
     )
 
 
-class CodeRequest(_Request):
+CHALLENGE_ID = Annotated[SecretStr, Field(min_length=1, max_length=128), _PLAIN_TEXT]
+
+
+class ResendRequest(StrictRequest):
+    """The challenge whose code is to be sent again."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"challenge_id": examples.CODE["challenge_id"]}]}
+    )
+
+    challenge_id: CHALLENGE_ID = Field(description="The job's `mfa_challenge_id`.")
+
+
+class CodeRequest(StrictRequest):
     """The one-time code for a sign-in that requires one."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.CODE]})
 
-    challenge_id: Annotated[SecretStr, Field(min_length=1, max_length=128), _PLAIN_TEXT] = Field(
-        description="The job's `mfa_challenge_id`."
-    )
-    mfa_code: Annotated[
-        SecretStr, Field(min_length=4, max_length=32), _CODE, AfterValidator(_plain_code)
-    ] = Field(
+    challenge_id: CHALLENGE_ID = Field(description="The job's `mfa_challenge_id`.")
+    mfa_code: CODE = Field(
         description="4 to 10 letters or digits, full-width ones too; spaces, line breaks, dashes "
         "and invisible characters are ignored."
     )

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.contract import examples
+from shared.accounts.connections import ConnectionView
 from shared.accounts.states import Access, ConnectionState, Method, StateReason
 from shared.accounts.tokens import TokenInfo
 from shared.errors import JobErrorCode
@@ -162,6 +163,25 @@ class ClientLinkResponse(_Response):
     user_id: str = Field(description="The app's own id for the person.")
     user: JobUser
     garmin: GarminLinkResponse
+
+    @classmethod
+    def of(cls, view: ConnectionView) -> "ClientLinkResponse":
+        return cls(
+            user_id=view.client_user_id,
+            user=JobUser(id=str(view.user_id), display_name=view.display_name),
+            garmin=GarminLinkResponse.of(view.garmin),
+        )
+
+
+class ConnectionsResponse(_Response):
+    """Some of an app's connections, in the order of its own user ids."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.CONNECTIONS]})
+
+    connections: list[ClientLinkResponse]
+    next_cursor: str | None = Field(
+        description="Send it as `cursor` for the next page; null if this is the last one."
+    )
 
 
 class TokenUser(JobUser):

@@ -60,13 +60,28 @@ def bearer_token(request: Request) -> str:
 
 def wait_seconds(request: Request) -> int:
     """How long a poll may wait: 0 to 30 whole seconds. Raises InvalidRequestError."""
-    value = request.query_params.get("wait", "0")
-    if value.isascii() and value.isdecimal() and len(value) <= 2:
-        seconds = int(value)
-        if seconds <= MAX_WAIT_SECONDS:
-            return seconds
-    message = f"must be a whole number of seconds from 0 to {MAX_WAIT_SECONDS}"
-    raise InvalidRequestError(FieldFault(loc=["query", "wait"], message=message))
+    return whole_number(request, "wait", 0, 0, MAX_WAIT_SECONDS, "a whole number of seconds")
+
+
+def whole_number(
+    request: Request,
+    name: str,
+    default: int,
+    smallest: int,
+    largest: int,
+    what: str = "a whole number",
+) -> int:
+    """Return a query parameter, or its default. Raises InvalidRequestError."""
+    value = request.query_params.get(name)
+    if value is None:
+        return default
+    digits = len(str(largest))
+    if value.isascii() and value.isdecimal() and len(value) <= digits:
+        number = int(value)
+        if smallest <= number <= largest:
+            return number
+    message = f"must be {what} from {smallest} to {largest}"
+    raise InvalidRequestError(FieldFault(loc=["query", name], message=message))
 
 
 def seen_stage(request: Request) -> JobStage | None:

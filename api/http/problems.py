@@ -25,7 +25,10 @@ from api.http.limits import rate_limit_headers
 from shared import errors
 from shared.accounts.states import StateReason
 from shared.broker.errors import RefreshFailedError, SignInRequiredError
+from shared.connect.errors import ConnectSessionEndedError, ConnectSessionNotFoundError
 from shared.jobs.account_limit import TooManyCodesError, TooManyFailedSignInsError
+from shared.jobs.cancellation import JobNotCancellableError
+from shared.jobs.challenges import ResendNotPossibleError
 from shared.logs.locations import where
 from shared.redis.rate_limits import RateLimitedError
 
@@ -39,6 +42,10 @@ def _no_headers(_: errors.FitTrackError) -> Mapping[str, str]:
 # An error that has no `retry_after` where one is needed is a bug.
 def _retry_after(error: Any) -> Mapping[str, str]:  # noqa: ANN401
     return {"Retry-After": str(error.retry_after)}
+
+
+def _known_retry_after(error: Any) -> Mapping[str, str]:  # noqa: ANN401
+    return {} if error.retry_after is None else _retry_after(error)
 
 
 def _rate_limit(error: RateLimitedError) -> Mapping[str, str]:
@@ -70,10 +77,14 @@ ANSWERS: dict[type[errors.FitTrackError], Answer] = {
     errors.JobNotFoundError: Answer(404),
     errors.ChallengeNotFoundError: Answer(404),
     errors.LinkNotFoundError: Answer(404),
+    ConnectSessionNotFoundError: Answer(404),
     MethodNotAllowedError: Answer(405),
     errors.ChallengeBusyError: Answer(409, _retry_after),
     errors.SignInInProgressError: Answer(409, _retry_after),
+    JobNotCancellableError: Answer(409),
+    ResendNotPossibleError: Answer(409, _known_retry_after),
     SignInRequiredError: Answer(409),
+    ConnectSessionEndedError: Answer(409),
     PayloadTooLargeError: Answer(413, _close),
     UnsupportedMediaTypeError: Answer(415),
     InvalidRequestError: Answer(422),

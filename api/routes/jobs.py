@@ -1,11 +1,9 @@
 """Polling a job."""
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 from starlette.responses import Response
 
 from api.contract.requests import JOB_ID
@@ -19,14 +17,12 @@ from api.contract.responses import (
     JobUser,
 )
 from api.http.bodies import bearer_token, seen_stage, wait_seconds
+from api.long_polls import allowed_wait, changed_view
 from api.services import services
-from shared.errors import JobNotFoundError, ServiceUnavailableError
-from shared.jobs.states import CodeRequested, Failure, JobStage, Success
+from shared.errors import JobNotFoundError
+from shared.jobs.states import CodeRequested, Failure, Success
 from shared.jobs.views import JobView
 from shared.logs.context import bind_job
-
-_WAITING_POLLS = 8
-"""Of one job, at once."""
 
 _CHALLENGE = {"attempts_left", "mfa_challenge_id"}
 
@@ -37,14 +33,10 @@ async def get_job(request: Request) -> Response:
     Otherwise answer when it changes, after `wait` seconds at the latest. While as many polls as are
     allowed wait for this job, answer at once in any case.
     """
-    job_id: str = request.path_params["job_id"]
     token, wait, seen = bearer_token(request), wait_seconds(request), seen_stage(request)
-    if not JOB_ID.fits(job_id):  # other keys in Redis begin with a job's id
-        raise JobNotFoundError
-    bind_job(job_id)
-    if services(request).notifications.watchers(job_id) >= _WAITING_POLLS:
-        wait = 0
-    view = await _changed_view(request, job_id, token, wait, seen)
+    job_id = _job_id(request)
+    wait = allowed_wait(request, job_id, wait)
+    view = await changed_view(request, job_id, token, wait, seen)
     # A client that waits in the poll itself need not wait between two.
     headers = {} if view.status.ended else {"Retry-After": "0" if wait else "1"}
     body = job_response(view)
@@ -53,50 +45,20 @@ async def get_job(request: Request) -> Response:
     )
 
 
-async def _changed_view(
-    request: Request, job_id: str, token: str, wait: int, seen: JobStage | None
-) -> JobView:
-    """Raise ClientDisconnect if the client leaves while it waits."""
-    polls, notifications = services(request).polls, services(request).notifications
-    if wait == 0:
-        return await polls.view(job_id, token)
-    ends_at = asyncio.get_running_loop().time() + wait
-    # Watched before it is read: a change in between is not missed.
-    with notifications.watch(job_id) as changed, _disconnect_watched(request, changed) as gone:
-        view = await polls.view(job_id, token)
-        known = (view.status, seen or view.stage)
-        while not view.status.ended and (view.status, view.stage) == known:
-            try:
-                async with asyncio.timeout_at(ends_at):
-                    await changed.wait()
-            except TimeoutError:
-                return await polls.view(job_id, token)
-            if gone.done():
-                raise ClientDisconnect
-            changed.clear()
-            try:
-                view = await polls.view(job_id, token)
-            except ServiceUnavailableError:
-                if notifications.live:
-                    raise
-                # Else it is read again in a moment: Redis may be back before the wait is over.
-        return view
+async def delete_job(request: Request) -> Response:
+    """Cancel the job; one that talks to Garmin ends by itself, and its result is not used."""
+    token, job_id = bearer_token(request), _job_id(request)
+    await run_in_threadpool(services(request).cancellation.cancel, job_id, token)
+    return Response(status_code=204)
 
 
-@contextmanager
-def _disconnect_watched(request: Request, changed: asyncio.Event) -> Iterator[asyncio.Task[None]]:
-    """Set the event when the client leaves; the task is done then."""
-
-    async def disconnected() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-        changed.set()
-
-    task = asyncio.create_task(disconnected())
-    try:
-        yield task
-    finally:
-        task.cancel()
+def _job_id(request: Request) -> str:
+    """Raise JobNotFoundError for what is no id: other keys in Redis begin with a job's id."""
+    job_id: str = request.path_params["job_id"]
+    if not JOB_ID.fits(job_id):
+        raise JobNotFoundError
+    bind_job(job_id)
+    return job_id
 
 
 def job_response(view: JobView) -> JobResponse:

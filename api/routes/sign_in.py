@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.contract.problems import FieldFault
-from api.contract.requests import CodeRequest, ImportRequest, LoginRequest
+from api.contract.requests import CodeRequest, ImportRequest, LoginRequest, ResendRequest
 from api.contract.responses import JobAccepted
 from api.http.bodies import read_json
 from api.http.callers import submitter
@@ -14,9 +14,9 @@ from api.http.errors import InvalidRequestError
 from api.http.idempotency import repeatable
 from api.http.limits import rate_limit_headers
 from api.services import services
-from api.sign_ins import Accepted, submit_code, submit_import, submit_login
+from api.sign_ins import Accepted, submit_code, submit_import, submit_login, submit_resend
 from shared.garmin.imports import Import
-from shared.garmin.types import CodeSubmission, Credentials
+from shared.garmin.types import CodeResend, CodeSubmission, Credentials
 from shared.jobs.states import JobKind
 from shared.jobs.submission import Submission
 from shared.logs.context import bind_job
@@ -62,6 +62,16 @@ async def complete_mfa(request: Request) -> Response:
     again = repeatable(request, services(request).keyring, kind, code, origin)
     submission = Submission(kind, code, origin, again)
     return _response(await run_in_threadpool(submit_code, services(request), submission))
+
+
+async def resend_code(request: Request) -> Response:
+    """Have the code sent again and answer at once."""
+    origin = await submitter(request)
+    body = await read_json(request, ResendRequest)
+    work, kind = CodeResend(challenge_id=body.challenge_id), JobKind.CODE_RESEND
+    again = repeatable(request, services(request).keyring, kind, work, origin)
+    submission = Submission(kind, work, origin, again)
+    return _response(await run_in_threadpool(submit_resend, services(request), submission))
 
 
 def _check_user_id(user_id: str | None, origin: Origin) -> None:

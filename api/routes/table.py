@@ -4,18 +4,26 @@ from datetime import UTC, datetime
 
 from api.contract import parameters, replies
 from api.contract.operations import Operation, Reply, Security, Tag
-from api.contract.problems import FieldFault
-from api.contract.requests import CodeRequest, ImportRequest, LoginRequest, TokenRequest
-from api.contract.responses import ClientLinkResponse, Health, Readiness, SessionResponse
-from api.http.errors import (
-    InvalidRequestError,
-    NotFoundError,
-    NotJsonError,
-    NotReadyError,
-    PayloadTooLargeError,
-    UnsupportedMediaTypeError,
+from api.contract.requests import (
+    CodeRequest,
+    ImportRequest,
+    LoginRequest,
+    ResendRequest,
+    TokenRequest,
 )
-from api.routes import connections, health, jobs, sessions, sign_in, tokens
+from api.contract.responses import (
+    ClientLinkResponse,
+    ConnectionsResponse,
+    Health,
+    Readiness,
+    SessionResponse,
+)
+from api.http.errors import (
+    NotFoundError,
+    NotReadyError,
+)
+from api.routes import connect_table, connections, health, jobs, sessions, sign_in, tokens
+from api.routes.problem_examples import BODY, DATABASE_AWAY, REDIS_AWAY, full, invalid
 from shared.broker.errors import RefreshFailedError, SignInRequiredError
 from shared.errors import (
     ChallengeBusyError,
@@ -25,55 +33,40 @@ from shared.errors import (
     JobNotFoundError,
     LinkNotFoundError,
     ScopeMissingError,
-    ServiceUnavailableError,
     SignInInProgressError,
     UnauthorizedError,
     UnknownClientError,
 )
 from shared.jobs.account_limit import TooManyCodesError, TooManyFailedSignInsError
+from shared.jobs.cancellation import JobNotCancellableError
+from shared.jobs.challenges import ResendNotPossibleError
 from shared.redis.rate_limits import (
     CODE_PER_CHALLENGE,
+    CODE_PER_IP,
     CODES_PER_ACCOUNT,
     LOGIN_PER_ACCOUNT,
     LOGIN_PER_IP,
     TOKENS_PER_CLIENT,
     RateLimitedError,
-    Standing,
-    Window,
 )
-
-
-def _invalid(*loc: str, message: str) -> InvalidRequestError:
-    return InvalidRequestError(FieldFault(loc=list(loc), message=message))
-
-
-def _full(limit: str) -> Standing:
-    return Standing(limit, (Window(quota=20, seconds=60, remaining=0, reset=17),))
-
 
 _BODY_PROBLEMS = (
-    NotJsonError(),
+    *BODY,
     UnknownClientError(),
     ScopeMissingError(),
-    PayloadTooLargeError(),
-    UnsupportedMediaTypeError(),
     IdempotencyKeyReusedError(),
 )
-_DATABASE_AWAY = ServiceUnavailableError("database")
-_REDIS_AWAY = ServiceUnavailableError("redis")
-_SESSION_PROBLEMS = (UnauthorizedError(), _DATABASE_AWAY)
+_SESSION_PROBLEMS = (UnauthorizedError(), DATABASE_AWAY)
 # `not_found`: an id that no path can hold, such as one with a line break.
 _A_MOMENT = datetime(2026, 11, 2, 8, tzinfo=UTC)
 _TOKEN_PROBLEMS = (
-    NotJsonError(),
-    _invalid("body", "min_valid_for", message="Input should be less than or equal to 3600"),
-    PayloadTooLargeError(),
-    UnsupportedMediaTypeError(),
+    *BODY,
+    invalid("body", "min_valid_for", message="Input should be less than or equal to 3600"),
     ScopeMissingError(),
     LinkNotFoundError(),
     SignInRequiredError("rejected", _A_MOMENT),
-    _DATABASE_AWAY,
-    _REDIS_AWAY,
+    DATABASE_AWAY,
+    REDIS_AWAY,
     RefreshFailedError(retry_after=90),
 )
 _LINK_PROBLEMS = (
@@ -81,7 +74,7 @@ _LINK_PROBLEMS = (
     ScopeMissingError(),
     LinkNotFoundError(),
     NotFoundError(),
-    _DATABASE_AWAY,
+    DATABASE_AWAY,
 )
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -98,13 +91,13 @@ OPERATIONS: tuple[Operation, ...] = (
         "that id of your app.",
         replies.JOB_ACCEPTED,
         (
-            _invalid("body", "username", message="Field required"),
+            invalid("body", "username", message="Field required"),
             *_BODY_PROBLEMS,
             SignInInProgressError(retry_after=20),
-            RateLimitedError(_full(LOGIN_PER_IP)),
-            TooManyFailedSignInsError(_full(LOGIN_PER_ACCOUNT)),
-            TooManyCodesError(_full(CODES_PER_ACCOUNT)),
-            _REDIS_AWAY,
+            RateLimitedError(full(LOGIN_PER_IP)),
+            TooManyFailedSignInsError(full(LOGIN_PER_ACCOUNT)),
+            TooManyCodesError(full(CODES_PER_ACCOUNT)),
+            REDIS_AWAY,
             GarminRefusesError(retry_after=1800),
         ),
         body=LoginRequest,
@@ -124,15 +117,41 @@ OPERATIONS: tuple[Operation, ...] = (
         "app that started the sign-in can complete it.",
         replies.JOB_ACCEPTED,
         (
-            _invalid("body", "mfa_code", message="must be 4 to 10 letters or digits"),
+            invalid("body", "mfa_code", message="must be 4 to 10 letters or digits"),
             *_BODY_PROBLEMS,
             ChallengeNotFoundError(),
             ChallengeBusyError(retry_after=5),
-            RateLimitedError(_full(CODE_PER_CHALLENGE)),
-            TooManyFailedSignInsError(_full(LOGIN_PER_ACCOUNT)),
-            _REDIS_AWAY,
+            RateLimitedError(full(CODE_PER_CHALLENGE)),
+            TooManyFailedSignInsError(full(LOGIN_PER_ACCOUNT)),
+            REDIS_AWAY,
         ),
         body=CodeRequest,
+        parameters=(parameters.IDEMPOTENCY_KEY,),
+        security=Security.CLIENT_KEY,
+        security_optional=True,
+    ),
+    Operation(
+        "POST",
+        "/api/garmin/login/mfa-resend",
+        sign_in.resend_code,
+        "resend_code",
+        Tag.SIGN_IN,
+        "Have the one-time code sent again",
+        "Has Garmin send the code again, as a new job that ends as `mfa_required` with the same "
+        "challenge. Not every sign-in can do that, and none sooner than 30 seconds after the last "
+        "code.",
+        replies.JOB_ACCEPTED,
+        (
+            invalid("body", "challenge_id", message="Field required"),
+            *_BODY_PROBLEMS,
+            ChallengeNotFoundError(),
+            ChallengeBusyError(retry_after=5),
+            ResendNotPossibleError(retry_after=12),
+            RateLimitedError(full(CODE_PER_IP)),
+            TooManyCodesError(full(CODES_PER_ACCOUNT)),
+            REDIS_AWAY,
+        ),
+        body=ResendRequest,
         parameters=(parameters.IDEMPOTENCY_KEY,),
         security=Security.CLIENT_KEY,
         security_optional=True,
@@ -150,11 +169,11 @@ OPERATIONS: tuple[Operation, ...] = (
         "can't be renewed any more. Counts as a sign-in for the limits.",
         replies.JOB_ACCEPTED,
         (
-            _invalid("body", message="needs one of tokens and personal_api_key, and not both"),
+            invalid("body", message="needs one of tokens and personal_api_key, and not both"),
             *_BODY_PROBLEMS,
             SignInInProgressError(retry_after=20),
-            RateLimitedError(_full(LOGIN_PER_IP)),
-            _REDIS_AWAY,
+            RateLimitedError(full(LOGIN_PER_IP)),
+            REDIS_AWAY,
         ),
         body=ImportRequest,
         parameters=(parameters.IDEMPOTENCY_KEY,),
@@ -177,10 +196,31 @@ OPERATIONS: tuple[Operation, ...] = (
             UnauthorizedError(),
             JobNotFoundError(),
             NotFoundError(),
-            _invalid("query", "wait", message="must be a whole number of seconds from 0 to 30"),
-            _REDIS_AWAY,
+            invalid("query", "wait", message="must be a whole number of seconds from 0 to 30"),
+            REDIS_AWAY,
         ),
         parameters=(parameters.JOB_ID, parameters.WAIT, parameters.SEEN),
+        security=Security.POLL_TOKEN,
+    ),
+    Operation(
+        "DELETE",
+        "/api/jobs/{job_id}",
+        jobs.delete_job,
+        "delete_job",
+        Tag.SIGN_IN,
+        "Cancel a job",
+        "Cancels a job that is queued, or waits for a code: its challenge is closed. A job that "
+        "talks to Garmin ends by itself, and its result is not used; its account is free then. "
+        "From now on a poll says `failed` with the error `cancelled`.",
+        Reply(204, "The job is cancelled."),
+        (
+            UnauthorizedError(),
+            JobNotFoundError(),
+            NotFoundError(),
+            JobNotCancellableError(),
+            REDIS_AWAY,
+        ),
+        parameters=(parameters.JOB_ID,),
         security=Security.POLL_TOKEN,
     ),
     Operation(
@@ -236,6 +276,25 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET",
+        "/api/users",
+        connections.list_links,
+        "list_links",
+        Tag.CONNECTIONS,
+        "List connections, as an app",
+        "Returns your app's connections, page by page, in the order of your user ids. A connection "
+        "that stays is on one page, whatever is added or removed meanwhile.",
+        Reply(200, "A page of connections.", (ConnectionsResponse,)),
+        (
+            UnknownClientError(),
+            ScopeMissingError(),
+            invalid("query", "limit", message="must be a whole number from 1 to 200"),
+            DATABASE_AWAY,
+        ),
+        parameters=(parameters.STATE, parameters.LIMIT, parameters.CURSOR),
+        security=Security.CLIENT_KEY,
+    ),
+    Operation(
+        "GET",
         "/api/users/{user_id:path}/garmin",  # an app's ids may contain anything, slashes too
         connections.get_link,
         "get_link",
@@ -277,7 +336,7 @@ OPERATIONS: tuple[Operation, ...] = (
         (
             UnknownClientError(),
             NotFoundError(),
-            RateLimitedError(_full(TOKENS_PER_CLIENT)),
+            RateLimitedError(full(TOKENS_PER_CLIENT)),
             *_TOKEN_PROBLEMS,
         ),
         body=TokenRequest,
@@ -336,4 +395,5 @@ OPERATIONS: tuple[Operation, ...] = (
         "service. Keep it off the public internet.",
         Reply(200, "Metrics in Prometheus' text format.", media_type="text/plain"),
     ),
+    *connect_table.OPERATIONS,
 )

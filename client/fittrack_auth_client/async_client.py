@@ -1,5 +1,6 @@
 """The client, for asyncio."""
 
+from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -7,10 +8,12 @@ from typing import Self
 import httpx
 
 from fittrack_auth_client.address import Server
+from fittrack_auth_client.connect import ConnectSession, NewConnectSession
 from fittrack_auth_client.garmin_auth import AsyncHttpxAuth
 from fittrack_auth_client.models import (
     CodeRequired,
     Connection,
+    ConnectionPage,
     Job,
     Session,
     SignedIn,
@@ -18,6 +21,7 @@ from fittrack_auth_client.models import (
     Token,
 )
 from fittrack_auth_client.operations import (
+    CANCEL_SECONDS,
     MIN_VALID_FOR,
     TOKEN_SECONDS,
     OnStage,
@@ -107,6 +111,14 @@ class AsyncFitTrackAuth:
         """
         return await self._transport.run(self._operations.job(submitted, wait=wait, seen=seen))
 
+    async def cancel(self, submitted: SubmittedJob, *, timeout: float = CANCEL_SECONDS) -> None:
+        """Cancel a sign-in or a code; retry for `timeout` seconds at most.
+
+        A job that talks to Garmin ends by itself, and its result is not used. Raises
+        JobNotFoundError, and JobNotCancellableError once the job has ended.
+        """
+        await self._transport.run(self._operations.cancel(submitted, timeout=timeout))
+
     async def wait(
         self,
         submitted: SubmittedJob,
@@ -149,6 +161,15 @@ class AsyncFitTrackAuth:
         return await self._transport.run(
             self._operations.enter_code(challenge, code, on_stage=on_stage)
         )
+
+    async def resend_code(
+        self, challenge: CodeRequired | Text, *, on_stage: OnStage = ignore
+    ) -> CodeRequired:
+        """Have Garmin send the code again, 30 seconds after the last one at the soonest.
+
+        Raises ResendNotPossibleError, also where the sign-in's flow can't, and JobFailedError.
+        """
+        return await self._transport.run(self._operations.resend_code(challenge, on_stage=on_stage))
 
     async def import_tokens(
         self,
@@ -215,12 +236,57 @@ class AsyncFitTrackAuth:
         """Delete the person's Garmin tokens, every app's link to them, and every session."""
         await self._transport.run(self._operations.delete("/api/garmin/tokens", access_token))
 
+    async def connections(
+        self, *, state: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> ConnectionPage:
+        """Return a page of this app's connections. Needs `client_key`.
+
+        `state` is `active`, `expiring` or `sign_in_required`, `cursor` the `next_cursor` of the
+        page before.
+        """
+        return await self._transport.run(
+            self._operations.connections(state=state, limit=limit, cursor=cursor)
+        )
+
     async def connection(self, user_id: str) -> Connection:
         """Return the Garmin account that this app has linked to `user_id`. Needs `client_key`.
 
         Raises LinkNotFoundError.
         """
         return await self._transport.run(self._operations.connection(user_id))
+
+    async def create_connect_session(
+        self,
+        user_id: str,
+        *,
+        return_url: str | None = None,
+        embed_origin: str | None = None,
+        domain: str | None = None,
+        locale: str | None = None,
+        methods: Sequence[str] | None = None,
+    ) -> NewConnectSession:
+        """Return a page's address to send the person to, who connects there. Needs `client_key`.
+
+        `return_url` is where the person goes afterwards, `embed_origin` the origin of a page that
+        shows this one in a frame or popup: both of origins that are registered with the app.
+        `methods` are `password`, `personal_api_key` and `import`, in the order to offer them.
+        """
+        options = {
+            "return_url": return_url,
+            "embed_origin": embed_origin,
+            "domain": domain,
+            "locale": locale,
+        }
+        return await self._transport.run(
+            self._operations.create_connect_session(user_id, options, methods)
+        )
+
+    async def connect_session(self, session_id: str) -> ConnectSession:
+        """Return how far a connect session has come. Needs `client_key`.
+
+        Raises ConnectSessionNotFoundError.
+        """
+        return await self._transport.run(self._operations.connect_session(session_id))
 
     async def token(
         self,

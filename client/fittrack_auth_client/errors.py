@@ -148,6 +148,18 @@ class LinkNotFoundError(ApiError):
     default_code = "link_not_found"
 
 
+class ConnectSessionNotFoundError(ApiError):
+    """The connect session is unknown, another app's, or ended more than a day ago."""
+
+    default_code = "connect_session_not_found"
+
+
+class ResendNotPossibleError(ApiError):
+    """Garmin can't send this code again; with `retry_after`, not yet."""
+
+    default_code = "resend_not_possible"
+
+
 class SignInRequiredError(ApiError):
     """Garmin no longer renews the connection: the person has to sign in.
 
@@ -161,6 +173,12 @@ class ScopeMissingError(ApiError):
     """The operator has not granted this to the client key, or to any session."""
 
     default_code = "scope_missing"
+
+
+class JobNotCancellableError(ApiError):
+    """The job has ended, or its result is being stored."""
+
+    default_code = "job_not_cancellable"
 
 
 class ChallengeBusyError(ApiError):
@@ -292,6 +310,12 @@ class InterruptedSignInError(JobFailedError):
     """A worker was lost, or the person unlinked meanwhile: sign in again."""
 
     default_code = "interrupted"
+
+
+class JobCancelledError(JobFailedError):
+    """The job was cancelled with its poll token."""
+
+    default_code = "cancelled"
 
 
 class SignInRateLimitedError(JobFailedError):

@@ -48,7 +48,7 @@ class Request:
     path: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     params: Mapping[str, str] = field(default_factory=dict)
-    body: Mapping[str, str | int | Secret] | None = None
+    body: Mapping[str, str | int | Secret | tuple[str, ...]] | None = None
     wait: int = 0
     delay: float = 0.0
 

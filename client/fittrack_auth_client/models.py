@@ -10,6 +10,7 @@ from fittrack_auth_client.fields import (
     bearer_token,
     boolean,
     integer,
+    items,
     moment,
     secret,
     text,
@@ -247,6 +248,22 @@ class Connection:
             user_id=fields.get("user_id", text),
             user=fields.get("user", User.read),
             garmin=fields.get("garmin", GarminLink.read),
+        )
+
+
+@dataclass(frozen=True)
+class ConnectionPage:
+    """Some of an app's connections. `next_cursor` leads to the next page; None on the last one."""
+
+    connections: tuple[Connection, ...]
+    next_cursor: str | None
+
+    @classmethod
+    def read(cls, data: object) -> "ConnectionPage":
+        fields = Fields(data)
+        return cls(
+            connections=fields.get("connections", items(Connection.read)),
+            next_cursor=fields.optional("next_cursor", text),
         )
 
 

@@ -8,11 +8,13 @@ from typing import TypeAlias, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
+from fittrack_auth_client.connect import ConnectSession, NewConnectSession, wish
 from fittrack_auth_client.errors import NoResultInTimeError, UnexpectedAnswerError, job_failed
 from fittrack_auth_client.exchange import Operation, Reply, Request, Waiting, header_token
 from fittrack_auth_client.models import (
     CodeRequired,
     Connection,
+    ConnectionPage,
     Job,
     JobFailed,
     JobInProgress,
@@ -31,9 +33,11 @@ LONGEST_POLL = 20
 LONGEST_JOB = 3600.0
 MIN_VALID_FOR = 300
 TOKEN_SECONDS = 60.0
+CANCEL_SECONDS = 10.0
 FIRST_STAGE = "waiting_for_worker"
 _PAUSE_WITHOUT_RETRY_AFTER = 1.0
 _REFRESHING = 202
+_CONNECT_SESSIONS = "/api/connect-sessions"
 
 T = TypeVar("T")
 OnStage: TypeAlias = Callable[[str], None]
@@ -79,9 +83,24 @@ class Operations:
         body = {"challenge_id": as_secret(challenge_id), "mfa_code": as_secret(code)}
         return self._submit("/api/garmin/login/mfa-complete", body, idempotency_key)
 
+    def resend_code(
+        self, challenge: CodeRequired | Text, *, on_stage: OnStage
+    ) -> Operation[CodeRequired]:
+        challenge_id = challenge.challenge_id if isinstance(challenge, CodeRequired) else challenge
+        body = {"challenge_id": as_secret(challenge_id)}
+        submitted = yield from self._submit("/api/garmin/login/mfa-resend", body, None)
+        ended = yield from self.wait(submitted, timeout=None, on_stage=on_stage)
+        if isinstance(ended, SignedIn):
+            raise UnexpectedAnswerError("a code that was sent again has signed in")
+        return ended
+
     def job(self, submitted: SubmittedJob, *, wait: int, seen: str | None) -> Operation[Job]:
         reply = yield from self._send(_poll(submitted, wait, seen))
         return reply.read(read_job)
+
+    def cancel(self, submitted: SubmittedJob, *, timeout: float) -> Operation[None]:
+        request = Request("DELETE", _job(submitted), _bearer(submitted.poll_token))
+        yield from send(request, Deadline.after(timeout), self._max_retries, self._on_retry)
 
     def wait(
         self, submitted: SubmittedJob, *, timeout: float | None, on_stage: OnStage
@@ -168,6 +187,14 @@ class Operations:
         finally:
             self._tokens.forget(_name_of_session(access_token))
 
+    def connections(
+        self, *, state: str | None, limit: int | None, cursor: str | None
+    ) -> Operation[ConnectionPage]:
+        given = {"state": state, "limit": limit, "cursor": cursor}
+        params = {name: str(value) for name, value in given.items() if value is not None}
+        reply = yield from self._send(Request("GET", "/api/users", self._client_headers, params))
+        return reply.read(ConnectionPage.read)
+
     def connection(self, user_id: str) -> Operation[Connection]:
         reply = yield from self._send(Request("GET", _garmin_of(user_id), self._client_headers))
         return reply.read(Connection.read)
@@ -177,6 +204,23 @@ class Operations:
             yield from self._send(Request("DELETE", _garmin_of(user_id), self._client_headers))
         finally:
             self._tokens.forget(_name_of_user(user_id))
+
+    def create_connect_session(
+        self, user_id: str, options: Mapping[str, str | None], methods: Sequence[str] | None
+    ) -> Operation[NewConnectSession]:
+        """A repetition after a lost answer leaves a session behind that nobody has the URL of."""
+        body = wish(user_id, options, methods)
+        request = Request("POST", _CONNECT_SESSIONS, self._client_headers, body=body)
+        reply = yield from self._send(request)
+        return reply.read(NewConnectSession.read)
+
+    def connect_session(self, session_id: str) -> Operation[ConnectSession]:
+        path = f"{_CONNECT_SESSIONS}/{_segment(session_id)}"
+        reply = yield from self._send(Request("GET", path, self._client_headers))
+        session = reply.read(ConnectSession.read)
+        if session.status == "connected":
+            self._tokens.forget(_name_of_user(session.user_id))
+        return session
 
     def _token(
         self, name: str, request: Request, wanted: Wanted, timeout: float
@@ -234,10 +278,13 @@ class Operations:
 
 def _poll(submitted: SubmittedJob, wait: int, seen: str | None, delay: float = 0.0) -> Request:
     """The path is made of the job's id, so that the poll token goes to no other server."""
-    path = f"/api/jobs/{_segment(submitted.job_id)}"
     params = {} if seen is None else {"seen": seen}
     headers = _bearer(submitted.poll_token)
-    return Request("GET", path, headers, params, wait=wait, delay=delay)
+    return Request("GET", _job(submitted), headers, params, wait=wait, delay=delay)
+
+
+def _job(submitted: SubmittedJob) -> str:
+    return f"/api/jobs/{_segment(submitted.job_id)}"
 
 
 def _pause_before_next_poll(reply: Reply, *, changed: bool) -> float:

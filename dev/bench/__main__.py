@@ -13,11 +13,14 @@ from redis import Redis
 
 from dev.bench.client import SignInError
 from dev.bench.figures import Figure, as_json, print_table
+from dev.bench.keep_alive import month_of_keep_alive, what_is_due
 from dev.bench.long_polls import long_polls
 from dev.bench.memory import idle_memory
 from dev.bench.place import Place, place
+from dev.bench.refreshes import refreshes_a_second
 from dev.bench.sign_ins import many_in_flight, one_sign_in, processor_time, sign_ins_a_second
 from dev.bench.status import status_requests
+from dev.bench.tokens import fresh_tokens
 from dev.processes import NotReadyError
 
 _FILES = 4096
@@ -31,6 +34,10 @@ MEASUREMENTS: dict[str, Callable[[Place], list[Figure]]] = {
     "e": status_requests,
     "f": processor_time,
     "g": long_polls,
+    "h": fresh_tokens,
+    "i": refreshes_a_second,
+    "j": what_is_due,
+    "k": month_of_keep_alive,
 }
 
 

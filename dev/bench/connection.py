@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Self
 
 _HEAD_END = b"\r\n\r\n"
@@ -63,9 +65,17 @@ class Connection(asyncio.Protocol):
             self._waiting.set_exception(exc or ConnectionError())
 
 
-def request(method: str, path: str, *, token: str = "", body: object = None) -> bytes:
+def request(
+    method: str,
+    path: str,
+    *,
+    token: str = "",
+    body: object = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> bytes:
     """A whole request, with a bearer token and a JSON body if given."""
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
     payload = b"" if body is None else json.dumps(body).encode()
     if token:
         lines.append(f"Authorization: Bearer {token}")

@@ -4,7 +4,7 @@ import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,18 +37,21 @@ class GarminProcess(Process):
 
     def answer_after(self, seconds: float) -> None:
         """Sets the latency of every request."""
+        self.configure(latency_ms=seconds * 1000)
+
+    def configure(self, **settings: object) -> None:
         control = json.loads(self.output().splitlines()[0])["control_url"]
-        settings = {"latency_ms": seconds * 1000}
-        httpx.post(f"{control}/settings", json=settings, trust_env=False).raise_for_status()
+        reply = httpx.post(f"{control}/settings", json=settings, trust_env=False)
+        reply.raise_for_status()
 
 
-class BareGarth:
-    """Plain garth in a process of its own, warm: imported, and with the OAuth consumer fetched."""
+class BarePython:
+    """A Garmin library alone, in a process of its own, which is told what to do line by line."""
 
-    def __init__(self, folder: Path, garmin: GarminProcess) -> None:
-        with (folder / "bare-garth.log").open("ab") as errors:
+    def __init__(self, folder: Path, garmin: GarminProcess, name: str) -> None:
+        with (folder / f"{name}.log").open("ab") as errors:
             self._popen = subprocess.Popen(
-                [sys.executable, BARE / "garth-sign-ins.py"],
+                [sys.executable, BARE / f"{name}.py"],
                 env=clean_environment(garmin.environment),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -60,18 +63,28 @@ class BareGarth:
     def pid(self) -> int:
         return self._popen.pid
 
-    def sign_in(self, usernames: Sequence[str], threads: int = 1) -> float:
-        """Signs all of them in. Seconds for the whole."""
+    def ask(self, message: object) -> dict[str, Any]:
         assert self._popen.stdin is not None  # noqa: S101 - for the type checker
         assert self._popen.stdout is not None  # noqa: S101
-        asked = {"usernames": list(usernames), "password": PASSWORD, "threads": threads}
-        self._popen.stdin.write(json.dumps(asked) + "\n")
+        self._popen.stdin.write(json.dumps(message) + "\n")
         self._popen.stdin.flush()
         answer: dict[str, Any] = json.loads(self._popen.stdout.readline())
-        return float(answer["seconds"])
+        return answer
 
     def stop(self) -> None:
         self._popen.communicate()  # the end of its input ends it
+
+
+class BareGarth(BarePython):
+    """Plain garth, warm: imported, and with the OAuth consumer fetched."""
+
+    def __init__(self, folder: Path, garmin: GarminProcess) -> None:
+        super().__init__(folder, garmin, "garth-sign-ins")
+
+    def sign_in(self, usernames: Sequence[str], threads: int = 1) -> float:
+        """Signs all of them in. Seconds for the whole."""
+        message = {"usernames": list(usernames), "password": PASSWORD, "threads": threads}
+        return float(self.ask(message)["seconds"])
 
 
 @dataclass
@@ -103,16 +116,24 @@ class Place:
         }
         return Stack(folder, settings, self.garmin.environment)
 
-    def bare_status(self, port: int, key: str) -> Process:
-        """The bare endpoint, run as the API is."""
-        app = ["--app-dir", str(BARE), "status-endpoint:app"]
+    def bare_endpoint(self, name: str, port: int, settings: Mapping[str, str]) -> Process:
+        """A bare endpoint, run as the API is."""
+        app = ["--app-dir", str(BARE), f"{name}:app"]
         return Process(
-            "bare-status",
+            name,
             [BIN / "uvicorn", *app, "--port", str(port), "--no-server-header"],
-            self.folder / "bare-status.log",
-            clean_environment({"BARE_REDIS_URL": self.redis.url, "BARE_KEY": key}),
+            self.folder / f"{name}.log",
+            clean_environment(settings) | {"PYTHONPATH": str(ROOT)},
             says("running on"),
         )
+
+    @contextmanager
+    def bare_python(self, name: str) -> Iterator[BarePython]:
+        process = BarePython(self.folder, self.garmin, name)
+        try:
+            yield process
+        finally:
+            process.stop()
 
     @contextmanager
     def bare_garth(self) -> Iterator[BareGarth]:

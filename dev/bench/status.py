@@ -35,7 +35,8 @@ def bare_endpoint(place: Place, value: str) -> Iterator[Endpoint]:
     with Redis.from_url(place.redis.url) as redis:
         redis.set(_KEY, value)
     port = free_port()
-    with place.bare_status(port, _KEY) as process:
+    settings = {"BARE_REDIS_URL": place.redis.url, "BARE_KEY": _KEY}
+    with place.bare_endpoint("status-endpoint", port, settings) as process:
         endpoint = Endpoint(process, port, request("GET", "/status"))
         asyncio.run(load(endpoint, seconds=0.5))
         yield endpoint
@@ -51,10 +52,10 @@ def status_requests(place: Place) -> list[Figure]:
         service = Endpoint(api, stack.port, message)
         body = asyncio.run(load(service, seconds=0.5)).body
         with bare_endpoint(place, body.decode()) as bare:
-            return [_compared(bare, service)]
+            return [compared(bare, service, "e", "status requests a second")]
 
 
-def _compared(bare: Endpoint, service: Endpoint) -> Figure:
+def compared(bare: Endpoint, service: Endpoint, key: str, what: str) -> Figure:
     rounds: list[tuple[Load, Load]] = []
     meter = CpuMeter({"API": service.process.pid})
     for number in range(_ROUNDS):
@@ -72,8 +73,8 @@ def _compared(bare: Endpoint, service: Endpoint) -> Figure:
         f"{'it may limit' if share > 0.8 else 'no limit'}."
     )
     return Figure(
-        key="e",
-        what=f"status requests a second, {_CONNECTIONS} connections",
+        key=key,
+        what=f"{what}, {_CONNECTIONS} connections",
         bare=statistics.median(bare for bare, _ in rates),
         service=statistics.median(service for _, service in rates),
         unit="/s",
@@ -112,7 +113,7 @@ async def load(endpoint: Endpoint, seconds: float) -> Load:
         while time.perf_counter() < started + seconds:
             reply = await connection.ask(endpoint.message)
             if reply.status != 200:
-                raise RuntimeError(f"the status endpoint answered {reply.status}")
+                raise RuntimeError(f"the endpoint answered {reply.status}: {reply.body[:300]!r}")
             count += 1
             bodies[:] = [reply.body]
 

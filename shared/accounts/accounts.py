@@ -18,6 +18,7 @@ from shared.accounts.identities import known_identity
 from shared.accounts.sessions import IDLE_SECONDS, SessionRepository
 from shared.accounts.states import Method
 from shared.accounts.tokens import TokenRepository
+from shared.accounts.users import UserRepository
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.crypto.keyring import Keyring
@@ -30,7 +31,8 @@ from shared.garmin.types import GarminDomain, GarminIdentity, GarminTokens
 from shared.origin import UNKNOWN, Origin
 from shared.webhooks.outbox import WebhookOutbox
 
-_NO_NAME = "Garmin user"
+NO_NAME = "Garmin user"
+"""The display name of people whose name Garmin has not said yet."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class Accounts:
                     also=[stored],
                 )
             # Last, when every lock is held for which somebody who unlinks would have to wait.
-            self._cutoffs(session).check(submitted, user_id, origin)
+            self._cutoffs(session).check(submitted, user_id, tokens.domain, identity.guid, origin)
             return StoredSignIn(user_id, display_name, expires_at)
 
         return self._database.run(work)
@@ -129,6 +131,20 @@ class Accounts:
         _lock_user(session, user_id)
         self._cutoffs(session).end_user(user_id)
         self._delete_tokens(session, user_id, origin)
+
+    def delete_user(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
+        """Delete all that is known of a user, but for the audit log, which holds no name.
+
+        A sign-in that is still going on does not bring the user back, nor does a refresh. Raises
+        UserNotFoundError.
+        """
+        users = UserRepository(session)
+        user = users.lock(user_id)
+        self._cutoffs(session).end_identity(user.domain, user.garmin_guid)
+        self.unlink_user(session, user_id, origin)
+        users.delete(user_id)
+        event = Event.of(EventKind.USER_DELETED, origin, user_id=user_id)
+        EventLog(session).append(event)
 
     def log_out_everywhere(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
         """End all of the user's sessions and sign-ins."""
@@ -210,7 +226,7 @@ def _save_user(
         "id": uuid.uuid4(),
         "garmin_guid": identity.guid,
         "domain": domain,
-        "display_name": _NO_NAME,
+        "display_name": NO_NAME,
         "created_at": now,
         "updated_at": now,
         **known,

@@ -5,21 +5,40 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, Select, delete, func, select, tuple_
 from sqlalchemy.orm import Session
 
+from shared.accounts.states import EXPIRING, ROTATING, ConnectionState
 from shared.accounts.tokens import TokenInfo, token_info
 from shared.database.models import ClientLink, GarminToken, User
 from shared.errors import LinkNotFoundError
 
+type ConnectionKey = tuple[uuid.UUID, str]
+"""The app, and its own id of the user."""
+
 
 @dataclass(frozen=True)
 class ConnectionView:
-    """The Garmin account behind a connection."""
+    """The Garmin account behind a connection of an app's user."""
 
+    client_id: uuid.UUID
+    client_user_id: str
+    token_id: uuid.UUID
     user_id: uuid.UUID
     display_name: str
     garmin: TokenInfo
+
+    @property
+    def key(self) -> ConnectionKey:
+        return self.client_id, self.client_user_id
+
+
+@dataclass(frozen=True)
+class ConnectionPage:
+    """Some connections. `next_after`: what the next page comes after; None if this is the last."""
+
+    connections: Sequence[ConnectionView]
+    next_after: ConnectionKey | None
 
 
 class ConnectionRepository:
@@ -53,16 +72,49 @@ class ConnectionRepository:
 
     def view(self, client_id: uuid.UUID, client_user_id: str) -> ConnectionView:
         """Return a connection without its tokens. Raises LinkNotFoundError."""
-        row = self._session.execute(
-            select(User, GarminToken)
-            .join(GarminToken, GarminToken.user_id == User.id)
-            .join(ClientLink, ClientLink.token_id == GarminToken.id)
-            .where(ClientLink.client_id == client_id, ClientLink.client_user_id == client_user_id)
-        ).one_or_none()
+        mine = (ClientLink.client_id == client_id, ClientLink.client_user_id == client_user_id)
+        row = self._session.execute(_connections().where(*mine)).one_or_none()
         if row is None:
             raise LinkNotFoundError
-        user, token = row
-        return ConnectionView(user.id, user.display_name, token_info(user, token))
+        return _view(*row)
+
+    def page(
+        self,
+        limit: int,
+        after: ConnectionKey | None = None,
+        client_id: uuid.UUID | None = None,
+        state: ConnectionState | None = None,
+    ) -> ConnectionPage:
+        """Return up to `limit` connections after `after`: one app's, or all; those in a state.
+
+        They come in the order of the primary key: one that is added or removed meanwhile moves
+        no other to another page.
+        """
+        key = tuple_(ClientLink.client_id, ClientLink.client_user_id)
+        query = _connections()
+        if after is not None:
+            query = query.where(key > after)
+        if client_id is not None:
+            query = query.where(ClientLink.client_id == client_id)
+        if state is not None:
+            query = query.where(_has_state(state, datetime.now(UTC)))
+        query = query.order_by(ClientLink.client_id, ClientLink.client_user_id).limit(limit + 1)
+        rows = self._session.execute(query).all()
+        views = [_view(*row) for row in rows[:limit]]
+        return ConnectionPage(views, views[-1].key if len(rows) > limit else None)
+
+    def connected_since(
+        self, client_id: uuid.UUID, client_user_id: str, moment: datetime
+    ) -> ConnectionView | None:
+        """Return a connection that was made, or made again, after `moment`."""
+        connected = select(ClientLink.token_id).where(
+            ClientLink.client_id == client_id,
+            ClientLink.client_user_id == client_user_id,
+            ClientLink.updated_at >= moment,
+        )
+        if self._session.scalar(connected) is None:
+            return None
+        return self.view(client_id, client_user_id)
 
     def delete(self, client_id: uuid.UUID, client_user_id: str, user_id: uuid.UUID) -> None:
         """Delete the connection to `user_id`. Raises LinkNotFoundError."""
@@ -94,3 +146,32 @@ class ConnectionRepository:
         """Return the client's own ids of the users it has connected."""
         query = select(ClientLink.client_user_id).where(ClientLink.client_id == client_id)
         return self._session.scalars(query).all()
+
+
+def _connections() -> "Select[ClientLink, User, GarminToken]":
+    return (
+        select(ClientLink, User, GarminToken)
+        .join(GarminToken, GarminToken.id == ClientLink.token_id)
+        .join(User, User.id == GarminToken.user_id)
+    )
+
+
+def _view(link: ClientLink, user: User, token: GarminToken) -> ConnectionView:
+    return ConnectionView(
+        client_id=link.client_id,
+        client_user_id=link.client_user_id,
+        token_id=token.id,
+        user_id=user.id,
+        display_name=user.display_name,
+        garmin=token_info(user, token),
+    )
+
+
+def _has_state(state: ConnectionState, now: datetime) -> ColumnElement[bool]:
+    """Select the rows for which `current_standing` says so."""
+    ends_at = GarminToken.refresh_expires_at
+    over = (GarminToken.state == ConnectionState.SIGN_IN_REQUIRED) | (ends_at <= now)
+    if state is ConnectionState.SIGN_IN_REQUIRED:
+        return over
+    expiring = GarminToken.driver.not_in(ROTATING) & (ends_at < now + EXPIRING)
+    return ~over & (expiring if state is ConnectionState.EXPIRING else ~expiring)

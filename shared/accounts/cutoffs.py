@@ -45,13 +45,19 @@ class SignInCutoffs:
         """End every sign-in of a user."""
         self._write([_user(user_id)])
 
+    def end_identity(self, domain: str, guid: str) -> None:
+        """End every sign-in of a person at Garmin, whose user may be deleted."""
+        self._write([_identity(domain, guid)])
+
     def end_client(self, client_id: uuid.UUID, client_user_id: str, user_id: uuid.UUID) -> None:
         """End a client's sign-ins of a user, and those for its own id of the user."""
         self._write([_client(client_id, user_id), _client_user(client_id, client_user_id)])
 
-    def check(self, began: float, user_id: uuid.UUID, origin: Origin) -> None:
+    def check(
+        self, began: float, user_id: uuid.UUID, domain: str, guid: str, origin: Origin
+    ) -> None:
         """Raise SignInRevokedError if there is a cutoff after `began`, on the monotonic clock."""
-        scopes = [_user(user_id)]
+        scopes = [_user(user_id), _identity(domain, guid)]
         if origin.client_id is not None:
             scopes.append(_client(origin.client_id, user_id))
             if origin.client_user_id is not None:
@@ -79,6 +85,10 @@ class SignInCutoffs:
 
 def _user(user_id: uuid.UUID) -> str:
     return f"user {user_id}"
+
+
+def _identity(domain: str, guid: str) -> str:
+    return f"identity {domain} {guid}"
 
 
 def _client(client_id: uuid.UUID, user_id: uuid.UUID) -> str:

@@ -8,27 +8,45 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, Table, or_, select
 from sqlalchemy.orm import Session
 
-from shared.accounts.states import ConnectionState, Method, Standing, StateReason
+from shared.accounts.states import (
+    Access,
+    ConnectionState,
+    Method,
+    Standing,
+    StateReason,
+    standing,
+)
 from shared.accounts.tokens import (
     StoredTokens,
     TokenRepository,
     current_standing,
+    give_up_claim,
+    open_tokens,
     set_standing,
 )
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.crypto.keyring import Keyring
 from shared.database.models import GarminToken
+from shared.errors import FitTrackError
 from shared.garmin.types import GarminTokens
 from shared.origin import UNKNOWN
 from shared.webhooks.outbox import WebhookOutbox
 
 CLAIM = timedelta(minutes=10)
 """How long a row that is due stays with the worker that submits its refresh."""
+
+
+_TOKENS = cast("Table", GarminToken.__table__)
+
+
+class RefreshHeldError(FitTrackError):
+    """Another job has begun to refresh these tokens, and may be asking Garmin."""
 
 
 @dataclass(frozen=True)
@@ -40,39 +58,108 @@ class DueTokens:
     driver: str
 
 
+@dataclass(frozen=True)
+class RefreshableTokens:
+    """What is known of tokens without opening them."""
+
+    id: uuid.UUID
+    generation: int
+    driver: str
+    access: Access
+    access_expires_at: datetime
+    standing: Standing
+
+    @classmethod
+    def of(cls, row: GarminToken) -> "RefreshableTokens":
+        return cls(
+            id=row.id,
+            generation=row.generation,
+            driver=row.driver,
+            access=Access(row.access),
+            access_expires_at=row.access_expires_at,
+            standing=current_standing(row, datetime.now(UTC)),
+        )
+
+
 class RefreshLog:
     """Refreshes, within the caller's transaction."""
 
     def __init__(self, session: Session, keyring: Keyring) -> None:
         self._session = session
+        self._keyring = keyring
         self._tokens = TokenRepository(session, keyring)
 
-    def begin(self, token_id: uuid.UUID, generation: int) -> StoredTokens | None:
+    def of_user(self, user_id: uuid.UUID) -> list[RefreshableTokens]:
+        query = select(GarminToken).where(GarminToken.user_id == user_id)
+        rows = self._session.scalars(query.order_by(GarminToken.access.desc()))
+        return [RefreshableTokens.of(row) for row in rows]
+
+    def tokens(self, token_id: uuid.UUID) -> RefreshableTokens | None:
+        row = self._session.get(GarminToken, token_id)
+        return None if row is None else RefreshableTokens.of(row)
+
+    def begin(
+        self, token_id: uuid.UUID, generation: int, job_id: str, seconds: float
+    ) -> StoredTokens | None:
         """Write down that a refresh begins; None, and unchanged, if there is nothing to refresh.
 
-        That is so if the tokens are gone or of another generation, or a sign-in is required.
-        Raises SealBrokenError.
+        That is so if the tokens are gone or of another generation, or a sign-in is required. For
+        `seconds` they are held by this job: Redis, which allows one at a time, may forget that.
+        Raises RefreshHeldError while another job holds them, and SealBrokenError.
         """
+        now = datetime.now(UTC)
+        changed = (
+            _TOKENS.update()
+            .where(_same(token_id, generation), _may_begin(job_id, now))
+            .values(
+                refresh_begun=generation,
+                refresh_job=job_id,
+                refresh_claimed_until=now + timedelta(seconds=seconds),
+            )
+            .returning(*_TOKENS.c)
+        )
+        row = self._session.execute(changed).one_or_none()
+        if row is not None:
+            return open_tokens(self._keyring, row)
+        self._explain(token_id, generation)
+        return None
+
+    def _explain(self, token_id: uuid.UUID, generation: int) -> None:
+        """Write down why there is nothing to refresh. Raises RefreshHeldError."""
         row = self._locked(token_id, generation)
         if row is None:
-            return None
-        stored = self._tokens.open(row)
-        if stored.standing.state is ConnectionState.SIGN_IN_REQUIRED:
-            self._note_standing(row)
-            return None
-        row.refresh_begun = generation
-        return stored
+            return
+        self._note_standing(row)
+        if row.state != ConnectionState.SIGN_IN_REQUIRED:
+            raise RefreshHeldError
 
     def finish(self, token_id: uuid.UUID, generation: int, tokens: GarminTokens) -> bool:
         """Store what a refresh has brought, as the next generation; False if it is not needed."""
+        now = datetime.now(UTC)
+        if self._finish_active(token_id, generation, tokens, now):
+            return True
         row = self._locked(token_id, generation)
         if row is None:
             return False
         before = row.state
-        self._tokens.write(row, tokens, datetime.now(UTC))
-        row.refresh_claimed_until = None
+        self._tokens.write(row, tokens, now)
         self._record_change(row, before)
         return True
+
+    def _finish_active(
+        self, token_id: uuid.UUID, generation: int, tokens: GarminTokens, now: datetime
+    ) -> bool:
+        """Do what nearly every refresh needs, in one statement: what is active stays active."""
+        active = Standing(ConnectionState.ACTIVE, None, now)
+        if standing(active, tokens.driver, tokens.refresh_expires_at, now) != active:
+            return False
+        changed = (
+            _TOKENS.update()
+            .where(_same(token_id, generation), _TOKENS.c.state == ConnectionState.ACTIVE)
+            .values(self._tokens.next_generation(token_id, generation, tokens, now))
+            .returning(_TOKENS.c.id)
+        )
+        return self._session.execute(changed).first() is not None
 
     def reject(self, token_id: uuid.UUID, generation: int) -> bool:
         """Note that Garmin no longer accepts the tokens; False if there are newer ones."""
@@ -82,6 +169,7 @@ class RefreshLog:
         is_key = row.method == Method.PERSONAL_API_KEY
         reason = StateReason.KEY_REVOKED if is_key else StateReason.REJECTED
         before, row.refresh_begun = row.state, None
+        give_up_claim(row)
         set_standing(row, Standing(ConnectionState.SIGN_IN_REQUIRED, reason, datetime.now(UTC)))
         self._record_change(row, before)
         return True
@@ -96,7 +184,7 @@ class RefreshLog:
             return
         if ended:
             row.refresh_begun = None
-        row.refresh_claimed_until = None
+        give_up_claim(row)
         row.refresh_due_at = datetime.now(UTC) + timedelta(seconds=seconds)
 
     def is_unchanged(self, token_id: uuid.UUID, generation: int) -> bool:
@@ -119,7 +207,7 @@ class RefreshLog:
         query = select(GarminToken).where(_is_due(now)).order_by(GarminToken.refresh_expires_at)
         rows = self._session.scalars(query.limit(limit).with_for_update(skip_locked=True)).all()
         for row in rows:
-            row.refresh_claimed_until = now + CLAIM
+            row.refresh_claimed_until, row.refresh_job = now + CLAIM, None
             self._note_standing(row)
         return [
             DueTokens(row.id, row.generation, row.driver)
@@ -145,6 +233,25 @@ class RefreshLog:
         event = Event.of(EventKind.STATE_CHANGED, UNKNOWN, outcome, user_id=row.user_id)
         EventLog(self._session).append(event)
         WebhookOutbox(self._session).state_changed(row.id)
+
+
+def _same(token_id: uuid.UUID, generation: int) -> ColumnElement[bool]:
+    return (_TOKENS.c.id == token_id) & (_TOKENS.c.generation == generation)
+
+
+def _may_begin(job_id: str, now: datetime) -> ColumnElement[bool]:
+    """Whether a row can be renewed, and no other job holds it."""
+    claimed_until = _TOKENS.c.refresh_claimed_until
+    return (
+        (_TOKENS.c.state != ConnectionState.SIGN_IN_REQUIRED)
+        & (_TOKENS.c.refresh_expires_at > now)
+        & or_(
+            _TOKENS.c.refresh_job.is_(None),
+            _TOKENS.c.refresh_job == job_id,
+            claimed_until.is_(None),
+            claimed_until <= now,
+        )
+    )
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:

@@ -1,7 +1,8 @@
 """User sessions, each opened by a sign-in and identified by an access token of this service."""
 
 import uuid
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -110,10 +111,15 @@ class SessionRepository:
 
     def any_valid(self, user_id: uuid.UUID) -> bool:
         """Return whether the user has a session that has not ended."""
+        return bool(self.count_valid([user_id]))
+
+    def count_valid(self, user_ids: Iterable[uuid.UUID]) -> Counter[uuid.UUID]:
+        """Return how many sessions each user has that have not ended."""
         query = select(UserSession, utc_now()).where(
-            UserSession.user_id == user_id, UserSession.revoked_at.is_(None)
+            UserSession.user_id.in_(user_ids), UserSession.revoked_at.is_(None)
         )
-        return any(self._goes_on(row, now) for row, now in self._session.execute(query))
+        rows = self._session.execute(query)
+        return Counter(row.user_id for row, now in rows if self._goes_on(row, now))
 
     def users_of(self, client_id: uuid.UUID) -> Sequence[uuid.UUID]:
         """Return the users with sessions that a client opened and nobody has ended."""

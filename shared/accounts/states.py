@@ -8,7 +8,7 @@ from enum import StrEnum
 EXPIRING = timedelta(days=14)
 """How long ahead of its end a connection that can't be renewed for longer is `expiring`."""
 
-_ROTATING = {"garminconnect"}
+ROTATING = {"garminconnect"}
 """Drivers whose refresh gives a new refresh token, which lives as long as the first one did."""
 
 _KEYS = {"personal_api"}
@@ -25,7 +25,7 @@ _random = secrets.SystemRandom()
 
 def is_exclusive(driver: str) -> bool:
     """Return whether only one holder of such tokens can renew them."""
-    return driver in _ROTATING
+    return driver in ROTATING
 
 
 class Access(StrEnum):
@@ -82,7 +82,7 @@ def standing(
     if refresh_expires_at <= now:
         expired = StateReason.EXPIRED
         return Standing(ConnectionState.SIGN_IN_REQUIRED, expired, refresh_expires_at)
-    if driver in _ROTATING or refresh_expires_at - now >= EXPIRING:
+    if driver in ROTATING or refresh_expires_at - now >= EXPIRING:
         return _unless_same(stored, ConnectionState.ACTIVE, now)
     return _unless_same(stored, ConnectionState.EXPIRING, refresh_expires_at - EXPIRING)
 
@@ -95,9 +95,9 @@ def refresh_due_at(driver: str, refresh_expires_at: datetime, now: datetime) -> 
     """
     wait = (refresh_expires_at - now) * 2 / 3
     changes = [refresh_expires_at]
-    if driver in _ROTATING | _KEYS:
+    if driver in ROTATING | _KEYS:
         wait = min(wait, _LONGEST_WAIT)
-    if driver not in _ROTATING:
+    if driver not in ROTATING:
         changes.append(refresh_expires_at - EXPIRING)
     wait *= 1 - _JITTER * _random.random()
     in_time = now + max(wait, _SHORTEST_WAIT_OF_KEY if driver in _KEYS else _SHORTEST_WAIT)

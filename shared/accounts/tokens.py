@@ -3,8 +3,9 @@
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import ScalarSelect, bindparam, delete, select
+from sqlalchemy import Row, ScalarSelect, bindparam, delete, select
 from sqlalchemy.orm import Session, aliased
 
 from shared.accounts.states import (
@@ -72,7 +73,21 @@ def token_info(user: User, token: GarminToken) -> TokenInfo:
     )
 
 
-def current_standing(token: GarminToken, now: datetime) -> Standing:
+def open_tokens(keyring: Keyring, row: GarminToken | Row[Any]) -> StoredTokens:
+    """Open the tokens of a row, or of its columns. Raises SealBrokenError."""
+    revealed = keyring.open(row.ciphertext, Purpose.GARMIN_TOKENS, str(row.id))
+    return StoredTokens(
+        id=row.id,
+        user_id=row.user_id,
+        generation=row.generation,
+        access=Access(row.access),
+        method=Method(row.method),
+        standing=current_standing(row, datetime.now(UTC)),
+        tokens=GarminTokens.from_revealed(revealed),
+    )
+
+
+def current_standing(token: GarminToken | Row[Any], now: datetime) -> Standing:
     stored = Standing(
         ConnectionState(token.state),
         None if token.state_reason is None else StateReason(token.state_reason),
@@ -83,6 +98,11 @@ def current_standing(token: GarminToken, now: datetime) -> Standing:
 
 def set_standing(token: GarminToken, new: Standing) -> None:
     token.state, token.state_reason, token.state_since = new.state, new.reason, new.since
+
+
+def give_up_claim(token: GarminToken) -> None:
+    """Let any job refresh these tokens."""
+    token.refresh_claimed_until = token.refresh_job = None
 
 
 def best_token_of(user_id: object) -> ScalarSelect[uuid.UUID]:
@@ -133,7 +153,6 @@ class TokenRepository:
             )
         before: str | None = row.state
         row.method = method
-        row.refresh_claimed_until = None
         active = Standing(ConnectionState.ACTIVE, None, now)
         set_standing(row, active)
         self.write(row, tokens, now)
@@ -145,29 +164,31 @@ class TokenRepository:
 
     def write(self, row: GarminToken, tokens: GarminTokens, now: datetime) -> None:
         """Seal tokens into a row, as its next generation."""
-        row.driver = tokens.driver
-        row.key_id = self._keyring.sealing_key_id
-        row.ciphertext = self._keyring.seal(tokens.reveal(), Purpose.GARMIN_TOKENS, str(row.id))
-        row.access_expires_at = tokens.access_expires_at
-        row.refresh_expires_at = tokens.refresh_expires_at
-        row.generation += 1
-        row.refresh_begun = None
-        row.refresh_due_at = refresh_due_at(tokens.driver, tokens.refresh_expires_at, now)
-        row.updated_at = now
+        for name, value in self.next_generation(row.id, row.generation, tokens, now).items():
+            setattr(row, name, value)
         set_standing(row, current_standing(row, now))
+
+    def next_generation(
+        self, token_id: uuid.UUID, generation: int, tokens: GarminTokens, now: datetime
+    ) -> dict[str, object]:
+        """Return the columns of a row's next generation, but for its state."""
+        return {
+            "driver": tokens.driver,
+            "key_id": self._keyring.sealing_key_id,
+            "ciphertext": self._keyring.seal(tokens.reveal(), Purpose.GARMIN_TOKENS, str(token_id)),
+            "access_expires_at": tokens.access_expires_at,
+            "refresh_expires_at": tokens.refresh_expires_at,
+            "generation": generation + 1,
+            "refresh_begun": None,
+            "refresh_claimed_until": None,
+            "refresh_job": None,
+            "refresh_due_at": refresh_due_at(tokens.driver, tokens.refresh_expires_at, now),
+            "updated_at": now,
+        }
 
     def open(self, row: GarminToken) -> StoredTokens:
         """Open a row's tokens. Raises SealBrokenError if that can't be done."""
-        revealed = self._keyring.open(row.ciphertext, Purpose.GARMIN_TOKENS, str(row.id))
-        return StoredTokens(
-            id=row.id,
-            user_id=row.user_id,
-            generation=row.generation,
-            access=Access(row.access),
-            method=Method(row.method),
-            standing=current_standing(row, datetime.now(UTC)),
-            tokens=GarminTokens.from_revealed(revealed),
-        )
+        return open_tokens(self._keyring, row)
 
     def load(self, user_id: uuid.UUID, origin: Origin = UNKNOWN) -> GarminTokens | None:
         """Return the tokens that allow the most; None if there are none that can be refreshed.

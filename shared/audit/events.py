@@ -14,6 +14,8 @@ class EventKind(StrEnum):
     SIGN_IN_REQUESTED = "sign_in_requested"
     CODE_REQUESTED = "code_requested"
     CODE_SUBMITTED = "code_submitted"
+    CODE_RESEND_REQUESTED = "code_resend_requested"
+    CODE_RESEND_FAILED = "code_resend_failed"
     CODE_WRONG = "code_wrong"
     SIGNED_IN = "signed_in"
     SIGN_IN_FAILED = "sign_in_failed"
@@ -29,6 +31,8 @@ class EventKind(StrEnum):
     TOKENS_REFRESHED = "tokens_refreshed"
     REFRESH_FAILED = "refresh_failed"
     STATE_CHANGED = "state_changed"
+    USER_DELETED = "user_deleted"
+    DRIVER_WOKEN = "driver_woken"
     KEYS_ROTATED = "keys_rotated"
     CLIENT_ADDED = "client_added"
     CLIENT_RENEWED = "client_renewed"
@@ -40,11 +44,16 @@ class EventKind(StrEnum):
     WEBHOOK_ENABLED = "webhook_enabled"
     WEBHOOK_DISABLED = "webhook_disabled"
     CLIENT_EDITED = "client_edited"
+    CONNECT_OPENED = "connect_opened"
+    CONNECT_CONNECTED = "connect_connected"
+    CONNECT_FAILED = "connect_failed"
+    CONNECT_CANCELLED = "connect_cancelled"
 
 
 ENDS_OF_JOBS = {
     EventKind.CODE_REQUESTED,
     EventKind.CODE_WRONG,
+    EventKind.CODE_RESEND_FAILED,
     EventKind.SIGNED_IN,
     EventKind.SIGN_IN_FAILED,
     EventKind.TOKENS_IMPORTED,

@@ -23,6 +23,7 @@ class EventFilter:
 
     kind: EventKind | None = None
     user_id: uuid.UUID | None = None
+    client_id: uuid.UUID | None = None
     account: str | None = None
     job_id: str | None = None
     since: datetime | None = None
@@ -47,7 +48,7 @@ class EventLog:
     def newest(self, events: EventFilter, limit: int) -> list[Event]:
         """Return up to `limit` matching events, newest first."""
         query = select(AuthEvent).order_by(AuthEvent.at.desc(), AuthEvent.id).limit(limit)
-        for name in ("kind", "user_id", "account", "job_id"):
+        for name in ("kind", "user_id", "client_id", "account", "job_id"):
             value = getattr(events, name)
             if value is not None:
                 query = query.where(getattr(AuthEvent, name) == value)

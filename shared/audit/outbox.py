@@ -12,7 +12,12 @@ from pydantic import ValidationError
 
 from shared.audit.events import Event
 from shared.keyspace import KeySpace
-from shared.redis.connection import LuaScript, Redis, redis_errors_translated
+from shared.redis.connection import (
+    LuaScript,
+    Redis,
+    redis_errors_translated,
+    script_arguments,
+)
 
 TTL = 7 * 86_400
 MAX_LENGTH = 100_000
@@ -54,14 +59,11 @@ class EventOutbox:
 
         They become one event, whose outcome is how many they were.
         """
-        self._count(
-            f"{self._key}:counted",
-            f"{self._key}:counted:{name}",
-            name=name,
-            event=event.model_dump_json(exclude_none=True),
-            seconds=seconds,
-            ttl=TTL,
-        )
+        self._count.run(self.count_keys(name), count_arguments(event, name, seconds))
+
+    def count_keys(self, name: str) -> list[str]:
+        """The keys of `event_count.lua`, for a script that includes it."""
+        return [f"{self._key}:counted", f"{self._key}:counted:{name}"]
 
     @redis_errors_translated
     def end_counts(self, limit: int = 200) -> int:
@@ -90,6 +92,12 @@ class EventOutbox:
     @redis_errors_translated
     def remove(self, entry_ids: list[bytes]) -> None:
         self._redis.xdel(self._key, *entry_ids)
+
+
+def count_arguments(event: Event, name: str, seconds: int) -> str:
+    """What `event_count.lua` takes."""
+    text = event.model_dump_json(exclude_none=True)
+    return script_arguments(name=name, event=text, seconds=seconds, ttl=TTL)
 
 
 def _parse(text: bytes | None) -> Event | None:

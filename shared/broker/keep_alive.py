@@ -11,8 +11,13 @@ from shared.database.engine import Database
 from shared.redis.connection import Redis
 from shared.redis.rate_limits import REFRESHES, RateLimit, RateLimitedError
 
-_WINDOW = 10
+WINDOW = 10
 """Seconds in which no more than a minute's share is begun: a backlog drains evenly."""
+
+
+def share(rate: int) -> int:
+    """Return how many refreshes may begin in a window, where `rate` may in a minute."""
+    return math.ceil(rate * WINDOW / 60)
 
 
 class KeepAlive:
@@ -27,8 +32,8 @@ class KeepAlive:
         self._database = database
         self._keyring = keyring
         self._refreshes = refreshes
-        self._share = math.ceil(rate * _WINDOW / 60)
-        notation = f"{self._share}/{_WINDOW}second;{rate}/minute"
+        self._share = share(rate)
+        notation = f"{self._share}/{WINDOW}second;{rate}/minute"
         self._limit = RateLimit(redis, REFRESHES, notation)
 
     def submit_due(self) -> int:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from shared.broker.errors import RefreshFailedError
 from shared.errors import SignInInProgressError
 from shared.jobs.states import JobKind, RefreshRequest
-from shared.jobs.store import JobStore
 from shared.jobs.submission import Submission, Submitter
 from shared.origin import UNKNOWN
 from shared.redis.driver_cooldowns import DriverCooldowns
@@ -29,9 +28,7 @@ class Refreshes:
             raise RefreshFailedError(wait)
         work = RefreshRequest(token_id=token_id, generation=generation)
         try:
-            new = self.submitter.submit(
-                Submission(JobKind.REFRESH, work, UNKNOWN), JobStore.new_id()
-            )
+            new = self.submitter.submit(Submission(JobKind.REFRESH, work, UNKNOWN))
         except SignInInProgressError as running:
             return running.job_id
         return new.job_id

@@ -5,17 +5,42 @@ import hmac
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, bindparam, select
 from sqlalchemy.orm import Session
 
+from shared.accounts.clients import Scope
 from shared.accounts.states import ConnectionState
-from shared.accounts.tokens import StoredTokens, TokenRepository, best_token_of
+from shared.accounts.tokens import StoredTokens, best_token_of, open_tokens
 from shared.broker.errors import SignInRequiredError
 from shared.crypto.keyring import Keyring
-from shared.database.models import ClientLink, GarminToken, User
-from shared.errors import LinkNotFoundError, TokensRejectedError
+from shared.database.models import ApiClient, ClientLink, GarminToken, User
+from shared.errors import (
+    LinkNotFoundError,
+    ScopeMissingError,
+    TokensRejectedError,
+    UnknownClientError,
+)
 from shared.garmin.access import access_token
+
+_COLUMNS = (*GarminToken.__table__.c, User.display_name, User.garmin_display_name)
+
+OF_CLIENT = (
+    select(ApiClient.id.label("client_id"), ApiClient.scopes, *_COLUMNS)
+    .outerjoin(
+        ClientLink,
+        (ClientLink.client_id == ApiClient.id)
+        & (ClientLink.client_user_id == bindparam("client_user_id")),
+    )
+    .outerjoin(GarminToken, GarminToken.id == ClientLink.token_id)
+    .outerjoin(User, User.id == GarminToken.user_id)
+    .where(ApiClient.key_hash == bindparam("key_hash"))
+)
+"""An app by the hash of its key, and what it has connected to its own id of a user.
+
+A lookup by hash: its duration reveals nothing about the key.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,39 +64,50 @@ class Connection:
 
 
 class TokenBroker:
-    """Reads connections, within the caller's transaction, and judges their tokens."""
+    """Reads connections and judges their tokens."""
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
 
-    def of_client(self, session: Session, client_id: uuid.UUID, client_user_id: str) -> Connection:
-        """Return what an app has connected to its own id of a user. Raises LinkNotFoundError."""
-        query = _connections().join(ClientLink, ClientLink.token_id == GarminToken.id)
-        mine = (ClientLink.client_id == client_id, ClientLink.client_user_id == client_user_id)
-        return self._read(session, query.where(*mine))
+    def of_client(self, row: Any) -> tuple[uuid.UUID, Connection]:  # noqa: ANN401 - any row
+        """Return the app and its connection that `OF_CLIENT` has selected.
+
+        Raises UnknownClientError, ScopeMissingError, LinkNotFoundError.
+        """
+        if row is None:
+            raise UnknownClientError
+        if Scope.TOKENS not in row.scopes.split(","):
+            raise ScopeMissingError
+        return row.client_id, self._connection(row)
 
     def of_user(self, session: Session, user_id: uuid.UUID) -> Connection:
         """Return a person's tokens that allow the most. Raises LinkNotFoundError."""
-        return self._read(session, _connections().where(GarminToken.id == best_token_of(user_id)))
+        return self._read(session, GarminToken.id == best_token_of(user_id))
 
     def reread(self, session: Session, token_id: uuid.UUID) -> Connection:
         """Return the connection as it is now. Raises LinkNotFoundError if it was deleted."""
-        return self._read(session, _connections().where(GarminToken.id == token_id))
+        return self._read(session, GarminToken.id == token_id)
 
-    def _read(self, session: Session, query: "Select[GarminToken, User]") -> Connection:
-        found = session.execute(query).one_or_none()
-        if found is None:
+    def _read(self, session: Session, which: ColumnElement[bool]) -> Connection:
+        query = select(*_COLUMNS).join(User, User.id == GarminToken.user_id).where(which)
+        return self._connection(session.execute(query).one_or_none())
+
+    def _connection(self, row: Any) -> Connection:  # noqa: ANN401 - any row
+        if row is None or row.id is None:
             raise LinkNotFoundError
-        row, user = found
-        stored = TokenRepository(session, self._keyring).open(row)
-        return Connection(stored, user.display_name, user.garmin_display_name)
+        stored = open_tokens(self._keyring, row)
+        return Connection(stored, row.display_name, row.garmin_display_name)
 
 
 def check(connection: Connection) -> None:
     """Raise SignInRequiredError if only a sign-in gives another token."""
-    standing = connection.stored.standing
-    if standing.state is ConnectionState.SIGN_IN_REQUIRED:
+    if requires_sign_in(connection):
+        standing = connection.stored.standing
         raise SignInRequiredError(standing.reason or "rejected", standing.since)
+
+
+def requires_sign_in(connection: Connection) -> bool:
+    return connection.stored.standing.state is ConnectionState.SIGN_IN_REQUIRED
 
 
 def is_fresh(connection: Connection, wanted: Wanted) -> bool:
@@ -97,7 +133,3 @@ def _valid_for(connection: Connection, wanted: Wanted) -> float:
         if hmac.compare_digest(digest, wanted.rejected):
             return 0.0
     return (tokens.access_expires_at - datetime.now(UTC)).total_seconds()
-
-
-def _connections() -> "Select[GarminToken, User]":
-    return select(GarminToken, User).join(User, User.id == GarminToken.user_id)

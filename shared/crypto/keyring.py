@@ -35,6 +35,7 @@ class Purpose(StrEnum):
     CHALLENGE = "challenge"
     GARMIN_TOKENS = "garmin-tokens"
     OAUTH_CONSUMER = "oauth-consumer"
+    CONNECT_SESSION = "connect-session"
     WEBHOOK_SECRETS = "webhook-secrets"
 
 

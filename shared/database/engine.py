@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-SCHEMA_REVISION = "0008"
+SCHEMA_REVISION = "0009"
 """The newest in `shared/database/migrations/versions`; importing alembic would take 10 MB."""
 
 _SURELY_THERE = 1.0
@@ -203,6 +203,7 @@ _retrying_conflicts = Retrying(
 
 
 def _translated(error: Exception) -> Exception:
+    """Return ServiceUnavailableError for what passes, and the error itself if it is a bug."""
     state = getattr(getattr(error, "orig", None), "sqlstate", None)
     if state in _REFUSING_STATES:
         _log.error("the database refuses: %s", _REFUSING_STATES[state])

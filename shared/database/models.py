@@ -85,7 +85,8 @@ class GarminToken(Base):
     """A user's Garmin tokens, sealed for the row's id: one row for each access that they give.
 
     `generation` grows with each sign-in and each refresh. `refresh_begun` is the generation whose
-    refresh was begun and is not known to have ended.
+    refresh was begun and is not known to have ended. `refresh_claimed_until` is for how long the
+    row stays with the worker that submits its refresh, or with `refresh_job`, which runs it.
     """
 
     __tablename__ = "garmin_tokens"
@@ -101,6 +102,7 @@ class GarminToken(Base):
             "state_reason IN ('rejected', 'expired', 'key_revoked')", name="state_reason"
         ),
         Index("ix_garmin_tokens_state_refresh_due_at", "state", "refresh_due_at"),
+        Index("ix_garmin_tokens_state_method", "state", "method"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
@@ -116,6 +118,7 @@ class GarminToken(Base):
     refresh_begun: Mapped[int | None]
     refresh_due_at: Mapped[datetime]
     refresh_claimed_until: Mapped[datetime | None]
+    refresh_job: Mapped[str | None] = mapped_column(String(64))
     state: Mapped[str] = mapped_column(String(16))
     state_reason: Mapped[str | None] = mapped_column(String(16))
     state_since: Mapped[datetime]

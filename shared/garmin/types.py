@@ -46,11 +46,18 @@ class CodeSubmission(Sealable):
     code: Secret
 
 
+class CodeResend(Sealable):
+    """The challenge whose code is to be sent again."""
+
+    challenge_id: Secret
+
+
 class PendingSignIn(Sealable):
     """What a driver needs to complete a sign-in with a code.
 
     `state` is JSON that only the driver named by `driver` reads: cookies and form fields of the
-    pending sign-in. `mfa_destination` is masked by Garmin.
+    pending sign-in. `mfa_destination` is masked by Garmin. `can_resend` says whether its flow has
+    a request that sends the code again.
     """
 
     driver: str
@@ -58,6 +65,7 @@ class PendingSignIn(Sealable):
     mfa_type: str
     mfa_destination: str | None
     state: Secret
+    can_resend: bool = False
 
 
 class GarminTokens(Sealable):

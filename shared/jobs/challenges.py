@@ -42,10 +42,15 @@ from shared.errors import (
     SubmissionUncertainError,
 )
 from shared.garmin.types import PendingSignIn
-from shared.jobs.keys import ms
+from shared.jobs.keys import JobKeys, ms
+from shared.jobs.states import JobCancelledError
 from shared.origin import UNKNOWN, Origin
+from shared.redis.clock import redis_ms
 from shared.redis.connection import LuaScript, Redis, redis_errors_translated
 from shared.timings import PRODUCTION, Timings
+
+RESEND_PAUSE = 30
+"""Seconds that Garmin wants between two codes."""
 
 _TYPICAL_CHECK_SECONDS = 5
 _TRIES = 2
@@ -57,7 +62,19 @@ _ENDS_SIGN_IN = (
     GarminActionRequiredError,
     SignInExpiredError,
     InterruptedSignInError,
+    JobCancelledError,
 )
+
+
+class ResendNotPossibleError(FitTrackError):
+    """The code can't be sent again, or not yet. `retry_after` is in seconds."""
+
+    code = "resend_not_possible"
+    message = "Garmin can't send this code again, or not yet: see Retry-After."
+
+    def __init__(self, retry_after: int | None = None) -> None:
+        super().__init__("resend not possible")
+        self.retry_after = retry_after
 
 
 class Persist(Protocol):
@@ -79,23 +96,29 @@ class NewChallenge:
 
 @dataclass(frozen=True)
 class OpenChallenge:
-    """A challenge reserved for one job. `origin` is where the sign-in came from."""
+    """A challenge reserved for one job. `origin` is where the sign-in came from.
+
+    `resend_after` is in how many seconds the code may be sent again; None if Garmin can't.
+    """
 
     pending: PendingSignIn
     attempts_left: int
     origin: Origin = UNKNOWN
+    resend_after: int | None = None
 
 
 class _Record(Sealable):
     """What a challenge is. Sealed as one: nothing of it can be changed or moved in Redis.
 
-    `rejected_by` is the job whose wrong code was counted last.
+    `rejected_by` is the job whose wrong code was counted last. `sent_at` is when Garmin sent the
+    last code, in ms by Redis' clock.
     """
 
     pending: PendingSignIn
     attempts_left: int
     origin: Origin
     rejected_by: str | None = None
+    sent_at: int = 0
 
 
 class ChallengeStore:
@@ -128,7 +151,12 @@ class ChallengeStore:
         """Keep a pending sign-in; end the older one of the same account and app."""
         challenge_id = new_token()
         name, client = token_hash(challenge_id), str(origin.client_id or "")
-        record = _Record(pending=pending, attempts_left=self.attempts, origin=origin)
+        record = _Record(
+            pending=pending,
+            attempts_left=self.attempts,
+            origin=origin,
+            sent_at=redis_ms(self._redis),
+        )
         expires_at = datetime.now(UTC) + timedelta(seconds=self._ttl)
         keys = [self._key(name)]
         if origin.account is not None:
@@ -167,7 +195,9 @@ class ChallengeStore:
         if record is None or record.origin.client_id != client_id:
             self._finish(self._key(name), job_id=job_id)
             raise ChallengeNotFoundError
-        return OpenChallenge(record.pending, record.attempts_left, record.origin)
+        return OpenChallenge(
+            record.pending, record.attempts_left, record.origin, self._resend_after(record)
+        )
 
     @redis_errors_translated
     def release(self, challenge_id: SecretStr, job_id: str) -> int | None:
@@ -208,6 +238,26 @@ class ChallengeStore:
         return 0
 
     @redis_errors_translated
+    def resent(
+        self, challenge_id: SecretStr, job_id: str, pending: PendingSignIn
+    ) -> NewChallenge | None:
+        """Note that Garmin has sent the code again, and end the reservation.
+
+        Return the challenge, which expires when it did before; None if it is gone.
+        """
+        name = token_hash(challenge_id.get_secret_value())
+        sealed = self._held(name, job_id)
+        record = self._open(name, sealed)
+        if record is None:
+            return None
+        changes = {"pending": pending, "sent_at": redis_ms(self._redis)}
+        again = self._seal(name, record.model_copy(update=changes))
+        if not self._replace(self._key(name), job_id=job_id, expected=sealed, pending=again):
+            return None
+        left = timedelta(milliseconds=max(0, self._redis.pttl(self._key(name))))
+        return NewChallenge(challenge_id, datetime.now(UTC) + left, record.attempts_left)
+
+    @redis_errors_translated
     def finish(self, challenge_id: SecretStr, job_id: str) -> None:
         """Delete the challenge, if it is still the job's."""
         name = token_hash(challenge_id.get_secret_value())
@@ -241,38 +291,63 @@ class ChallengeStore:
     ) -> Iterator[OpenChallenge]:
         """Reserve the challenge while a job checks a code; settle it by how the block ends.
 
-        It is deleted after success and after an error that ends the sign-in at Garmin. A wrong
-        code is counted. After any other SignInError it is released, and the error names it. Any
-        other exception leaves it reserved for the job's next run. `persist` calls what settles it,
-        and may repeat that. Raises what `reserve` raises, and MfaAttemptsExhaustedError after the
-        last wrong code.
+        It is deleted after success. A wrong code is counted. Other errors are settled as
+        `reserved_for_resend` does. Raises what `reserve` raises, and MfaAttemptsExhaustedError
+        after the last wrong code.
+        """
+        with self.reserved_for_resend(challenge_id, job_id, client_id, persist) as challenge:
+            try:
+                yield challenge
+            except MfaCodeInvalidError as error:
+                pending = challenge.pending
+                if error.state is not None:
+                    pending = pending.model_copy(update={"state": SecretStr(error.state)})
+                attempts_left = persist(lambda: self.reject(challenge_id, job_id, pending))
+                if attempts_left == 0 and challenge.attempts_left == 1:
+                    raise MfaAttemptsExhaustedError from None
+                if attempts_left == 0:  # a newer sign-in has ended it meanwhile
+                    raise
+                raise error.with_challenge(challenge_id, attempts_left) from None
+        persist(lambda: self.finish(challenge_id, job_id))
+
+    @contextmanager
+    def reserved_for_resend(
+        self,
+        challenge_id: SecretStr,
+        job_id: str,
+        client_id: uuid.UUID | None,
+        persist: Persist = _once,
+    ) -> Iterator[OpenChallenge]:
+        """Reserve the challenge while a job has the code sent again; settle it after an error.
+
+        It is deleted after an error that ends the sign-in at Garmin. After any other SignInError
+        it is released, and the error names it. Any other exception leaves it reserved for the
+        job's next run. `persist` calls what settles it, and may repeat that. Raises what
+        `reserve` raises.
         """
         challenge = self.reserve(challenge_id, job_id, client_id)
         try:
             yield challenge
-        except MfaCodeInvalidError as error:
-            pending = challenge.pending
-            if error.state is not None:
-                pending = pending.model_copy(update={"state": SecretStr(error.state)})
-            attempts_left = persist(lambda: self.reject(challenge_id, job_id, pending))
-            if attempts_left == 0 and challenge.attempts_left == 1:
-                raise MfaAttemptsExhaustedError from None
-            if attempts_left == 0:  # a newer sign-in has ended it meanwhile
-                raise
-            raise error.with_challenge(challenge_id, attempts_left) from None
+        except MfaCodeInvalidError:
+            raise  # it is settled
         except _ENDS_SIGN_IN:
             persist(lambda: self.finish(challenge_id, job_id))
             raise
         except SignInError as error:
             persist(partial(self.give_back, challenge_id, job_id, error))
             raise
-        persist(lambda: self.finish(challenge_id, job_id))
 
     def give_back(self, challenge_id: SecretStr, job_id: str, error: SignInError) -> None:
         """Release the challenge, and add it to the error if it takes another code."""
         attempts_left = self.release(challenge_id, job_id)
         if attempts_left is not None:
             error.with_challenge(challenge_id, attempts_left)
+
+    def _resend_after(self, record: _Record) -> int | None:
+        if not record.pending.can_resend:
+            return None
+        left = record.sent_at + RESEND_PAUSE * 1000 - redis_ms(self._redis)
+        return max(0, math.ceil(left / 1000))
 
     def _held(self, name: str, job_id: str) -> bytes | None:
         """Return what is sealed in a challenge, if it is the job's."""
@@ -295,4 +370,4 @@ class ChallengeStore:
             return None
 
     def _key(self, name: str) -> str:
-        return self._redis.keyspace.key("challenge", name)
+        return JobKeys(self._redis.keyspace).challenge(name)

@@ -2,19 +2,22 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import cast
+from typing import NamedTuple, cast
 
 from shared.audit import outbox
 from shared.audit.events import Event
 from shared.crypto.keyring import Keyring, Purpose
 from shared.crypto.secret import Sealable
-from shared.errors import JobLostError, JobNotFoundError
+from shared.crypto.tokens import token_hash
+from shared.errors import JobErrorCode, JobLostError, JobNotFoundError
 from shared.jobs import counters, events
 from shared.jobs.keys import JobKeys, ms, subject
 from shared.jobs.kinds import KINDS, Kind
 from shared.jobs.states import (
     TRANSITIONS,
+    CodeRequested,
     Failure,
+    JobCancelledError,
     JobKind,
     JobStage,
     JobStatus,
@@ -25,6 +28,7 @@ from shared.origin import UNKNOWN, Origin
 from shared.redis.connection import LuaScript, Redis, redis_errors_translated
 from shared.timings import PRODUCTION, Timings
 
+_MOVED = 1
 _FIRST_STAGES = {kind: row.first_stage for kind, row in KINDS.items()}
 
 
@@ -54,7 +58,16 @@ class Claim:
 
     began_at: int = 0
     began: float = 0.0
+    cancelled: bool = False
     sent_at: float = field(default_factory=time.monotonic, compare=False)
+
+
+class _Ending(NamedTuple):
+    """What is written where a job ends. `challenge` is the name of the one it has opened."""
+
+    result: str = ""
+    event: Event | None = None
+    challenge: str | None = None
 
 
 class JobClaims:
@@ -113,7 +126,7 @@ class JobClaims:
             raise JobBusyError
         if answer[0] != b"claimed":
             raise JobNotFoundError
-        _, kind, runs, sealed, progress, origin_json, poll_hash, now = answer
+        _, kind, runs, sealed, progress, origin_json, poll_hash, now, cancelled = answer
         origin_text = origin_json.decode(errors="replace")
         origin = Origin.read(origin_text)
         began_at = origin.began_at or int(now)
@@ -128,6 +141,7 @@ class JobClaims:
             subject(job_id, poll_hash.decode(errors="replace"), origin_text),
             began_at,
             time.monotonic() - (int(now) - began_at) / 1000,
+            bool(cancelled),
             sent_at,
         )
 
@@ -159,27 +173,32 @@ class JobClaims:
         )
 
     def keep_progress(self, claim: Claim, stage: JobStage, progress: Sealable) -> None:
-        """Seal what has been reached into the job. Raises JobLostError.
+        """Seal what has been reached into the job. Raises JobLostError and JobCancelledError.
 
         The job then lives for `Timings.progress_ttl`, or for its usual time to live if longer.
         """
         sealed = self._keyring.seal(progress.reveal(), Purpose.JOB_PROGRESS, claim.subject)
         min_ttl = max(self._timings.progress_ttl, self._ttl)
-        self._apply(claim, JobStatus.RUNNING, {"stage": stage, "progress": sealed}, min_ttl)
+        if not self._apply(claim, JobStatus.RUNNING, {"stage": stage, "progress": sealed}, min_ttl):
+            raise JobCancelledError
 
     def end(self, claim: Claim, outcome: Outcome) -> str:
         """End the job and delete what was sealed for its worker; return its result code.
 
         The outcome can be polled for `Timings.outcome_ttl` at least, and no longer than a new job.
-        The result code is the job's status, or the code of its error. Raises JobLostError.
+        The result code is the job's status, or the code of its error. A cancelled job ends without
+        the outcome, and with the challenge that it names. Raises JobLostError.
         """
         sealed = self._keyring.seal(outcome.reveal(), Purpose.JOB_OUTCOME, claim.subject)
         status = status_of(outcome)
         result = str(outcome.code if isinstance(outcome, Failure) else status)
-        event = events.ended(claim.job_id, claim.kind, outcome, claim.origin)
+        event = None
+        if result != JobErrorCode.CANCELLED:  # which is written where the job is cancelled
+            event = events.ended(claim.job_id, claim.kind, outcome, claim.origin)
+        ending = _Ending(result, event, _challenge_of(outcome))
         min_ttl = self._timings.outcome_ttl
-        self._apply(claim, status, {"outcome": sealed}, min_ttl, result, event)
-        return result
+        moved = self._apply(claim, status, {"outcome": sealed}, min_ttl, ending)
+        return result if moved else str(JobErrorCode.CANCELLED)
 
     @redis_errors_translated
     def _apply(
@@ -188,9 +207,10 @@ class JobClaims:
         status: JobStatus,
         fields: dict[str, str | bytes],
         min_ttl: int = 0,
-        result: str = "",
-        event: Event | None = None,
-    ) -> None:
+        ending: _Ending | None = None,
+    ) -> bool:
+        """Return whether the step was taken: not if the job is cancelled. Raises JobLostError."""
+        result, event, challenge = ending or _Ending()
         moved = self._move(
             self._keys.job(claim.job_id),
             self._keys.lease(claim.job_id),
@@ -198,6 +218,7 @@ class JobClaims:
             self._keys.ended,
             self._events,
             self._keys.open,
+            *([] if challenge is None else [self._keys.challenge(challenge)]),
             job_id=claim.job_id,
             owner=claim.owner,
             allowed={before: True for before in JobStatus if status in TRANSITIONS[before]},
@@ -208,6 +229,7 @@ class JobClaims:
             min_ttl=ms(min_ttl),
             max_ttl=ms(self._ttl),
             counter=f"{claim.kind}:{result}",
+            cancelled_counter=f"{claim.kind}:{JobErrorCode.CANCELLED}",
             counter_ttl=counters.TTL,
             event=event.model_dump_json(exclude_none=True) if event else None,
             event_limit=outbox.MAX_LENGTH,
@@ -215,6 +237,7 @@ class JobClaims:
         )
         if not moved:
             raise JobLostError
+        return int(moved) == _MOVED
 
     def _open[T: Sealable](
         self, sealed: bytes | None, purpose: Purpose, claim: Claim, model: type[T]
@@ -222,3 +245,9 @@ class JobClaims:
         if sealed is None:
             return None
         return model.from_revealed(self._keyring.open(sealed, purpose, claim.subject))
+
+
+def _challenge_of(outcome: Outcome) -> str | None:
+    if not isinstance(outcome, CodeRequested):
+        return None
+    return token_hash(outcome.challenge_id.get_secret_value())

@@ -3,7 +3,8 @@
 `fittrack` stands for the deployment's prefix.
 
 - `fittrack:job:<id>` (hash: kind, status, stage, poll_hash, origin, sent_at, owner, runs, progress,
-  outcome, sent, and the names of the keys below that the job holds: account, idempotency, queued)
+  outcome, sent, cancelled (set while its worker still runs it), and the names of the keys below
+  that the job holds: account, idempotency, queued)
 - `fittrack:job:<id>:lease` (the owner)
 - `fittrack:job:<id>:input` (sealed, deleted when the job ends)
 - `fittrack:account:<keyed hash>` (the job that signs this Garmin account in)
@@ -51,6 +52,10 @@ class JobKeys:
 
     def input(self, job_id: str) -> str:
         return self.keyspace.key("job", job_id, "input")
+
+    def challenge(self, name: str) -> str:
+        """`name` is the hash of the challenge's id; an empty one names none."""
+        return self.keyspace.key("challenge", name)
 
     def account(self, account: str | None) -> str:
         return self.keyspace.key("account", account or "")

@@ -73,6 +73,22 @@ _ROWS = (
         ),
     ),
     Kind(
+        name=JobKind.CODE_RESEND,
+        task="garmin.resend_code",
+        queue="mfa",
+        urgent=True,
+        deadline=lambda timings: timings.code_deadline,
+        # Garmin may have sent the code before a worker died: another one would make it void.
+        max_runs=1,
+        account_lock=AccountLock.MARK,
+        first_stage=JobStage.CONTACTING_GARMIN,
+        events=AuditEvents(
+            requested=EventKind.CODE_RESEND_REQUESTED,
+            code_requested=EventKind.CODE_REQUESTED,
+            failed=EventKind.CODE_RESEND_FAILED,
+        ),
+    ),
+    Kind(
         name=JobKind.LOGIN,
         task="garmin.login",
         queue="login",

@@ -8,9 +8,17 @@ from shared.crypto.secret import Sealable, Secret
 from shared.errors import JobErrorCode, SignInError
 
 
+class JobCancelledError(SignInError):
+    """The submitter has cancelled the job."""
+
+    code = JobErrorCode.CANCELLED
+    message = "The sign-in was cancelled."
+
+
 class JobKind(StrEnum):
     LOGIN = "login"
     MFA_COMPLETION = "mfa_completion"
+    CODE_RESEND = "code_resend"
     IMPORT = "import"
     REFRESH = "refresh"
 
@@ -50,13 +58,14 @@ class JobStage(StrEnum):
 
 
 class CodeRequested(Sealable):
-    """The outcome of a login that needs a code."""
+    """The outcome of a login that needs a code, and of a code that was sent again."""
 
     challenge_id: Secret
     mfa_type: str
     mfa_destination: str | None
     expires_at: datetime
     attempts_left: int
+    can_resend: bool = False
 
 
 class Success(Sealable):

@@ -53,14 +53,16 @@ class JobStore:
         work: Sealable,
         origin: Origin = UNKNOWN,
         repeatable: Repeatable | None = None,
+        poll_token: SecretStr | None = None,
     ) -> NewJob:
         """Create a job with, sealed, what its worker needs; or find the one that is repeated.
 
         Raises IdempotencyKeyReusedError, and SignInInProgressError if the kind runs alone and
         another job holds its account or, for a refresh, its tokens.
         """
-        row, poll_token = KINDS[kind], new_token()
-        poll_hash = token_hash(poll_token)
+        row = KINDS[kind]
+        token = new_token() if poll_token is None else poll_token.get_secret_value()
+        poll_hash = token_hash(token)
         if origin.began_at is None:  # a code's sign-in has begun already
             origin = origin.model_copy(update={"began_at": redis_ms(self._redis)})
         origin_json = origin.model_dump_json(exclude_none=True)
@@ -68,7 +70,7 @@ class JobStore:
         sealed = self._keyring.seal(work.reveal(), row.input, bound_to)
         kept_token = None
         if repeatable is not None:
-            kept_token = self._keyring.seal(poll_token.encode(), Purpose.POLL_TOKEN, job_id)
+            kept_token = self._keyring.seal(token.encode(), Purpose.POLL_TOKEN, job_id)
         event = events.requested(job_id, kind, origin)
         answer = self._create(
             self._keys.idempotency(repeatable.name if repeatable else ""),
@@ -99,7 +101,7 @@ class JobStore:
         if answer[0] == b"busy":
             raise SignInInProgressError(_TYPICAL_SIGN_IN_SECONDS, answer[1].decode())
         known = repeated_job(self._keyring, answer)
-        return known or NewJob(job_id, SecretStr(poll_token), self._ttl)
+        return known or NewJob(job_id, SecretStr(token), self._ttl)
 
     @redis_errors_translated
     def find_repeated(self, repeatable: Repeatable) -> NewJob | None:

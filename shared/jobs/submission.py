@@ -1,9 +1,12 @@
 """Submitting a job: created and enqueued, or neither."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from pydantic import SecretStr
 
 from shared.crypto.secret import Sealable
+from shared.crypto.tokens import new_token
 from shared.errors import ServiceUnavailableError, SubmissionUncertainError
 from shared.jobs.queue import JobQueue
 from shared.jobs.repeats import NewJob, Repeatable
@@ -14,12 +17,17 @@ from shared.origin import Origin
 
 @dataclass(frozen=True)
 class Submission[T: Sealable]:
-    """A job to submit. `repeatable` is set if its client may send it again."""
+    """A job to submit. `repeatable` is set if its client may send it again.
+
+    Its id and its poll token are chosen here: who submits it may write them down first.
+    """
 
     kind: JobKind
     work: T
     origin: Origin
     repeatable: Repeatable | None = None
+    job_id: str = field(default_factory=JobStore.new_id)
+    poll_token: SecretStr = field(default_factory=lambda: SecretStr(new_token()))
 
 
 @dataclass(frozen=True)
@@ -41,22 +49,28 @@ class Submitter:
             self._send(submission.kind, job)
         return job
 
-    def submit(self, submission: Submission[Sealable], job_id: str) -> NewJob:
+    def submit(self, submission: Submission[Sealable]) -> NewJob:
         """Create and enqueue the job, or find the one that an equal submission has just made.
 
         Raises SignInInProgressError.
         """
-        job = self._create(submission, job_id)
+        job = self._create(submission)
         self._send(submission.kind, job)
         return job
 
-    def _create(self, submission: Submission[Sealable], job_id: str) -> NewJob:
-        kind, work, origin = submission.kind, submission.work, submission.origin
+    def _create(self, submission: Submission[Sealable]) -> NewJob:
         try:
-            return self.jobs.create(job_id, kind, work, origin, submission.repeatable)
+            return self.jobs.create(
+                submission.job_id,
+                submission.kind,
+                submission.work,
+                submission.origin,
+                submission.repeatable,
+                submission.poll_token,
+            )
         except ServiceUnavailableError:  # it may have been created: Redis did not say
             with suppress(ServiceUnavailableError):
-                self.jobs.discard(job_id)
+                self.jobs.discard(submission.job_id)
             raise
 
     def _send(self, kind: JobKind, job: NewJob) -> None:

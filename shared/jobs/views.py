@@ -12,9 +12,17 @@ from shared.crypto.tokens import token_hash
 from shared.errors import InternalJobError, JobNotFoundError, SealBrokenError
 from shared.jobs.keys import subject
 from shared.jobs.kinds import KINDS
-from shared.jobs.states import OUTCOME_TYPES, Failure, JobKind, JobStage, JobStatus, PolledOutcome
+from shared.jobs.states import (
+    OUTCOME_TYPES,
+    Failure,
+    JobCancelledError,
+    JobKind,
+    JobStage,
+    JobStatus,
+    PolledOutcome,
+)
 
-_NAMES = ("poll_hash", "origin", "kind", "status", "stage")
+_NAMES = ("poll_hash", "origin", "kind", "status", "stage", "cancelled")
 VIEWED = (*_NAMES, "outcome")
 """The fields of a job that its view is made of."""
 
@@ -46,7 +54,9 @@ def view_job(
     kind = _known(JobKind, text["kind"])
     status = _known(JobStatus, text["status"]) or JobStatus.FAILED
     outcome: PolledOutcome | None = None
-    if status.ended:
+    if text["cancelled"]:
+        status, outcome = JobStatus.FAILED, Failure.of(JobCancelledError())
+    elif status.ended:
         bound_to = subject(job_id, text["poll_hash"], text["origin"])
         try:
             revealed = keyring.open(fields.get("outcome", b""), Purpose.JOB_OUTCOME, bound_to)

@@ -1,9 +1,10 @@
 """Connections to Redis, Lua scripts, and the translation of errors."""
 
 import json
+import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, wraps
 from importlib.resources import files
@@ -24,6 +25,7 @@ from shared.keyspace import KeySpace
 _RETRY_PAUSE = 0.5
 _SURELY_THERE = 1.0
 _FOR_EVER = -1
+_INCLUDE = re.compile(r'include\("([\w.]+)", "(\w+)"\)')
 
 
 class Redis(library.Redis):
@@ -139,16 +141,29 @@ class LuaScript:
     """The Lua script `lua/<name>.lua` of a package; Redis runs it as one step."""
 
     def __init__(self, redis: Redis, package: str | None, name: str) -> None:
-        source = files(package or "").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
-        self._script: Script = redis.register_script(source)
+        self._script: Script = redis.register_script(lua_source(package or "", name))
 
     def __call__(self, *keys: str, **arguments: object) -> Any:  # noqa: ANN401 - as Redis answers
         """Run the script with `KEYS`, and the arguments as one JSON object in `ARGV[1]`.
 
         Arguments that are None are left out: the script reads nil. Sealed values may be bytes.
         """
-        given = {name: value for name, value in arguments.items() if value is not None}
-        return self._script(keys=keys, args=[json.dumps(given, default=_text)])
+        return self.run(keys, script_arguments(**arguments))
+
+    def run(self, keys: Sequence[str], *arguments: str) -> Any:  # noqa: ANN401 - as Redis answers
+        """Run the script with several objects, each made by `script_arguments`."""
+        return self._script(keys=keys, args=arguments)
+
+
+def script_arguments(**arguments: object) -> str:
+    given = {name: value for name, value in arguments.items() if value is not None}
+    return json.dumps(given, default=_text)
+
+
+def lua_source(package: str, name: str) -> str:
+    """Read a script; `include("package", "name")` in it is another one, as a function."""
+    source = files(package).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    return _INCLUDE.sub(lambda m: f"function(KEYS, ARGV)\n{lua_source(m[1], m[2])}\nend", source)
 
 
 def _text(value: bytes) -> str:

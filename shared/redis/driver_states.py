@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from shared.redis.connection import Redis, redis_errors_translated
 from shared.redis.driver_cooldowns import RestCause
-from shared.redis.driver_keys import DriverKeys, refusals_key
+from shared.redis.driver_keys import DriverKeys, DriverUse, refusals_key
 
 _BATCH = 500
 
@@ -44,8 +44,8 @@ class DriverStates:
         self._redis = redis
 
     @redis_errors_translated
-    def of(self, driver: str) -> DriverState:
-        keys = DriverKeys(self._redis.keyspace, driver)
+    def of(self, driver: str, use: DriverUse = DriverUse.SIGN_IN) -> DriverState:
+        keys = DriverKeys(self._redis.keyspace, driver, use)
         now = self._now()
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.hgetall(keys.rest)
@@ -62,8 +62,14 @@ class DriverStates:
 
     @redis_errors_translated
     def wake(self, driver: str) -> None:
-        """End a driver's rests, for everybody and for each account, and forget how they grew."""
-        keys = DriverKeys(self._redis.keyspace, driver)
+        """End a driver's rests, for everybody and for each account, and forget how they grew.
+
+        Those of sign-ins and of refreshes alike.
+        """
+        for use in DriverUse:
+            self._wake(DriverKeys(self._redis.keyspace, driver, use))
+
+    def _wake(self, keys: DriverKeys) -> None:
         accounts = cast("list[bytes]", self._redis.zrange(keys.accounts, 0, -1))
         for start in range(0, len(accounts), _BATCH):
             batch = accounts[start : start + _BATCH]

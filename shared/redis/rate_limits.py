@@ -15,7 +15,12 @@ from typing import Any
 from shared.crypto.tokens import new_token
 from shared.errors import FitTrackError
 from shared.rates import Rate, rates
-from shared.redis.connection import LuaScript, Redis, redis_errors_translated
+from shared.redis.connection import (
+    LuaScript,
+    Redis,
+    redis_errors_translated,
+    script_arguments,
+)
 
 LOGIN_PER_IP = "login-ip"
 LOGIN_PER_CLIENT = "login-client"
@@ -103,19 +108,19 @@ class RateLimit:
     @redis_errors_translated
     def forget(self, who: str, event: str) -> None:
         """Take back the count of one event."""
-        for key in self._keys(who):
+        for key in self.keys(who):
             self._redis.zrem(key, event)
 
     @redis_errors_translated
     def clear(self, who: str) -> None:
         """Delete the counts."""
-        self._redis.delete(*self._keys(who))
+        self._redis.delete(*self.keys(who))
 
     @redis_errors_translated
     def check_with(self, others: "Sequence[RateLimit]", who: str) -> None:
         """Check several limits in one call. Raises RateLimitedError for the first that is full."""
         limits = (self, *others)
-        keys = [key for limit in limits for key in limit._keys(who)]
+        keys = [key for limit in limits for key in limit.keys(who)]
         sizes = [size for limit in limits for size in limit._sizes]
         _, *state = self._script(*keys, mode="check", windows=sizes)
         for limit in limits:
@@ -126,9 +131,16 @@ class RateLimit:
 
     @redis_errors_translated
     def _run(self, mode: str, who: str, event: str | None = None) -> Standing:
-        allowed, *state = self._script(
-            *self._keys(who), mode=mode, event=event, windows=self._sizes
-        )
+        arguments = self._arguments(mode, event)
+        return self.judge(self._script.run(self.keys(who), arguments))
+
+    def hit_arguments(self) -> str:
+        """What `rate_limit.lua` takes for `hit`, for a script that includes it."""
+        return self._arguments("hit", new_token())
+
+    def judge(self, answer: Sequence[Any]) -> Standing:
+        """Read what `rate_limit.lua` returned. Raises RateLimitedError if a window was full."""
+        allowed, *state = answer
         standing = self._standing(state)
         if not allowed:
             raise RateLimitedError(standing)
@@ -141,6 +153,9 @@ class RateLimit:
         ]
         return Standing(self._name, tuple(windows))
 
-    def _keys(self, who: str) -> list[str]:
+    def _arguments(self, mode: str, event: str | None) -> str:
+        return script_arguments(mode=mode, event=event, windows=self._sizes)
+
+    def keys(self, who: str) -> list[str]:
         sizes = [f"{window.events}-{window.seconds}s" for window in self._windows]
         return [self._redis.keyspace.key("limit", self._name, who, size) for size in sizes]

@@ -152,6 +152,37 @@ def test_without_redis_the_log_is_shown_with_a_warning(admin: Run) -> None:
     assert "newest events may be missing" in result.stderr
 
 
+def test_events_of_one_app_are_shown_also_after_its_removal(admin: Run) -> None:
+    for name in ("one", "two"):
+        stdout(admin("clients", "add", name))
+    client_id = stdout(admin("clients", "list")).splitlines()[0].split("\t")[1]
+    [event] = stdout(admin("events", "--app", "one", "--json")).splitlines()
+    assert json.loads(event)["client_id"] == client_id
+    stdout(admin("clients", "remove", "one"))
+    result = admin("events", "--app", "one")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "no app with this name" in result.stderr
+    events = [
+        json.loads(e) for e in stdout(admin("events", "--app", client_id, "--json")).splitlines()
+    ]
+    assert [e["kind"] for e in events] == ["client_added", "client_removed"]
+
+
+def test_a_wrong_filter_is_answered_in_plain_words(admin: Run) -> None:
+    for option, value, words in (
+        ("--kind", "sign_in", "must be one of sign_in_requested, "),
+        ("--user", "anna", "must be a user's id"),
+        ("--job", "a\udcffb", "must be a job's id"),
+        ("--job", "", "must be a job's id"),
+        ("--domain", "garmin.example", "must be one of garmin.com, garmin.cn"),
+    ):
+        result = admin("events", option, value)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert f"Invalid value for '{option}': {words}" in result.stderr
+    result = admin("clients", "add", "app", "--scope", "everything")
+    assert "must be one of sign_in, connections, tokens" in result.stderr
+
+
 def test_what_people_see_of_an_app_is_set_and_edited(admin: Run, database_url: str) -> None:
     key = stdout(
         admin(

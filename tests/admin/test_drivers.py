@@ -7,12 +7,17 @@ from datetime import datetime, timedelta
 import pytest
 
 from dev.stack import new_key
+from shared.audit.events import EventKind
+from shared.audit.outbox import EventOutbox
 from shared.errors import RefusalScope
 from shared.redis.connection import Redis, connect
 from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.driver_keys import DriverUse
 from tests.admin.conftest import Result, Run
 from tests.cooldowns import end_rest, refuse
 from tests.shared.samples import nothing_listens
+
+_AWAKE = {"status": "awake", "everybody": None, "accounts_waiting": 0, "accounts_until": None}
 
 
 @pytest.fixture
@@ -75,14 +80,28 @@ def test_the_list_is_also_json(admin: Run, cooldowns: DriverCooldowns) -> None:
         "status": "resting",
         "accounts_waiting": 1,
         "accounts_until": rest["until"],
+        "refreshes": _AWAKE,
     }
-    assert other == {
-        "driver": "garminconnect",
-        "status": "awake",
-        "everybody": None,
-        "accounts_waiting": 0,
-        "accounts_until": None,
-    }
+    assert other == {"driver": "garminconnect", **_AWAKE, "refreshes": _AWAKE}
+
+
+def test_rests_of_refreshes_are_listed_apart(admin: Run, redis: Redis) -> None:
+    refuse(DriverCooldowns(redis, use=DriverUse.REFRESH), "garminconnect", 600, account="token-id")
+    garth, sign_ins, refreshes = stdout(admin("list")).splitlines()
+    assert (garth, sign_ins) == ("garth\tawake", "garminconnect\tawake")
+    assert refreshes.startswith("garminconnect, refreshes\tresting\teverybody: since 20")
+    assert "(client)\taccounts waiting: 1, until 20" in refreshes
+    other = json.loads(stdout(admin("--json")).splitlines()[1])
+    assert (other["status"], other["refreshes"]["status"]) == ("awake", "resting")
+
+
+def test_a_library_that_only_refreshes_is_listed_while_it_rests(admin: Run, redis: Redis) -> None:
+    only = {"GARMIN_DRIVERS": "garth"}
+    assert "garminconnect" not in stdout(admin("--json", **only))
+    refuse(DriverCooldowns(redis, use=DriverUse.REFRESH), "garminconnect", 600)
+    assert stdout(admin("list", **only)).splitlines()[1].startswith("garminconnect, refreshes\t")
+    other = json.loads(stdout(admin("--json", **only)).splitlines()[1])
+    assert (other["status"], other["refreshes"]["status"]) == ("unused", "resting")
 
 
 def test_a_driver_whose_rest_is_over_waits_for_a_probe(
@@ -103,6 +122,16 @@ def test_a_driver_is_woken_for_everybody_and_for_accounts(
     for account in ("anna", "bob", "carl"):
         assert cooldowns.remaining("garth", account) == 0
         assert cooldowns.remaining("garminconnect", account) > 0
+
+
+def test_waking_also_wakes_refreshes_and_is_in_the_audit_log(admin: Run, redis: Redis) -> None:
+    cooldowns = DriverCooldowns(redis, use=DriverUse.REFRESH)
+    refuse(cooldowns, "garth")
+    stdout(admin("wake", "garth"))
+    assert cooldowns.remaining("garth", "anna") == cooldowns.remaining("garth") == 0
+    [(_, event)] = EventOutbox(redis).oldest(10)
+    assert event is not None
+    assert (event.kind, event.outcome) == (EventKind.DRIVER_WOKEN, "garth")
 
 
 def test_only_a_driver_can_be_woken(admin: Run) -> None:

@@ -129,7 +129,7 @@ def test_a_row_that_does_not_open_is_named_and_does_not_stop_a_rotation(
         assert rotated.exit_code == 1
         assert rotated.stdout.count("do not open") == 1
         assert str(damaged) in rotated.stdout
-    assert "old: 1 rows" in admin.keys("check", BOTH).stdout
+    assert "old: 1 row;" in admin.keys("check", BOTH).stdout
     assert tokens_of(database_url, NEW, sorted(user_ids)[4]).startswith("token of")
 
 

@@ -182,12 +182,12 @@ def test_what_was_given_up_is_shown_and_sent_again(admin: Admin, receiver: Recei
 def test_secrets_are_sealed_and_rotated_with_the_keys(admin: Admin) -> None:
     secret = admin.add("http://127.0.0.1:9/")
     both = f"{NEW},{OLD}"
-    assert "old: 1 rows; still needed" in admin("keys", "check", keys=both).stdout
+    assert "old: 1 row; still needed" in admin("keys", "check", keys=both).stdout
     rotated = admin("keys", "rotate", keys=both)
     assert rotated.exit_code == 0, rotated.stdout
-    assert "1 rows sealed with 'new', 0 left" in rotated.stdout
+    assert "1 row sealed with 'new', 0 left" in rotated.stdout
     refused = admin("keys", "check")
-    assert "new: 1 rows; NOT in FITTRACK_ENCRYPTION_KEYS" in refused.stdout
+    assert "new: 1 row; NOT in FITTRACK_ENCRYPTION_KEYS" in refused.stdout
     broken = admin("keys", "rotate")
     assert "the secrets do not open with any key" in broken.stdout
 

@@ -25,6 +25,7 @@ from dev.servers import RedisServer
 from dev.stack import LIMITS_OFF, Stack, new_key
 from shared.accounts.accounts import Accounts
 from shared.accounts.clients import ClientRepository
+from shared.connect.store import ConnectSessions
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.garmin.types import (
@@ -98,6 +99,7 @@ class Service:
         # Patient, so that a test can stop and start Redis.
         self.redis: Redis = connect(settings["FITTRACK_REDIS_URL"], timeout=5, patience=10)
         self.jobs = Jobs(self.redis, keyring, 900)
+        self.connect = ConnectSessions(self.redis, keyring)
         self.challenges = ChallengeStore(self.redis, keyring, ttl=600, attempts=3)
         self.database = Database(settings["FITTRACK_DATABASE_URL"])
         self.accounts = Accounts(self.database, keyring, session_ttl=3600)

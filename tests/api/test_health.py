@@ -10,9 +10,18 @@ from redis import Redis
 
 from dev.processes import free_port
 from dev.servers import RedisServer
+from shared.broker.connection_counts import ConnectionCounts
 from shared.errors import JobErrorCode, RefusalScope
 from shared.jobs.states import Failure
 from shared.redis.driver_cooldowns import DriverCooldowns
+from shared.redis.measurements import (
+    CODES_SENT,
+    GARMIN_REQUESTS,
+    GARMIN_SECONDS,
+    JOB_SECONDS,
+    REFRESHES,
+    Measurements,
+)
 from shared.redis.unknown_answers import UnknownAnswers
 from tests.api.problems import assert_problem
 from tests.api.service import LOGIN, Service, bearer, in_process, settings
@@ -136,6 +145,38 @@ def test_metrics_count_the_answers_that_nobody_knows(service: Service) -> None:
         (("driver", "garth"), ("step", "login")): 2,
         (("driver", "garminconnect"), ("step", "di")): 1,
     }
+
+
+def test_metrics_have_what_workers_counted_and_timed(service: Service) -> None:
+    worker = Measurements()
+    worker.count(CODES_SENT)
+    worker.count(REFRESHES, "garth", "ok")
+    worker.count(GARMIN_REQUESTS, "garth", "login", "refused")
+    worker.observe(GARMIN_SECONDS, 0.3, "garth", "login")
+    worker.observe(JOB_SECONDS, 7.0, "login")
+    worker.flush_to(service.redis)
+    metrics = measured(service)
+    assert metrics["fittrack_codes_sent_total"] == {(): 1}
+    assert metrics["fittrack_refreshes_total"] == {(("driver", "garth"), ("result", "ok")): 1}
+    garth_login = (("driver", "garth"), ("result", "refused"), ("step", "login"))
+    assert metrics["fittrack_garmin_requests_total"] == {garth_login: 1}
+    seconds = metrics["fittrack_garmin_request_duration_seconds_bucket"]
+    assert seconds[(("driver", "garth"), ("le", "0.25"), ("step", "login"))] == 0
+    assert seconds[(("driver", "garth"), ("le", "0.5"), ("step", "login"))] == 1
+    assert metrics["fittrack_job_duration_seconds_sum"] == {(("kind", "login"),): 7.0}
+    assert metrics["fittrack_job_duration_seconds_count"] == {(("kind", "login"),): 1}
+
+
+def test_metrics_show_connections_by_state_as_a_worker_counted_them(service: Service) -> None:
+    assert "fittrack_connections" not in measured(service)
+    service.sign_in()
+    ConnectionCounts(service.redis).renew(service.database)
+    metrics = measured(service)
+    connections = metrics["fittrack_connections"]
+    assert connections[(("method", "password"), ("state", "active"))] >= 1
+    assert connections[(("method", "import"), ("state", "expiring"))] == 0
+    assert len(connections) == 9
+    assert metrics["fittrack_refresh_oldest_due_seconds"] == {(): 0}
 
 
 def test_metrics_show_a_driver_cooling_down(service: Service) -> None:

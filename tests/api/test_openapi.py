@@ -197,7 +197,7 @@ def test_the_document_describes_exactly_the_routes(
         for method in (route.methods or set()) - {"HEAD"}
     }
     assert all(isinstance(route, Route) for route in app.routes)
-    pages = ("/docs", "/openapi.json", "/index.css")
+    pages = ("/docs", "/openapi.json", "/index.css", "/connect")
     own = {(path, method) for path, method in routes if path.startswith(pages) or path == "/"}
     assert {(path, method) for path, method, _ in operations(document)} == routes - own
 

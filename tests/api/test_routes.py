@@ -10,7 +10,7 @@ ROUTES = {
     "/": {"GET", "HEAD"},
     LOGIN: {"POST"},
     CODE: {"POST"},
-    "/api/jobs/some-job": {"GET", "HEAD"},
+    "/api/jobs/some-job": {"GET", "HEAD", "DELETE"},
     "/api/session": {"GET", "HEAD", "DELETE"},
     "/api/sessions": {"DELETE"},
     "/healthz": {"GET", "HEAD"},
@@ -18,6 +18,13 @@ ROUTES = {
     "/metrics": {"GET", "HEAD"},
     "/openapi.json": {"GET", "HEAD"},
     "/docs": {"GET", "HEAD"},
+    "/api/garmin/login/mfa-resend": {"POST"},
+    "/api/connect-sessions": {"POST"},
+    "/api/connect-sessions/some-session": {"GET", "HEAD"},
+    "/api/connect": {"GET", "HEAD"},
+    "/api/connect/password": {"POST"},
+    "/api/connect/code": {"POST"},
+    "/connect": {"GET", "HEAD"},
 }
 FILES = ("/index.css", "/docs/start.js", "/docs/style.css", "/docs/swagger-ui.css")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "INVENTED")

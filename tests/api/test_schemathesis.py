@@ -24,12 +24,18 @@ from api.contract.problems import Problem
 from api.routes.table import OPERATIONS
 from shared.errors import JobErrorCode
 from shared.jobs.states import CodeRequested, Failure, JobStage, Outcome, Success
-from tests.api.service import CODE, IMPORT, LOGIN, Job, Service, bearer, running_alone
+from shared.origin import UNKNOWN, Origin
+from tests.api.connecting import APP, SESSIONS, STATE, App, resendable_challenge
+from tests.api.service import CODE, IMPORT, LOGIN, Job, Service, bearer, pending, running_alone
 
 Case = schemathesis.Case[Any]
 POLL = "/api/jobs/{job_id}"
+LINKS = "/api/users"
 LINK = "/api/users/{user_id}/garmin"
+RESEND = "/api/garmin/login/mfa-resend"
+SESSION = f"{SESSIONS}/{{session_id}}"
 TOKENS = (f"{LINK}/token", "/api/garmin/token")
+_CURSOR = "MW1lbWJlci0w"  # of a page that ends with the user id `member-0`
 
 
 def contract(*, real_tokens: bool, **checks: dict[str, object]) -> BaseSchema:
@@ -42,7 +48,10 @@ def contract(*, real_tokens: bool, **checks: dict[str, object]) -> BaseSchema:
     }
     # A wrong poll token gets not a 401 but the 404 of an unknown job, so that nobody learns which
     # jobs there are. The test below looks for that instead.
-    polling = {"include-operation-id": "get_job", "checks": {"ignored_auth": {"enabled": False}}}
+    polling = {
+        "include-operation-id": ["get_job", "delete_job"],
+        "checks": {"ignored_auth": {"enabled": False}},
+    }
     # The links of the document, and none that are guessed from names: an app's `user_id` is taken
     # for the id of our users, so that no sign-in could begin without one.
     following: dict[str, object] = {"stateful": {"inference": {"algorithms": []}}}
@@ -100,24 +109,46 @@ class Client:
             "poll_token": self._poll_token,
             "access_token": self._access_token,
             "client_key": self._client_key,
+            "connect_token": self._connect_token,
         }
         headers: dict[str, str] = {}
         for kind in kinds_of_token(case):
             headers |= tokens[kind](case)
         return headers
 
-    def _what_a_submission_needs(self, case: Case) -> dict[str, str]:
+    def _what_a_submission_needs(self, case: Case) -> dict[str, Any]:
         """A challenge that is there; an account whose sign-in or import does not run already."""
         path = case.operation.path
         if path == IMPORT:
             return anything_new(case)
+        if path == RESEND:
+            challenge = resendable_challenge(self._service)
+            return {"challenge_id": challenge.challenge_id.get_secret_value()}
         if path == CODE:
             challenge = self._service.ask_for_code()
             return {"challenge_id": challenge.challenge_id.get_secret_value()}
+        if path == SESSIONS:  # only words say which origins and methods are allowed
+            return {"return_url": APP, "embed_origin": APP, "methods": ["password"]}
+        if path == f"{STATE}/import":
+            case.body = {"tokens": uuid4().hex}
+            return {}
+        if path.startswith(STATE) and path != f"{STATE}/password":
+            return {}
         return {} if path in TOKENS else {"username": new_username()}
 
     def _client_key(self, case: Case) -> dict[str, str]:
         """Of an app that has the link in question, or that names a person by an id of its own."""
+        if case.operation.path == LINKS:
+            if "cursor" in case.query and is_valid(case, ParameterLocation.QUERY):
+                case.query["cursor"] = _CURSOR
+            return self._service.app_with_link("member-1")
+        if case.operation.path == SESSIONS:
+            return App.add(self._service).headers
+        if case.operation.path == SESSION:
+            person = (app := App.add(self._service)).create()
+            if is_valid(case, ParameterLocation.PATH):
+                case.path_parameters["session_id"] = person.session_id
+            return app.headers
         if case.operation.path not in (LINK, *TOKENS):
             return self._service.app_with_link("member-1") if names_a_user(case) else {}
         fits = is_valid(case, ParameterLocation.PATH)
@@ -125,9 +156,19 @@ class Client:
         linked = unquote(str(case.path_parameters["user_id"])) if fits else "member-1"
         return self._service.app_with_link(linked)
 
+    def _connect_token(self, case: Case) -> dict[str, str]:
+        person = App.add(self._service).create(methods=["password", "import"])
+        if case.operation.path == f"{STATE}/code":
+            person.sign_in(new_username())
+            person.worker_ends(code_required(self._service, person.claim().origin))
+        return bearer(person.token)
+
     def _poll_token(self, case: Case) -> dict[str, str]:
-        # Only a job that has ended answers a poll that would wait at once.
-        job = next(self._ended if "wait" in case.query else self._jobs)
+        if case.method == "DELETE":
+            job = self._service.submit()  # one that has ended can't be cancelled
+        else:
+            # Only a job that has ended answers a poll that would wait at once.
+            job = next(self._ended if "wait" in case.query else self._jobs)
         if is_valid(case, ParameterLocation.PATH):
             case.path_parameters["job_id"] = job.job_id
         return job.headers
@@ -147,7 +188,7 @@ def new_username() -> str:
     return f"{uuid4().hex}@example.com"
 
 
-def put_into_body(case: Case, fields: dict[str, str]) -> None:
+def put_into_body(case: Case, fields: dict[str, Any]) -> None:
     if isinstance(case.body, dict):
         case.body = {**case.body, **fields}
 
@@ -193,8 +234,8 @@ def outcomes(service: Service) -> list[Outcome]:
     return [code_required(service), signed_in(service), wrong_code, locked]
 
 
-def code_required(service: Service) -> CodeRequested:
-    challenge = service.ask_for_code()
+def code_required(service: Service, origin: Origin = UNKNOWN) -> CodeRequested:
+    challenge = service.challenges.create(pending(), origin)
     return CodeRequested(
         challenge_id=challenge.challenge_id,
         mfa_type="email",

@@ -29,6 +29,7 @@ from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.driver_keys import DriverUse
 from tests.api.problems import assert_problem
 from tests.api.service import Service, eventually, in_process
+from tests.api.test_health import figures
 
 PATH = "/api/users/member-1/garmin/token"
 MINE = "/api/garmin/token"
@@ -259,6 +260,46 @@ def test_a_sign_in_that_a_refresh_turns_out_to_need_is_a_409(app: App) -> None:
         app.service.database.run(lambda s: RefreshLog(s, keyring).reject(row.id, row.generation))
         app.work(None)
         assert_problem(reply.result(), 409, "sign_in_required")
+
+
+def test_requests_are_counted_by_how_they_were_answered(app: App) -> None:
+    def counts() -> dict[str, float]:
+        found = figures(app.service.client.get("/metrics").text)
+        totals = found.get("fittrack_token_requests_total", {})
+        return {dict(labels)["result"]: count for labels, count in totals.items()}
+
+    def counted(result: str, ask: Callable[[], object]) -> None:
+        before = counts()
+        ask()
+        after = counts()
+        changed = {name: after[name] - before.get(name, 0) for name in after}
+        assert {name: count for name, count in changed.items() if count} == {result: 1}
+
+    counted("link_not_found", app.ask)
+    app.sign_in(tokens("access"))
+    counted("fresh", app.ask)
+    counted("fresh", lambda: app.service.client.post(MINE, headers=app.bearer))
+    counted("invalid_request", lambda: app.ask(min_valid_for=-1))
+    counted("unauthorized", lambda: app.service.client.post(PATH))
+    app.sign_in(tokens("stale", timedelta(seconds=200)))
+    counted("refreshing", app.ask)
+
+    def refresh() -> None:
+        app.service.until_listening()
+        with ThreadPoolExecutor(1) as pool:
+            reply = pool.submit(app.ask, 20)
+            app.work(tokens("renewed"))
+            assert reply.result().json()["access_token"] == "renewed"
+
+    counted("refreshed", refresh)
+    app.sign_in(tokens("stale", timedelta(seconds=200)))
+    refused(app)
+    counted("stale", app.ask)
+    row = app.row
+    app.service.database.run(
+        lambda s: RefreshLog(s, app.service.keyring).reject(row.id, row.generation)
+    )
+    counted("sign_in_required", app.ask)
 
 
 def test_other_apps_and_ids_find_nothing(app: App) -> None:

@@ -24,6 +24,10 @@ def job(job_id: str) -> str:
     return f"GET /api/jobs/{job_id}"
 
 
+def cancel(job_id: str) -> str:
+    return f"DELETE /api/jobs/{job_id}"
+
+
 @dataclass(frozen=True)
 class Answer:
     status: int = 200

@@ -16,12 +16,15 @@ from fittrack_auth_client import (
     ChallengeNotFoundError,
     CodeInvalidError,
     CodeRequired,
+    ConnectionPage,
     FitTrackAuth,
     IdempotencyKeyReusedError,
     InvalidRequestError,
+    JobCancelledError,
     JobFailed,
     JobFailedError,
     JobInProgress,
+    JobNotCancellableError,
     JobNotFoundError,
     LinkNotFoundError,
     NoResultInTimeError,
@@ -32,6 +35,7 @@ from fittrack_auth_client import (
     UnauthorizedError,
 )
 from shared.errors import JobErrorCode
+from shared.jobs.challenges import NewChallenge
 from shared.jobs.states import CodeRequested, Failure, JobStage, Outcome, Success
 from tests.api.service import PATIENCE, Job, Service, eventually, running, settings
 from tests.client.clients import Connect
@@ -78,17 +82,20 @@ def in_ten_minutes() -> datetime:
     return datetime.now(UTC) + timedelta(seconds=600)
 
 
-def ask_for_code(service: Service, auth: FitTrackAuth) -> CodeRequired:
-    challenge = service.ask_for_code()
-    submitted = submit(auth)
-    asked = CodeRequested(
+def code_requested(challenge: NewChallenge) -> CodeRequested:
+    return CodeRequested(
         challenge_id=challenge.challenge_id,
         mfa_type="email",
         mfa_destination="ru***@example.com",
         expires_at=in_ten_minutes(),
         attempts_left=3,
     )
-    end(service, submitted, asked)
+
+
+def ask_for_code(service: Service, auth: FitTrackAuth) -> CodeRequired:
+    challenge = service.ask_for_code()
+    submitted = submit(auth)
+    end(service, submitted, code_requested(challenge))
     required = auth.wait(submitted)
     assert isinstance(required, CodeRequired)
     return required
@@ -325,3 +332,38 @@ def test_a_sign_in_for_an_app_s_person_needs_a_good_key(
     with pytest.raises(UnauthorizedError):
         auth.connection("somebody")
     assert app.submit_sign_in(username, "correct horse", user_id="member-4711").job_id
+
+
+def test_a_sign_in_is_cancelled(auth: FitTrackAuth) -> None:
+    submitted = submit(auth)
+    auth.cancel(submitted)
+    with pytest.raises(JobCancelledError):
+        auth.wait(submitted)
+    auth.cancel(submitted)
+
+
+def test_a_sign_in_that_waits_for_a_code_is_cancelled(service: Service, auth: FitTrackAuth) -> None:
+    submitted, challenge = submit(auth), service.ask_for_code()
+    end(service, submitted, code_requested(challenge))
+    required = auth.wait(submitted)
+    assert isinstance(required, CodeRequired)
+    auth.cancel(submitted)
+    with pytest.raises(ChallengeNotFoundError):
+        auth.enter_code(required, "123456")
+
+
+def test_a_sign_in_that_has_ended_is_not_cancelled(service: Service, auth: FitTrackAuth) -> None:
+    submitted = submit(auth)
+    end(service, submitted, success())
+    with pytest.raises(JobNotCancellableError):
+        auth.cancel(submitted)
+
+
+def test_an_app_lists_its_connections(connect: Connect, service: Service) -> None:
+    app = service.app_with_link("member-1")
+    auth = connect(service.stack.url, client_key=app["X-Client-Key"], max_retries=0)
+    page = auth.connections(limit=1)
+    assert page == ConnectionPage((auth.connection("member-1"),), None)
+    assert auth.connections(state="sign_in_required").connections == ()
+    with pytest.raises(InvalidRequestError):
+        auth.connections(cursor="nonsense")

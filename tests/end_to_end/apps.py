@@ -1,5 +1,6 @@
 """An app that embeds the service, the people it links, and what their operator looks at."""
 
+import hashlib
 import secrets
 from urllib.parse import quote
 
@@ -41,6 +42,43 @@ def come_and_go(flows: Flows) -> None:
     look_up(flows.client, user_id, {key: 401, other: 404})
     look_at_the_audit_log(flows, username, signed_in)
     sign_in(flows, other, person("sms"), member())
+
+
+def use_tokens(flows: Flows) -> None:
+    """Get access tokens, have them refreshed, and lose the connection at Garmin."""
+    client, key = flows.client, flows.new_client_key("add", "user")
+    user_id, username = member(), person("ticket401-plain")
+    login = {"username": username, "password": PASSWORD, "user_id": user_id}
+    job = client.http.post(LOGIN, json=login, headers={"X-Client-Key": key}).json()
+    signed_in = client.wait(job)
+    first = token_of(client, key, user_id, 200)["access_token"]
+    renewed = token_of(client, key, user_id, 200, rejected=sha256(first))["access_token"]
+    assert renewed != first
+    own = client.http.post("/api/garmin/token", headers=bearer(signed_in))
+    assert own.json()["access_token"] == renewed
+    token_of(client, token(), user_id, 401)
+    token_of(client, key, member(), 404)
+    flows.admin("clients", "revoke", "user", "tokens")
+    token_of(client, key, user_id, 403)
+    flows.admin("clients", "grant", "user", "tokens")
+    flows.garmin.revoke_tokens(username)
+    token_of(client, key, user_id, 409, rejected=sha256(renewed))
+
+
+def token_of(client: WatchedClient, key: str, user_id: str, status: int, **body: str) -> Json:
+    headers, wait = {"X-Client-Key": key}, {"wait": 30}
+    reply = client.http.post(f"{link(user_id)}/token", params=wait, headers=headers, json=body)
+    assert reply.status_code == status, reply.text
+    told: Json = reply.json()
+    return told
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def bearer(signed_in: Json) -> dict[str, str]:
+    return {"Authorization": f"Bearer {signed_in['access_token']}"}
 
 
 def sign_in(flows: Flows, key: str, username: str, user_id: str) -> Json:
@@ -95,5 +133,4 @@ def link(user_id: str) -> str:
 
 
 def session_status(client: WatchedClient, signed_in: Json) -> int:
-    headers = {"Authorization": f"Bearer {signed_in['access_token']}"}
-    return client.http.get("/api/session", headers=headers).status_code
+    return client.http.get("/api/session", headers=bearer(signed_in)).status_code

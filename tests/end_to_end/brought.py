@@ -1,4 +1,4 @@
-"""What people bring along: tokens of other programs, imported in every way, and what is none."""
+"""What people bring along: tokens of other programs and keys, in every way, and what is none."""
 
 import base64
 import json
@@ -19,6 +19,7 @@ def come_along(flows: Flows) -> None:
         lambda: _imported(flows, garth_dump(flows, person("plain"))),
         lambda: _by_key(flows),
         lambda: _over(flows),
+        lambda: _key(flows),
         lambda: _revoked(flows),
         lambda: _unreadable(flows),
         lambda: _by_the_operator(flows),
@@ -80,6 +81,13 @@ def _over(flows: Flows) -> None:
     tokens = di_tokens(flows, username)
     flows.garmin.expire_tokens(username)
     _imported(flows, tokens)
+
+
+def _key(flows: Flows) -> None:
+    key = flows.garmin.make_key(person("plain"))
+    reply = flows.client.http.post(IMPORT, json={"personal_api_key": key})
+    outcome = flows.client.wait(reply.json())
+    assert outcome["status"] == "succeeded", outcome
 
 
 def _revoked(flows: Flows) -> None:

@@ -32,13 +32,13 @@ def locked(url: str, table: str) -> Iterator[None]:
     engine.dispose()
 
 
-def wait_for_someone_locked_out(url: str) -> None:
-    """Until another transaction waits for a lock."""
+def wait_for_someone_locked_out(url: str, number: int = 1) -> None:
+    """Until so many other transactions wait for a lock."""
     waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     ends_at = time.monotonic() + _PATIENCE
     with engine.connect() as connection:
-        while not connection.execute(waiting).scalar_one():
+        while connection.execute(waiting).scalar_one() < number:
             assert time.monotonic() < ends_at, "nobody waits for a lock"
             time.sleep(0.05)
     engine.dispose()

@@ -15,7 +15,7 @@ from dev.servers import PostgresServer, RedisServer
 from dev.simulator import Simulator
 from dev.stack import LIMITS_OFF, Stack, new_key
 from shared.garmin.types import Credentials, GarminDomain
-from tests.end_to_end import apps, brought, mishaps
+from tests.end_to_end import apps, brought, mishaps, on_the_page
 from tests.end_to_end import recorders as at
 from tests.end_to_end.detector import Canary
 from tests.end_to_end.dumps import dump_database, dump_redis
@@ -81,6 +81,7 @@ def play(folder: Path) -> Evidence:
                 flows.through_garth,
                 lambda: apps.come_and_go(flows),
                 lambda: brought.come_along(flows),
+                lambda: on_the_page.connect(flows),
             )
             snapshot(stack, recording)
             mishaps.meet_bugs(flows)
@@ -92,6 +93,7 @@ def play(folder: Path) -> Evidence:
                 )
                 flows.on_the_command_line()
             flows.through_garminconnect()
+            apps.use_tokens(flows)
             signed_in = flows.sign_in("plain")
             job = client.submit_login("plain-canary@example.com")
             ask_wrongly(client, signed_in, job, flows.new_client_key("add", "third"))

@@ -11,6 +11,7 @@ from dev.servers import PostgresServer
 from dev.simulator import Simulator
 from dev.stack import LIMITS_OFF, Stack, new_key
 from tests.end_to_end.client import Client
+from tests.end_to_end.connected import DI, App, eventually
 from tests.end_to_end.database import rows
 from tests.programs import FULL, PROGRAMS, TIMINGS
 
@@ -47,7 +48,12 @@ def test_tokens_survive_a_database_outage_longer_than_a_jobs_lifetime(
     }
     with Stack(tmp_path, settings, garmin.environment, programs=PROGRAMS) as stack:
         client = Client(stack.start().url)
+        app = App(stack, garmin, client, "plain-refreshed@example.com")
+        app.connect("garminconnect")
         asked, other = (client.login(f"email-{name}@example.com") for name in ("una", "vic"))
+        garmin.configure(latency_by_path={DI: 1000.0})
+        assert app.ask(wait=0).status_code == 202
+        eventually(app.begun)
         postgres.stop()
         jobs = [client.submit_login(f"plain-crowd-{number}@example.com") for number in range(CROWD)]
         right = garmin.code("email-una@example.com")
@@ -71,7 +77,11 @@ def test_tokens_survive_a_database_outage_longer_than_a_jobs_lifetime(
                 signed_in = client.wait(job)
                 assert signed_in["status"] == "succeeded", signed_in
                 assert client.session(signed_in)["garmin"]["linked"] is True
-            stored = len(jobs)
+            reply = app.ask()
+            assert reply.status_code == 200, reply.text
+            assert app.is_own(reply)
+            assert app.refreshes() == 1
+            stored = len(jobs) + 1
             assert rows(postgres.url) == {
                 "users": stored,
                 "garmin_tokens": stored,
@@ -79,6 +89,7 @@ def test_tokens_survive_a_database_outage_longer_than_a_jobs_lifetime(
             }
         client.close()
     assert garmin.count("credential_posts") == stored + 1
+    assert garmin.count("di_refreshes_reused") == garmin.count("di_refreshes_repeated") == 0
     assert garmin.count("codes_sent") == garmin.count("codes_checked") == 2
     with Redis.from_url(real_redis_url) as redis:
         for job in jobs:

@@ -11,7 +11,7 @@ from dev.stack import Stack
 from tests.client.cli.program import Program
 from tests.dev.wire import wire
 from tests.end_to_end.client import Client, Json
-from tests.end_to_end.test_access_tokens import App, eventually
+from tests.end_to_end.connected import App, eventually
 
 SETTINGS = "/userprofile-service/userprofile/settings"
 

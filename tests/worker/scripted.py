@@ -56,6 +56,10 @@ class ScriptedDriver:
         self._record("finish")
         return SignedIn(tokens=tokens(self.name))
 
+    def resend(self, pending: PendingSignIn, permit: Permit) -> PendingSignIn:
+        self._record("resend")
+        return pending
+
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         self._record("identify")
         return GarminIdentity(guid=self.name, display_name=self.name)

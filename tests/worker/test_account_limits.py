@@ -10,8 +10,9 @@ from dev.short import SHORT
 from shared import errors
 from shared.accounts.accounts import Accounts
 from shared.crypto.keyring import Keyring
+from shared.crypto.secret import Sealable
 from shared.database.engine import Database
-from shared.garmin.types import CodeSubmission, Credentials
+from shared.garmin.types import CodeResend, CodeSubmission, Credentials
 from shared.jobs.account_limit import (
     AccountLimit,
     CodeLimit,
@@ -27,6 +28,7 @@ from shared.redis.password_posts import PasswordPosts
 from tests.shared.jobs.both_sides import Jobs
 from tests.worker.scripted import ScriptedDriver, pending
 from worker.chain import DriverChain
+from worker.handlers.code_resend import CodeResendHandler
 from worker.handlers.completion import Completion
 from worker.handlers.login import LoginHandler
 from worker.handlers.mfa_completion import MfaCompletionHandler
@@ -58,7 +60,10 @@ class Worker:
         code = CodeSubmission(challenge_id=challenge_id, code=SecretStr("123456"))
         return self._run(JobKind.MFA_COMPLETION, code)
 
-    def _run(self, kind: JobKind, work: Credentials | CodeSubmission) -> Outcome | None:
+    def resend(self, challenge_id: SecretStr) -> Outcome | None:
+        return self._run(JobKind.CODE_RESEND, CodeResend(challenge_id=challenge_id))
+
+    def _run(self, kind: JobKind, work: Sealable) -> Outcome | None:
         job = self.jobs.create(self.jobs.new_id(), kind, work, ANNA)
         self.runner.run(job.job_id)
         return self.jobs.view(job.job_id, job.poll_token.get_secret_value()).outcome
@@ -80,6 +85,7 @@ def worker(redis: Redis, keyring: Keyring, sqlite_url: str) -> Iterator[Worker]:
         handlers={
             JobKind.LOGIN: LoginHandler(chain, challenges, completion),
             JobKind.MFA_COMPLETION: MfaCompletionHandler(chain, challenges, completion),
+            JobKind.CODE_RESEND: CodeResendHandler(chain, challenges, completion),
         },
         shares=ThreadShares(32, 25, 75),
         timings=SHORT,

@@ -23,10 +23,9 @@ URL = "https://sso.garmin.com/?ticket=ST-1"
 LIBRARIES = ("curl_cffi", "garminconnect", "garth")
 IMPORTED = f"""
 import sys
-from shared.timings import PRODUCTION
-from worker.drivers.proxies import GarminProxies
+from worker.drivers.http import GarminAdapter
 from worker.startup import _drivers
-drivers = _drivers(("garth", "garminconnect"), PRODUCTION, None, GarminProxies())
+drivers = _drivers(("garth", "garminconnect"), GarminAdapter(), None)
 print(*[name for name in {LIBRARIES} if name in sys.modules])
 drivers["garminconnect"].loaded()
 print(*[name for name in {LIBRARIES} if name in sys.modules])

@@ -20,7 +20,7 @@ from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
 from shared.database.models import GarminToken, User
 from shared.errors import SealBrokenError, ServiceUnavailableError
-from shared.garmin.imports import Import, ImportedTokens
+from shared.garmin.imports import Import, ImportedKey, ImportedTokens
 from shared.garmin.types import Credentials, GarminDomain, GarminTokens
 from shared.jobs.account_limit import AccountLimit, CodeLimit
 from shared.jobs.repeats import NewJob
@@ -38,6 +38,7 @@ from worker.drivers.driver import GarminDriver
 from worker.drivers.garminconnect import GarminConnectDriver
 from worker.drivers.garth import GarthDriver
 from worker.drivers.http import GarminAdapter
+from worker.drivers.personal_api import PersonalApiDriver
 from worker.handlers.completion import Completion
 from worker.handlers.imports import ImportHandler
 from worker.lease import LeaseKeeper
@@ -48,6 +49,7 @@ from worker.shares import ThreadShares
 
 ANNA = "plain-anna@example.com"
 BERT = "plain-bert@example.com"
+KEY = "personal_api"
 TIMINGS = replace(SHORT, profile_patience=2.0, login_deadline=8.0)
 
 each_library = pytest.mark.parametrize("library", [GARTH, MOBILE])
@@ -69,6 +71,7 @@ class Importer:
         self.drivers: dict[str, GarminDriver] = {
             GARTH: GarthDriver(self.adapter),
             MOBILE: GarminConnectDriver(self.adapter, TIMINGS),
+            KEY: PersonalApiDriver(self.adapter),
         }
         self.cooldowns = DriverCooldowns(self.redis, TIMINGS, DriverUse.REFRESH)
 
@@ -101,7 +104,9 @@ class Importer:
         return tokens
 
     def submit(self, text: str, origin: Origin = UNKNOWN) -> str:
-        given = ImportedTokens(tokens=SecretStr(text))
+        given: ImportedTokens | ImportedKey = ImportedTokens(tokens=SecretStr(text))
+        if text.startswith("key-"):
+            given = ImportedKey(personal_api_key=SecretStr(text))
         work = Import(given=given)
         self.job = self.jobs.create(self.jobs.new_id(), JobKind.IMPORT, work, origin)
         return self.job.job_id
@@ -328,6 +333,46 @@ def test_an_import_replaces_what_was_stored_as_a_sign_in_does(importer: Importer
     importer.succeed(file_of(importer.tokens(MOBILE)))
     [row] = importer.rows
     assert (row.driver, row.generation) == (MOBILE, 2)
+
+
+def test_a_personal_api_key_is_imported(
+    importer: Importer, linked: Callable[[str], Origin]
+) -> None:
+    success = importer.succeed(f"key-{ANNA}", linked("member-1"))
+    assert importer.guid_of(success) == importer.guid(ANNA)
+    assert success.exclusive is False
+    [row] = importer.rows
+    assert (row.driver, row.method, row.access) == (KEY, "personal_api_key", "read")
+    assert importer.garmin.count("key_exchanges") == 1
+    assert json.loads(file_of(importer.stored))["personal_api_key"] == f"key-{ANNA}"
+    renewed = importer.drivers[KEY].refresh(importer.stored, ALWAYS)
+    assert importer.drivers[KEY].identify(renewed, ALWAYS).guid == importer.guid(ANNA)
+
+
+def test_a_key_and_tokens_live_side_by_side_and_the_last_one_is_connected(
+    importer: Importer, linked: Callable[[str], Origin]
+) -> None:
+    origin = linked("member-1")
+    client_id = origin.client_id
+    assert client_id is not None
+    for given, access in ((f"key-{ANNA}", "read"), (file_of(importer.tokens(GARTH)), "read_write")):
+        importer.succeed(given, origin)
+        view = importer.database.run(lambda s: ConnectionRepository(s).view(client_id, "member-1"))
+        assert view.garmin.access == access
+    assert sorted(row.access for row in importer.rows) == ["read", "read_write"]
+
+
+def test_a_key_whose_token_names_nobody_is_still_asked_for_its_owner(importer: Importer) -> None:
+    success = importer.succeed(f"key-keynoguid-{ANNA}")
+    assert importer.guid_of(success).startswith("name:")
+
+
+def test_a_revoked_key_is_rejected(importer: Importer) -> None:
+    importer.succeed(f"key-{ANNA}")
+    importer.garmin.revoke_keys(ANNA)
+    failure = importer.fail(f"key-{ANNA}")
+    assert failure.code == "tokens_rejected"
+    assert "Personal API key" in failure.message
 
 
 def test_what_was_given_can_not_be_read_in_redis_and_opens_as_nothing_else(

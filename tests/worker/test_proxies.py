@@ -31,7 +31,7 @@ from shared.redis.left_proxies import LeftProxies
 from tests.logs import captured_logs
 from tests.shared.samples import nothing_listens
 from tests.worker.broken_servers import PasswordProxy, Servers, answer, servers
-from tests.worker.ways import ALWAYS, GARTH, MOBILE, Way, driver
+from tests.worker.ways import ALWAYS, GARTH, MOBILE, driver
 from worker.drivers.driver import GarminDriver, Permit, SignInPermit
 from worker.drivers.guided import GuidedDriver
 from worker.drivers.http import GarminAdapter
@@ -67,16 +67,11 @@ def url(port: int, credentials: str = f"name:{SECRET}") -> str:
     return f"http://{credentials}@127.0.0.1:{port}"
 
 
-def guided(
-    library: str, redis: Redis, *urls: str, unknown: list[tuple[str, str]] | None = None
-) -> GuidedDriver:
+def guided(library: str, redis: Redis, *urls: str) -> GuidedDriver:
     named = [Proxy(f"proxy-{number}", SecretStr(url)) for number, url in enumerate(urls)]
     proxies = GarminProxies(named, LeftProxies(redis))
     adapter = GarminAdapter(replace(SHORT, garmin_connect=1.0), proxies)
-    counts = unknown if unknown is not None else []
-    return GuidedDriver(
-        driver(library, adapter), proxies, lambda name, step: counts.append((name, step))
-    )
+    return GuidedDriver(driver(library, adapter), proxies)
 
 
 @both
@@ -188,6 +183,9 @@ class ScriptedDriver:
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
         raise NotImplementedError
 
+    def resend(self, pending: PendingSignIn, permit: Permit) -> PendingSignIn:
+        raise NotImplementedError
+
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         raise NotImplementedError
 
@@ -207,7 +205,7 @@ def three_proxies(redis: Redis) -> GarminProxies:
 
 
 def sign_in(scripted: ScriptedDriver, proxies: GarminProxies) -> None:
-    one: GarminDriver = GuidedDriver(scripted, proxies, lambda name, step: None)
+    one: GarminDriver = GuidedDriver(scripted, proxies)
     one.sign_in(CREDENTIALS, ALWAYS)
 
 
@@ -261,15 +259,3 @@ def test_without_redis_the_first_proxy_is_used() -> None:
         assert current is not None
         assert current.name == "0"
         assert not proxies.leave_refused(GARTH, current, None)
-
-
-@pytest.mark.parametrize("way", [GARTH, MOBILE], indirect=True)
-def test_an_answer_nobody_knows_is_counted_and_its_shape_logged(way: Way, redis: Redis) -> None:
-    way.configure(faults=[{"kind": "garbage", "path": "/mobile/api/login"}])
-    counts: list[tuple[str, str]] = []
-    one = GuidedDriver(way.driver, GarminProxies(), lambda name, step: counts.append((name, step)))
-    with captured_logs() as log, pytest.raises(FitTrackError):
-        one.sign_in(CREDENTIALS, ALWAYS)
-    assert counts == [(way.driver_name, "login")]
-    assert f"{way.driver_name}, login: an answer nobody knows: status 200" in log.getvalue()
-    assert not [secret for secret in (ANNA, PASSWORD) if secret in log.getvalue()]

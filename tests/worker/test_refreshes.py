@@ -1,22 +1,19 @@
 """Refreshes lose nothing: whatever Garmin says, whoever dies, whoever signs in meanwhile."""
 
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import select, update
 
-from dev.short import SHORT
-from shared.accounts.accounts import Accounts
+from shared.accounts.refreshes import RefreshHeldError
 from shared.accounts.states import ConnectionState, StateReason
-from shared.accounts.tokens import StoredTokens, TokenRepository
+from shared.accounts.tokens import TokenRepository
 from shared.crypto.keyring import Keyring
-from shared.crypto.tokens import new_token
 from shared.database.engine import Database
-from shared.database.models import AuthEvent, GarminToken
+from shared.database.models import GarminToken
 from shared.errors import (
     ClientRefusedError,
     GarminRateLimitedError,
@@ -27,104 +24,13 @@ from shared.errors import (
     TokensRejectedError,
 )
 from shared.garmin.types import GarminTokens
-from shared.jobs.states import JobKind, JobStage, RefreshRequest
+from shared.jobs.states import JobStage
 from shared.redis.connection import Redis
-from shared.redis.driver_cooldowns import DriverCooldowns
-from shared.redis.driver_keys import DriverUse
-from shared.redis.key_refusals import KeyRefusals
-from tests.shared.jobs.both_sides import Jobs
-from tests.shared.samples import ANNA, garmin_tokens
-from tests.worker.scripted import ScriptedDriver
-from worker.drivers.driver import Permit
-from worker.handlers.refresh import RefreshHandler, RefreshProgress
-from worker.lease import LeaseKeeper
-from worker.marks import RunMarks
+from shared.redis.driver_cooldowns import DriverCooldowns, Turn
+from shared.redis.measurements import JOB_SECONDS, REFRESHES, MeasuredSums
+from tests.worker.refreshing import DRIVER, Service, new
+from worker.handlers.refresh import RefreshProgress
 from worker.run import PostponedError, Run
-from worker.runner import JobRunner
-from worker.shares import ThreadShares
-
-DRIVER = "garminconnect"
-
-
-@dataclass
-class RefreshingDriver(ScriptedDriver):
-    """Answers each refresh with the next of `answers`: an error, tokens, or what a call returns."""
-
-    answers: list[Exception | GarminTokens | Callable[[], GarminTokens]] = field(
-        default_factory=list
-    )
-    sent: list[str] = field(default_factory=list)
-
-    def refresh(self, tokens: GarminTokens, permit: Permit) -> GarminTokens:
-        permit.check()
-        self.sent.append(tokens.data.get_secret_value())
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer if isinstance(answer, GarminTokens) else answer()
-
-
-@dataclass
-class Service:
-    """One worker, and the tokens of Anna."""
-
-    redis: Redis
-    keyring: Keyring
-    database: Database
-
-    def __post_init__(self) -> None:
-        self.jobs = Jobs(self.redis, self.keyring, 900, SHORT)
-        self.driver = RefreshingDriver(DRIVER)
-        self.cooldowns = DriverCooldowns(self.redis, SHORT, DriverUse.REFRESH)
-        self.accounts = Accounts(self.database, self.keyring, 3600)
-        self.sign_in("old")
-
-    def runner(self, database: Database | None = None) -> JobRunner:
-        handler = RefreshHandler(
-            {DRIVER: self.driver},
-            self.cooldowns,
-            KeyRefusals(self.redis, SHORT),
-            database or self.database,
-            self.keyring,
-        )
-        return JobRunner(
-            claims=self.jobs,
-            keeper=LeaseKeeper(self.jobs, SHORT),
-            marks=RunMarks(self.database),
-            handlers={JobKind.REFRESH: handler},
-            shares=ThreadShares(32, 25, 75),
-            timings=SHORT,
-        )
-
-    def sign_in(self, data: str) -> None:
-        tokens = garmin_tokens(data, driver=DRIVER, refreshable=timedelta(days=30))
-        self.accounts.store(ANNA, tokens, uuid.uuid4(), SecretStr(new_token()))
-
-    @property
-    def row(self) -> GarminToken:
-        return self.database.run(lambda s: s.scalars(select(GarminToken)).one())
-
-    @property
-    def stored(self) -> StoredTokens:
-        return self.database.run(
-            lambda s: TokenRepository(s, self.keyring).open(s.scalars(select(GarminToken)).one())
-        )
-
-    def submit(self) -> str:
-        row = self.row
-        work = RefreshRequest(token_id=row.id, generation=row.generation)
-        return self.jobs.create(self.jobs.new_id(), JobKind.REFRESH, work).job_id
-
-    def refresh(self, *answers: Exception | GarminTokens | Callable[[], GarminTokens]) -> str:
-        """Run a refresh job that Garmin answers so; return its result code."""
-        self.driver.answers = list(answers)
-        result = self.runner().run(self.submit())
-        assert not self.driver.answers, "Garmin was asked less often"
-        return result
-
-    def events(self) -> list[str]:
-        rows = self.database.run(lambda s: list(s.scalars(select(AuthEvent))))
-        return [event.outcome for event in rows if event.kind == "state_changed"]
 
 
 @pytest.fixture
@@ -142,10 +48,6 @@ def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
     yield database
     database.close()
-
-
-def new(data: str = "new") -> GarminTokens:
-    return garmin_tokens(data, driver=DRIVER, refreshable=timedelta(days=30))
 
 
 LOST = GarminUnreachableError()
@@ -217,6 +119,28 @@ def test_two_rejections_require_a_sign_in(service: Service) -> None:
     assert service.refresh() == "succeeded"  # nothing is asked any more
     service.sign_in("again")
     assert service.stored.standing.state is ConnectionState.ACTIVE
+
+
+def test_refreshes_are_counted_by_what_garmin_said_and_timed(service: Service) -> None:
+    service.refresh(new("second"))
+    service.refresh(TokensRejectedError(), new("third"))
+    service.refresh(LOST, LOST)
+    service.cooldowns.accepted(Turn(DRIVER, str(service.row.id)))
+    service.refresh(ClientRefusedError(90))
+    service.refresh()  # rests
+    service.cooldowns.accepted(Turn(DRIVER, str(service.row.id)))
+    service.refresh(TokensRejectedError(), TokensRejectedError())
+    service.measurements.flush_to(service.redis)
+    sums = MeasuredSums(service.redis).read()
+    assert dict(sums.counted(REFRESHES)) == {
+        (DRIVER, "ok"): 2,
+        (DRIVER, "garmin_unavailable"): 1,
+        (DRIVER, "garmin_rate_limited"): 2,
+        (DRIVER, "tokens_rejected"): 1,
+    }
+    [jobs] = sums.timed(JOB_SECONDS)
+    assert jobs.labels == ("refresh",)
+    assert jobs.buckets[-1] == ("+Inf", 6)
 
 
 def test_one_rejection_is_not_believed(service: Service) -> None:
@@ -303,17 +227,77 @@ def test_an_answer_outlives_a_database_that_is_away(
     assert service.stored.tokens.data.get_secret_value() == "new"
 
 
-def test_an_answer_that_can_not_be_sealed_is_stored_nevertheless(
+def test_an_answer_that_can_not_be_sealed_is_stored_at_once(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lose(self: Run, stage: JobStage, progress: RefreshProgress) -> None:
         raise ServiceUnavailableError("redis")
 
     monkeypatch.setattr(Run, "keep_progress", lose)
-    service.driver.answers = [new()]
-    with pytest.raises(ServiceUnavailableError):
-        service.runner().run(service.submit())
+    assert service.refresh(new()) == "succeeded"
     assert service.stored.tokens.data.get_secret_value() == "new"
+
+
+def test_an_answer_is_kept_by_redis_or_the_database_whichever_comes_back_first(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    def away(*_: object) -> None:
+        tries.append("redis")
+        if len(tries) > 1:
+            monkeypatch.setattr(service.database, "run", run)
+        raise ServiceUnavailableError("redis")
+
+    def answer() -> GarminTokens:
+        monkeypatch.setattr(service.database, "run", away)
+        return new()
+
+    run = service.database.run
+    monkeypatch.setattr(Run, "keep_progress", away)
+    assert service.refresh(answer) == "succeeded"
+    assert service.stored.tokens.data.get_secret_value() == "new"
+
+
+def test_a_job_that_redis_has_lost_stores_what_it_got(service: Service) -> None:
+    def answer() -> GarminTokens:
+        service.redis.flushdb()
+        return new()
+
+    assert service.refresh(answer) == "lost"
+    assert service.stored.tokens.data.get_secret_value() == "new"
+
+
+def test_another_job_waits_while_tokens_are_being_refreshed(service: Service) -> None:
+    """Redis has forgotten the first one: a refresh token that works once must not be sent twice."""
+    second = service.runner()
+
+    def answer() -> GarminTokens:
+        service.redis.flushdb()
+        waiting.append(pool.submit(second.run, service.submit()))
+        time.sleep(0.5)
+        assert service.driver.sent == ["old"]
+        return new()
+
+    waiting: list[Future[str]] = []
+    with ThreadPoolExecutor(1) as pool:
+        assert service.refresh(answer) == "lost"
+        assert waiting[0].result() == "succeeded"
+    assert service.driver.sent == ["old"]
+    assert service.row.generation == 2
+
+
+def test_a_refresh_whose_job_is_gone_is_begun_by_another_in_the_end(service: Service) -> None:
+    lost = service.row
+    service.begin("lost job", seconds=30)
+    with pytest.raises(RefreshHeldError):
+        service.begin("new job")
+    service.begin("lost job", seconds=-1)  # as often as it likes
+    assert service.begin("new job") is not None
+    service.begin("new job", seconds=30)
+    service.postpone()
+    assert service.begin("yet another") is not None
+    assert service.row.generation == lost.generation
 
 
 def test_tokens_that_were_deleted_are_not_stored_again(service: Service) -> None:

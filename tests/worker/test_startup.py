@@ -13,6 +13,7 @@ from shared.errors import ConfigurationError
 from shared.jobs.kinds import KINDS
 from shared.jobs.states import JobKind
 from shared.redis.connection import connect
+from shared.redis.measurements import Measurements
 from shared.settings import KNOWN_DRIVERS, Settings
 from shared.timings import PRODUCTION
 from tests.databases import migrated_sqlite
@@ -67,7 +68,7 @@ def test_only_the_drivers_that_are_set_sign_in_and_all_refresh(
             monkeypatch.setenv(name, value)
         settings = Settings.from_environment()
         database = open_database(settings, PRODUCTION)
-        handlers = build_runner(settings, database, PRODUCTION, 32).handlers
+        handlers = build_runner(settings, database, PRODUCTION, 32, Measurements()).handlers
         assert set(handlers) == set(KINDS)
         handler = handlers[JobKind.LOGIN]
         database.close()

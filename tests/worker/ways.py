@@ -107,6 +107,9 @@ class Way:
         self.secrets.add(code)
         return self.driver.finish(pending, code, self.permit).tokens
 
+    def resend(self, pending: PendingSignIn) -> PendingSignIn:
+        return self.driver.resend(pending, self.permit)
+
     def identify(self, tokens: GarminTokens) -> GarminIdentity:
         return self.driver.identify(tokens, self.permit)
 

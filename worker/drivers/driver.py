@@ -81,6 +81,14 @@ class GarminDriver(Protocol):
         again, TicketRefusedError and SignInAgainError.
         """
 
+    def resend(self, pending: PendingSignIn, permit: Permit) -> PendingSignIn:
+        """Have Garmin send the code again, for a sign-in that `can_resend`; return its new state.
+
+        Raises SignInExpiredError, AccountLockedError, CaptchaRequiredError,
+        GarminActionRequiredError, CodeLimitReachedError, ClientRefusedError,
+        GarminUnavailableError, also where this driver can't.
+        """
+
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         """Read from Garmin whose tokens these are.
 

@@ -2,6 +2,8 @@
 
 import json
 
+from pydantic import SecretStr
+
 from shared.garmin.types import (
     CodeRequired,
     Credentials,
@@ -14,7 +16,7 @@ from shared.timings import PRODUCTION, Timings
 from worker.drivers import di
 from worker.drivers.answers import mfa_type
 from worker.drivers.driver import Permit, SignInPermit
-from worker.drivers.garminconnect_guard import GuardedClient
+from worker.drivers.garminconnect_guard import RESEND, GuardedClient
 from worker.drivers.http import GarminAdapter
 from worker.drivers.profile import read_profile
 from worker.drivers.stored import claimed_identity, read
@@ -34,13 +36,14 @@ class GarminConnectDriver:
             state = client.sign_in(credentials, permit.post_password)
         if isinstance(state, di.DiTokens):
             return SignedIn(tokens=state.packed(credentials.domain))
-        kind = mfa_type(state["method"])
+        kind, page = mfa_type(state["method"]), client.code_page
         pending = PendingSignIn(
             driver=self.name,
             domain=credentials.domain,
             mfa_type=kind,
-            mfa_destination=client.code_page.mfa_destination(kind) if client.code_page else None,
+            mfa_destination=page.mfa_destination(kind) if page else None,
             state=json.dumps(state),
+            can_resend=RESEND in state,
         )
         return CodeRequired(pending=pending)
 
@@ -50,6 +53,13 @@ class GarminConnectDriver:
         with route.describing():
             tokens = client.finish(json.loads(pending.state.get_secret_value()), code)
         return SignedIn(tokens=tokens.packed(pending.domain))
+
+    def resend(self, pending: PendingSignIn, permit: Permit) -> PendingSignIn:
+        route = self._adapter.route(self.name, permit)
+        client = GuardedClient(str(pending.domain), route)
+        with route.describing():
+            state = client.resend(json.loads(pending.state.get_secret_value()))
+        return pending.model_copy(update={"state": SecretStr(json.dumps(state))})
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         access_token = read(di.AccessToken, tokens).di_token

@@ -23,7 +23,11 @@ from worker.drivers.route import Route
 
 _STRATEGIES = {"mobile+cffi", "mobile+requests", "widget+cffi", "portal+cffi", "portal+requests"}
 _USED = {"mobile+cffi", "widget+cffi"}
+_SESSION_IS_OVER = (401, 404, 409)
 _DELAYS = ("MOBILE_DELAY_MIN_S", "MOBILE_DELAY_MAX_S", "WIDGET_DELAY_MIN_S", "WIDGET_DELAY_MAX_S")
+RESEND = "resend"
+"""Beside the library's own state: what the request for another code names."""
+
 _WITH_SESSIONS = {
     name: getattr(library_sso.LoginMixin, name).__code__
     for name in (
@@ -92,7 +96,7 @@ class GuardedClient(library.Client):
         try:
             self.resume_login(state, code)
         except Stop as stop:
-            failure = self._with_state(stop.verdict)
+            failure = self._with_state(stop.verdict, state)
         except Exception:
             failure = errors.GarminUnavailableError()
         else:
@@ -105,6 +109,28 @@ class GuardedClient(library.Client):
         if self._ticket_issued and isinstance(failure, errors.GarminUnavailableError):
             raise errors.SignInAgainError  # the code is used up
         raise failure
+
+    def resend(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Have the widget send the code again, as its own button does; return the state."""
+        fields = state[RESEND]
+        try:
+            self._restore_mfa_state(state)
+            self._mfa_session.post(
+                f"{self._sso}/sso/verifyMFA/mfaCode",
+                params={"clientId": fields["clientId"]},
+                headers={"Accept": "application/json, text/plain, */*"},
+                json={name: fields[name] for name in ("customerGuid", "mfaMethod", "locale")},
+            )
+            return self._mfa_client_state() | {RESEND: fields}
+        except Stop as stop:
+            failure = stop.verdict
+        except Exception:
+            failure = errors.GarminUnavailableError()
+        finally:
+            self._close_session()
+        if self.page is not None and self.page.answer.status in _SESSION_IS_OVER:
+            raise errors.SignInExpiredError
+        raise self._checked(failure)
 
     def _give_sessions(self, delays: float) -> None:
         """Let the library make guarded sessions, and wait `delays` times as long.
@@ -192,9 +218,12 @@ class GuardedClient(library.Client):
     def _code_error(self) -> errors.SignInError:
         return self.page.error() if self.page else errors.GarminUnavailableError()
 
-    def _with_state(self, failure: errors.FitTrackError) -> errors.FitTrackError:
+    def _with_state(
+        self, failure: errors.FitTrackError, state: dict[str, Any]
+    ) -> errors.FitTrackError:
         if isinstance(failure, errors.MfaCodeInvalidError):
-            return errors.MfaCodeInvalidError(state=json.dumps(self._mfa_client_state()))
+            kept = self._mfa_client_state() | ({RESEND: state[RESEND]} if RESEND in state else {})
+            return errors.MfaCodeInvalidError(state=json.dumps(kept))
         return failure
 
     def _code_state(self, state: dict[str, Any]) -> dict[str, Any]:
@@ -203,7 +232,9 @@ class GuardedClient(library.Client):
         Garmin accepts the sign-in page's `_csrf` with a code as well.
         """
         spare = self._session.csrf_token if self._session else None
-        return state | {"csrf_token": state["csrf_token"] or spare}
+        known = state | {"csrf_token": state["csrf_token"] or spare}
+        resend = self.code_page.resend_fields if self.code_page else None
+        return known if resend is None else known | {RESEND: resend}
 
     def _note_retry_after(self) -> None:
         """Keep the value of this flow, for the case that the next one has none."""

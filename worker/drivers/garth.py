@@ -89,15 +89,18 @@ class GarthDriver:
         route = self._adapter.route(self.name, permit)
         client = self._client(pending.domain, route)
         client.sess.cookies = load_cookies(state["cookies"])
-        try:
-            with route.describing():
+        with route.describing():
+            try:
                 ticket = _ticket_for_code(client, state, code)
-        except MfaCodeInvalidError:
-            raise MfaCodeInvalidError(state=_state(client, state)) from None
-        try:
-            return self._redeem(ticket, pending.domain, client, route)
-        except GarminUnavailableError:
-            raise SignInAgainError from None  # the code is used up
+            except MfaCodeInvalidError:
+                raise MfaCodeInvalidError(state=_state(client, state)) from None
+            try:
+                return self._redeem(ticket, pending.domain, client, route)
+            except GarminUnavailableError:
+                raise SignInAgainError from None  # the code is used up
+
+    def resend(self, pending: PendingSignIn, permit: Permit) -> PendingSignIn:  # noqa: ARG002, RUF100
+        raise GarminUnavailableError  # its flow has no such request
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         access_token = oauth.stored_access_token(tokens)
@@ -131,7 +134,8 @@ class GarthDriver:
     ) -> SignedIn:
         """Exchange the ticket for tokens. Raises TicketRefusedError and GarminUnavailableError."""
         try:
-            oauth1 = self._oauth.redeem(ticket, client, route)
+            with route.describing():
+                oauth1 = self._oauth.redeem(ticket, client, route)
         except DriverFailedError:
             return self._redeem_elsewhere(ticket, domain, route, TicketRefusedError())
         except (TicketRefusedError, GarminUnavailableError) as failure:

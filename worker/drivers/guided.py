@@ -1,17 +1,12 @@
-"""A driver that leaves proxies that are refused or broken, and reports answers nobody knows."""
+"""A driver that leaves proxies that are refused or broken."""
 
-import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from shared.errors import (
-    AnswerShape,
     ClientRefusedError,
-    GarminUnavailableError,
     ProxyRefusedError,
     RefusalScope,
-    ServiceUnavailableError,
 )
 from shared.garmin.types import (
     CodeRequired,
@@ -23,8 +18,6 @@ from shared.garmin.types import (
 )
 from worker.drivers.driver import GarminDriver, Permit, SignInPermit
 from worker.drivers.proxies import GarminProxies
-
-_log = logging.getLogger(__name__)
 
 _NEXT_PROXY_WAIT = 1
 
@@ -47,16 +40,10 @@ class _NotedPermit:
 class GuidedDriver:
     """Raises what the driver raises. No secret that was sent is sent again by another proxy."""
 
-    def __init__(
-        self,
-        driver: GarminDriver,
-        proxies: GarminProxies,
-        count_unknown: Callable[[str, str], None],
-    ) -> None:
+    def __init__(self, driver: GarminDriver, proxies: GarminProxies) -> None:
         self.name = driver.name
         self._driver = driver
         self._proxies = proxies
-        self._count_unknown = count_unknown
 
     def sign_in(self, credentials: Credentials, permit: SignInPermit) -> SignedIn | CodeRequired:
         noted = _NotedPermit(permit)
@@ -67,6 +54,10 @@ class GuidedDriver:
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
         # A refusal comes after the code was sent.
         return self._guided(lambda: self._driver.finish(pending, code, permit), lambda: False)
+
+    def resend(self, pending: PendingSignIn, permit: Permit) -> PendingSignIn:
+        # A refusal comes after Garmin may have sent the code.
+        return self._guided(lambda: self._driver.resend(pending, permit), lambda: False)
 
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         return self._guided(lambda: self._driver.identify(tokens, permit))
@@ -82,7 +73,7 @@ class GuidedDriver:
         for _ in range(len(self._proxies) - 1):
             proxy = self._proxies.current(self.name)
             try:
-                return self._connected(call)
+                return self._proxies.until_connected(self.name, call)
             except ClientRefusedError as refusal:
                 if refusal.scope is not RefusalScope.CLIENT:
                     raise
@@ -90,27 +81,4 @@ class GuidedDriver:
                     raise
                 if not may_repeat():
                     raise ProxyRefusedError(_NEXT_PROXY_WAIT) from None
-        return self._connected(call)
-
-    def _connected[T](self, call: Callable[[], T]) -> T:
-        """Call by a proxy that works; report an answer that nobody knows."""
-        try:
-            return self._proxies.until_connected(self.name, call)
-        except GarminUnavailableError as error:
-            if error.unknown:
-                self._report(error.unknown)
-            raise
-
-    def _report(self, shape: AnswerShape) -> None:
-        _log.warning(
-            "%s, %s: an answer nobody knows: status %d, %s, %d bytes, keys %s, page %s",
-            self.name,
-            shape.step,
-            shape.status,
-            shape.content_type,
-            shape.length,
-            " ".join(shape.keys) or "none",
-            repr(shape.title) if shape.title else "none",
-        )
-        with suppress(ServiceUnavailableError):
-            self._count_unknown(self.name, shape.step)
+        return self._proxies.until_connected(self.name, call)

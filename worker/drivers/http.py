@@ -31,6 +31,7 @@ from worker.drivers import causes
 from worker.drivers.causes import Cause
 from worker.drivers.connecting import POOLS, NotConnectedError
 from worker.drivers.driver import Permit
+from worker.drivers.observer import GarminObserver, Nobody
 from worker.drivers.proxies import GarminProxies
 from worker.drivers.route import Route
 
@@ -44,8 +45,14 @@ _TRIES = 3
 class GarminAdapter(HTTPAdapter):
     """The pool. Safe to share between sessions and threads: cookies live in the sessions."""
 
-    def __init__(self, timings: Timings = PRODUCTION, proxies: GarminProxies | None = None) -> None:
+    def __init__(
+        self,
+        timings: Timings = PRODUCTION,
+        proxies: GarminProxies | None = None,
+        observer: GarminObserver | None = None,
+    ) -> None:
         self.timings = timings
+        self.observer = observer or Nobody()
         self.proxies = proxies or GarminProxies()
         self._pools: dict[object, Any] = {}
         self._environment_proxies: dict[str, dict[str, str]] = {}
@@ -54,7 +61,8 @@ class GarminAdapter(HTTPAdapter):
 
     def route(self, driver: str, permit: Permit) -> Route:
         """Return how one call of a driver reaches Garmin."""
-        return Route(driver, permit, self.timings, self.proxies.current(driver))
+        proxy = self.proxies.current(driver)
+        return Route(driver, permit, self.timings, proxy, self.observer)
 
     def session(self, route: Route) -> requests.Session:
         """Return a session for the requests of one call."""

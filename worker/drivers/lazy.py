@@ -45,6 +45,9 @@ class LazyDriver:
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:
         return self._needed().finish(pending, code, permit)
 
+    def resend(self, pending: PendingSignIn, permit: Permit) -> PendingSignIn:
+        return self._needed().resend(pending, permit)
+
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         return self._needed().identify(tokens, permit)
 

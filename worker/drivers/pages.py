@@ -9,6 +9,7 @@ from worker.drivers import markup, verdicts
 from worker.drivers.answers import Answer, HttpResponse, mfa_type
 
 _SENT_BY_GARMIN = {"email", "sms"}
+_RESEND_FIELDS = ("clientId", "customerGuid", "mfaMethod", "locale")
 
 
 class Step(StrEnum):
@@ -85,6 +86,14 @@ class Page:
         """Where the code was sent, masked by Garmin, in whichever flow."""
         sent_to = markup.variables(self.text).get("codeSentTo") if self._is_html else None
         return sent_to or self.answer.mfa_destination(kind)
+
+    @property
+    def resend_fields(self) -> dict[str, str] | None:
+        """What the widget's own request for another code names; None where it has none."""
+        names = markup.variables(self.text) if self._is_html else {}
+        fields = {name: names.get(name, "") for name in _RESEND_FIELDS}
+        by_garmin = fields["mfaMethod"].lower() in _SENT_BY_GARMIN
+        return fields if by_garmin and fields["customerGuid"] else None
 
     def error(self) -> errors.SignInError:
         """Why the sign-in does not go on after this answer."""

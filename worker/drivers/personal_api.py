@@ -77,6 +77,9 @@ class PersonalApiDriver:
     def finish(self, pending: PendingSignIn, code: str, permit: Permit) -> SignedIn:  # noqa: ARG002, RUF100 - the interface
         raise DriverFailedError
 
+    def resend(self, pending: PendingSignIn, permit: Permit) -> PendingSignIn:
+        raise GarminUnavailableError  # nobody signs in with a key
+
     def identify(self, tokens: GarminTokens, permit: Permit) -> GarminIdentity:
         """Read the display name from Garmin; the GUID is the access token's, if it names one."""
         access_token = read(_AccessToken, tokens).access_token

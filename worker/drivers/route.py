@@ -1,22 +1,34 @@
 """How one call of a driver reaches Garmin: until when, by which proxy, and what the log says."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from shared.errors import GarminUnavailableError, GarminUnreachableError
+from shared.errors import (
+    AnswerShape,
+    GarminUnavailableError,
+    GarminUnreachableError,
+    SignInAgainError,
+)
 from shared.timings import PRODUCTION, Timings
+from worker.drivers import causes
 from worker.drivers.causes import Cause
 from worker.drivers.driver import Permit
+from worker.drivers.observer import GarminObserver, Nobody
 from worker.drivers.proxies import Proxy
 from worker.drivers.shapes import HttpAnswer, shape_of
 from worker.drivers.steps import step_of
 
 _log = logging.getLogger(__name__)
 
-_KNOWN = {403, 427, 429}
+_REFUSALS = {403, 427, 429}
+
+RESULTS = ("ok", "refused", "rejected", "server_error", "timeout", "broken", "unreachable")
+"""How a request ended: by the answer's status, or by why there is none."""
+
 _SHORTEST = 0.05  # curl takes a limit of 0 ms for none
 
 
@@ -28,6 +40,7 @@ class Route:
     permit: Permit
     timings: Timings = PRODUCTION
     proxy: Proxy | None = None
+    observer: GarminObserver = field(default_factory=Nobody)
     posted: bool = False
     """Whether Garmin may have seen a secret: all of them are posted."""
 
@@ -38,6 +51,9 @@ class Route:
 
     _last: tuple[str, HttpAnswer] | None = None
     """The last answer, and its step."""
+
+    _began: float = 0.0
+    """When the last request began, on the monotonic clock."""
 
     def check(self) -> float | None:
         """Return the job's seconds left. Raises what the permit raises."""
@@ -50,6 +66,7 @@ class Route:
         """
         left, whole = self.permit.check(), self.timings.garmin_answer
         self.failure, self.cause, self._last = None, None, None
+        self._began = time.monotonic()
         if left is not None:
             whole = max(_SHORTEST, min(whole, left))
         return min(self.timings.garmin_connect, whole), whole
@@ -57,7 +74,9 @@ class Route:
     def answered(self, method: str, url: str, response: HttpAnswer) -> None:
         """Take note of an answer; a refusal or a failure is logged."""
         self.posted = self.posted or method == "POST"
-        self._last = step_of(method, url), response
+        step = step_of(method, url)
+        self._last = step, response
+        self._note(step, _result(response.status_code))
         if response.status_code >= 400:
             self._log(method, url, f"status {response.status_code}")
 
@@ -65,6 +84,7 @@ class Route:
         """Log why there is no answer; return what to raise."""
         self.posted = self.posted or (cause.connected and method == "POST")
         self.cause = cause
+        self._note(step_of(method, url), _result_without_answer(cause))
         self._log(method, url, cause.text)
         if cause.broken:
             self.failure = GarminUnavailableError()
@@ -74,20 +94,52 @@ class Route:
 
     @contextmanager
     def describing(self) -> Iterator[None]:
-        """Add the last answer's shape to an error that means that nobody knows the answer.
+        """Report the last answer where an error means that nobody knows it.
 
-        Garmin answered, and the reader had nothing better to say than "unavailable".
+        Garmin answered, and the reader had nothing better to say than "unavailable", or, after a
+        right code, "sign in again".
         """
         try:
             yield
-        except GarminUnavailableError as error:
+        except (GarminUnavailableError, SignInAgainError):
             step, response = self._last or ("", None)
-            known = response is None or response.status_code in _KNOWN
+            self._last = None  # so that it is reported once
+            known = response is None or response.status_code in _REFUSALS
             if response and not known and not self.failure and response.status_code < 500:
-                error.unknown = shape_of(step, response)
+                self._report(shape_of(step, response))
             raise
+
+    def _report(self, shape: AnswerShape) -> None:
+        _log.warning(
+            "%s, %s: an answer nobody knows: status %d, %s, %d bytes, keys %s, page %s",
+            self.driver,
+            shape.step,
+            shape.status,
+            shape.content_type,
+            shape.length,
+            " ".join(shape.keys) or "none",
+            repr(shape.title) if shape.title else "none",
+        )
+        self.observer.unknown(self.driver, shape.step)
+
+    def _note(self, step: str, result: str) -> None:
+        self.observer.sent(self.driver, step, result, time.monotonic() - self._began)
 
     def _log(self, method: str, url: str, text: str) -> None:
         by = f" (by the proxy {self.proxy.address})" if self.proxy else ""
         host = urlsplit(url).hostname
         _log.info("%s, %s: %s: %s%s", self.driver, step_of(method, url), host, text, by)
+
+
+def _result(status: int) -> str:
+    if status < 400:
+        return "ok"
+    if status in _REFUSALS:
+        return "refused"
+    return "rejected" if status < 500 else "server_error"
+
+
+def _result_without_answer(cause: Cause) -> str:
+    if not cause.connected:
+        return "unreachable"
+    return "timeout" if cause in (causes.ANSWER_TIMEOUT, causes.BODY_TIMEOUT) else "broken"

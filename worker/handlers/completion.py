@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
@@ -24,6 +24,7 @@ from shared.errors import (
 from shared.garmin.types import GarminIdentity, GarminTokens, SignedIn
 from shared.jobs.account_limit import AccountLimit, CodeLimit, SignInLimit
 from shared.jobs.states import Failure, JobStage, Outcome, Success
+from shared.redis.measurements import CODES_SENT, Measurements
 from shared.redis.rate_limits import RateLimitedError
 from worker.chain import DriverChain
 from worker.drivers.driver import Permit, Until
@@ -55,6 +56,7 @@ class Completion:
     accounts: Accounts
     limit: AccountLimit
     codes: CodeLimit
+    measurements: Measurements = field(default_factory=Measurements)
 
     def admit_sign_in(self, job: Run) -> None:
         """Check the account's limits again before the password is sent.
@@ -74,6 +76,7 @@ class Completion:
                 self.limit.begin_code(account, job.claim.job_id)
 
     def count_code_sent(self, job: Run) -> None:
+        self.measurements.count(CODES_SENT)
         account, event = job.claim.origin.account, f"{job.claim.job_id}:{job.claim.runs}"
         if account is not None:
             job.persist(lambda: self.codes.count(account, event))

@@ -51,4 +51,5 @@ class LoginHandler:
             mfa_destination=pending.mfa_destination,
             expires_at=challenge.expires_at,
             attempts_left=challenge.attempts_left,
+            can_resend=pending.can_resend,
         )

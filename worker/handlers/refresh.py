@@ -8,9 +8,9 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from shared.accounts.refreshes import RefreshLog
+from shared.accounts.refreshes import RefreshHeldError, RefreshLog
 from shared.accounts.states import Method
 from shared.accounts.tokens import StoredTokens
 from shared.crypto.keyring import Keyring
@@ -24,6 +24,7 @@ from shared.errors import (
     GarminUnreachableError,
     JobLostError,
     ServiceUnavailableError,
+    SignInError,
     TimedOutError,
     TokensRejectedError,
 )
@@ -31,6 +32,7 @@ from shared.garmin.types import GarminTokens
 from shared.jobs.states import Failure, JobStage, Outcome, Refreshed, RefreshRequest
 from shared.redis.driver_cooldowns import DriverCooldowns, DriverRestsError, Turn
 from shared.redis.key_refusals import KeyRefusals
+from shared.redis.measurements import REFRESHES, Measurements
 from worker.drivers.driver import GarminDriver
 from worker.run import PostponedError, Run
 
@@ -70,6 +72,7 @@ class RefreshHandler:
     key_refusals: KeyRefusals
     database: Database
     keyring: Keyring
+    measurements: Measurements = field(default_factory=Measurements)
 
     def run(self, job: Run) -> Outcome:
         work = job.input(RefreshRequest)
@@ -78,7 +81,7 @@ class RefreshHandler:
             stored = self._begin(job, work)
             if stored is None:
                 return Refreshed()
-            tokens = self._ask(job, stored)
+            tokens = self._ask_counted(job, stored)
             if tokens is None:
                 return Refreshed(user_id=str(stored.user_id))
             progress = RefreshProgress(user_id=str(stored.user_id), tokens=tokens)
@@ -89,12 +92,34 @@ class RefreshHandler:
         return Failure.of(TimedOutError())
 
     def _begin(self, job: Run, work: RefreshRequest) -> StoredTokens | None:
-        """Read the tokens, and write down that their refresh begins."""
-        return job.retry(
-            lambda: self._in_database(lambda log: log.begin(work.token_id, work.generation)),
-            ServiceUnavailableError,
-            job.timings.store_patience,
-        )
+        """Read the tokens, and write down that their refresh begins.
+
+        Waits while another job holds them, which Redis has forgotten. Raises TimedOutError.
+        """
+        job_id, seconds = job.claim.job_id, job.timings.refresh_hold
+
+        def begin() -> StoredTokens | None:
+            return job.retry(
+                lambda: self._in_database(
+                    lambda log: log.begin(work.token_id, work.generation, job_id, seconds)
+                ),
+                ServiceUnavailableError,
+                job.timings.store_patience,
+            )
+
+        try:
+            return job.retry(begin, RefreshHeldError)
+        except RefreshHeldError:
+            raise TimedOutError from None
+
+    def _ask_counted(self, job: Run, stored: StoredTokens) -> GarminTokens | None:
+        try:
+            tokens = self._ask(job, stored)
+        except SignInError as error:
+            self.measurements.count(REFRESHES, stored.driver, str(error.code))
+            raise
+        self.measurements.count(REFRESHES, stored.driver, "ok" if tokens else "not_needed")
+        return tokens
 
     def _ask(self, job: Run, stored: StoredTokens) -> GarminTokens | None:
         """Have Garmin refresh tokens; None if there are newer ones.
@@ -169,13 +194,21 @@ class RefreshHandler:
             raise TokensRejectedError
 
     def _keep(self, job: Run, work: RefreshRequest, progress: RefreshProgress) -> None:
-        """Seal the answer into the job; where that can't be, at least try the database."""
-        try:
-            job.persist(lambda: job.keep_progress(JobStage.STORING, progress))
-        except (TimedOutError, JobLostError, ServiceUnavailableError):
-            with suppress(ServiceUnavailableError):
-                self._finish(work, progress)
-            raise
+        """Seal the answer into the job; where that can't be, store it at once.
+
+        Raises ServiceUnavailableError while both are away, at the deadline.
+        """
+
+        def keep() -> None:
+            try:
+                job.keep_progress(JobStage.STORING, progress)
+            except (JobLostError, ServiceUnavailableError) as error:
+                try:
+                    self._finish(work, progress)
+                except ServiceUnavailableError:
+                    raise error from None
+
+        job.retry(keep, ServiceUnavailableError)
 
     def _store(self, job: Run, work: RefreshRequest, progress: RefreshProgress) -> Refreshed:
         # As for sign-ins: only the first run waits for the database.

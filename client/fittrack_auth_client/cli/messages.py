@@ -100,12 +100,18 @@ FROM_SERVICE: dict[str, Advice] = {
         "There is no such job, or it has expired, or the poll token is not the one for it. "
         "For a sign-in, log in again."
     ),
+    "job_not_cancellable": _refused("This sign-in has ended: it is too late to cancel it."),
     "challenge_not_found": _refused(
         "This sign-in no longer waits for a code: it expired, was finished or was used up. "
         "Log in again to get a new code."
     ),
     "challenge_busy": _service(
         "Another code for this sign-in is still being checked. Log in again in a moment."
+    ),
+    "connect_session_not_found": _refused("There is no such connect session, or it is long over."),
+    "connect_session_ended": _refused("This connect session is over. Create another one."),
+    "resend_not_possible": _refused(
+        "Garmin can't send this code again, or not yet. Enter the last one, or log in again."
     ),
     "sign_in_in_progress": _service(
         "Another sign-in for this account is under way. Wait until it has ended, then log in again."

@@ -1,9 +1,11 @@
 """A sign-in from start to end, codes included."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from fittrack_auth_client.cli.errors import CliError
+from fittrack_auth_client.cli.errors import CancelledError, CliError
 from fittrack_auth_client.client import FitTrackAuth
 from fittrack_auth_client.errors import (
     FitTrackAuthError,
@@ -11,11 +13,12 @@ from fittrack_auth_client.errors import (
     JobFailedError,
     UnauthorizedError,
 )
-from fittrack_auth_client.models import CodeRequired, SignedIn
+from fittrack_auth_client.models import CodeRequired, SignedIn, SubmittedJob
 from fittrack_auth_client.operations import LONGEST_JOB
 from fittrack_auth_client.retries import Deadline
 from fittrack_auth_client.secret import Secret
 
+_CANCEL_SECONDS = 2.0
 MOST_CODES = 20  # whatever the service says: a loop must end
 
 
@@ -49,17 +52,27 @@ def sign_in(auth: FitTrackAuth, conversation: Conversation, credentials: Credent
     """Raises FitTrackAuthError with the code of whatever ended it."""
     conversation.stage("submitting")
     try:
-        result = auth.sign_in(
-            credentials.username,
-            credentials.password,
-            domain=credentials.domain,
-            on_stage=conversation.stage,
+        login = auth.submit_sign_in(
+            credentials.username, credentials.password, domain=credentials.domain
         )
-        if isinstance(result, CodeRequired):
-            result = _enter_codes(auth, conversation, result)
+        with _cancelled_by_the_person(auth, login):
+            result = auth.wait(login, on_stage=conversation.stage)
+            if isinstance(result, CodeRequired):
+                result = _enter_codes(auth, conversation, result)
     except UnauthorizedError:  # there is no session yet that could be over
         raise CliError("client_key_needed") from None
     return result
+
+
+@contextmanager
+def _cancelled_by_the_person(auth: FitTrackAuth, login: SubmittedJob) -> Iterator[None]:
+    """Cancel the sign-in, and a code that is on its way, where the person ends the block."""
+    try:
+        yield
+    except (KeyboardInterrupt, CancelledError):
+        with suppress(FitTrackAuthError):
+            auth.cancel(login, timeout=_CANCEL_SECONDS)
+        raise
 
 
 def _enter_codes(

@@ -3,7 +3,8 @@
 -- ARGV: JSON with job_id, owner, channel; lease, look_after (when to look for its message) and
 --   open_ttl (ms); stages (of kinds: the first).
 -- Returns {'gone'} | {'ended'} | {'unknown'} (a newer version's kind) | {'busy'}
---   | {'claimed', kind, runs, input or '', progress or '', origin, hash of the poll token, now (ms)}.
+--   | {'claimed', kind, runs, input or '', progress or '', origin, hash of the poll token, now (ms),
+--   1 if it is cancelled}.
 local args = cjson.decode(ARGV[1])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -32,11 +33,11 @@ if queued then
     redis.call('ZREM', queued, args.job_id)
 end
 local state = redis.call(
-    'HMGET', job, 'kind', 'runs', 'progress', 'origin', 'poll_hash')
+    'HMGET', job, 'kind', 'runs', 'progress', 'origin', 'poll_hash', 'cancelled')
 if not state[3] then
     redis.call('HSET', job, 'stage', args.stages[state[1]])
 end
 redis.call('PUBLISH', args.channel, args.job_id)
 local sealed = redis.call('GET', input) or ''
 return {'claimed', state[1], state[2], sealed, state[3] or '', state[4] or '{}', state[5] or '',
-    now}
+    now, state[6] and 1 or 0}

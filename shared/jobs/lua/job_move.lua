@@ -1,16 +1,27 @@
 -- Move a job, if the caller was the last to claim it and its status allows the step.
--- KEYS: job, lease, input, counters of ended jobs, events, open jobs.
+-- A job that its submitter has cancelled takes no other step than its end, and keeps no outcome.
+-- KEYS: job, lease, input, counters of ended jobs, events, open jobs, and the challenge that the
+--   outcome names, if it does.
 -- ARGV: JSON with job_id, owner, allowed (set of statuses), status (the new one), fields, channel,
 --   ends (absent: it goes on), min_ttl (ms, 0: leave it), max_ttl (ms, of an ended job);
---   and where it ends: counter, counter_ttl (seconds), event (absent: none), event_limit,
+--   and where it ends: counter, cancelled_counter (if it is cancelled), counter_ttl (seconds), event (absent: none), event_limit,
 --   event_ttl (seconds).
--- Returns 1, or 0 if the job is no longer this worker's to move.
+-- Returns 1 | 0 if the job is no longer this worker's to move | 2 if it is cancelled.
 local args = cjson.decode(ARGV[1])
-local job, lease, input, counters, events, open = unpack(KEYS)
-local state = redis.call('HMGET', job, 'owner', 'status', 'account', 'idempotency')
-local owner, status, account, record = unpack(state)
+local job, lease, input, counters, events, open, challenge = unpack(KEYS)
+local state = redis.call('HMGET', job, 'owner', 'status', 'account', 'idempotency', 'cancelled')
+local owner, status, account, record, cancelled = unpack(state)
 if owner ~= args.owner or not status or not args.allowed[status] then
     return 0
+end
+if cancelled then
+    if not args.ends then
+        return 2
+    end
+    args.status, args.fields, args.counter = 'failed', {}, args.cancelled_counter
+    if challenge then
+        redis.call('DEL', challenge)
+    end
 end
 if account and redis.call('GET', account) ~= args.job_id then
     account = nil
@@ -51,4 +62,4 @@ if ttl ~= left then
     end
 end
 redis.call('PUBLISH', args.channel, args.job_id)
-return 1
+return cancelled and 2 or 1

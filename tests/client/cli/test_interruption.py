@@ -6,7 +6,18 @@ from collections.abc import Iterator
 import pytest
 
 from tests.client.cli.program import PASSWORD, Program, finished
-from tests.client.stand_in import LOGIN, StandIn, accepted, code_asked, job, succeeded, under_way
+from tests.client.stand_in import (
+    LOGIN,
+    Answer,
+    StandIn,
+    accepted,
+    cancel,
+    code_asked,
+    job,
+    problem,
+    succeeded,
+    under_way,
+)
 
 
 @pytest.fixture
@@ -19,6 +30,7 @@ def release() -> Iterator[threading.Event]:
 def _hold_the_poll(service: StandIn, release: threading.Event) -> None:
     service.on(LOGIN, accepted("one"))
     service.on(job("one"), under_way("one", "contacting_garmin", held_by=release), succeeded("one"))
+    service.on(cancel("one"), Answer(204))
 
 
 def test_ctrl_c_while_garmin_is_asked_leaves_nothing_half_done(
@@ -39,6 +51,8 @@ def test_ctrl_c_while_garmin_is_asked_leaves_nothing_half_done(
     assert "ends by itself" in result.err
     assert "Traceback" not in result.err
     assert list(program.session_file.parent.iterdir()) == []
+    [cancelled] = service.seen(cancel("one"))
+    assert cancelled.headers["authorization"] == service.requests[1].headers["authorization"]
 
 
 def test_ctrl_c_keeps_the_session_there_was(
@@ -47,6 +61,7 @@ def test_ctrl_c_keeps_the_session_there_was(
     service.on(LOGIN, accepted("zero"), accepted("one"))
     service.on(job("zero"), succeeded("zero"))
     service.on(job("one"), under_way("one", "storing", held_by=release))
+    service.on(cancel("one"), problem(409, "job_not_cancellable"))
     assert program.login().exit_code == 0
     before = program.session_file.read_text()
 
@@ -66,6 +81,7 @@ def test_ctrl_c_while_a_program_is_asked_for_a_code_is_said_in_json(
 ) -> None:
     service.on(LOGIN, accepted("one"))
     service.on(job("one"), code_asked("one"))
+    service.on(cancel("one"), Answer(204))
 
     with program.started("login", "-u", "runner@example.com", "--json") as process:
         assert process.stdin
@@ -80,6 +96,7 @@ def test_ctrl_c_while_a_program_is_asked_for_a_code_is_said_in_json(
     assert result.error["code"] == "cancelled"
     assert result.err == ""
     assert not program.session_file.exists()
+    assert len(service.seen(cancel("one"))) == 1
 
 
 def test_being_terminated_leaves_nothing_half_done(

@@ -39,7 +39,7 @@ BY_EXIT_CODE = {
     ),
 }
 
-NOT_SEEN = {"idempotency_key_reused"}
+NOT_SEEN = {"idempotency_key_reused", "webhook_rejected"}
 """Codes that no command can get."""
 
 

@@ -5,8 +5,10 @@ from tests.client.cli.pseudo_terminal import terminal, terminal_with
 from tests.client.stand_in import (
     CODE,
     LOGIN,
+    Answer,
     StandIn,
     accepted,
+    cancel,
     code_asked,
     failed,
     job,
@@ -78,6 +80,7 @@ def test_ctrl_c_at_the_password_gives_the_terminal_back(program: Program) -> Non
 def test_ctrl_c_at_the_code_leaves_nothing_half_done(service: StandIn, program: Program) -> None:
     service.on(LOGIN, accepted("one"))
     service.on(job("one"), code_asked("one"))
+    service.on(cancel("one"), Answer(204))
 
     with terminal(program, "login", "--username", "runner@example.com") as seen:
         seen.expect("password (hidden): ")
@@ -88,6 +91,7 @@ def test_ctrl_c_at_the_code_leaves_nothing_half_done(service: StandIn, program: 
 
     assert "ends by itself" in seen.text
     assert "Traceback" not in seen.text
+    assert len(service.seen(cancel("one"))) == 1
     assert not program.session_file.exists()
 
 
@@ -96,6 +100,7 @@ def test_ctrl_c_during_the_live_line_gives_the_cursor_back(
 ) -> None:
     service.on(LOGIN, accepted("one"))
     service.on(job("one"), under_way("one", "contacting_garmin", retry_after=600))
+    service.on(cancel("one"), Answer(204))
 
     with terminal(program, "login", "--username", "runner@example.com") as seen:
         seen.expect("password (hidden): ")

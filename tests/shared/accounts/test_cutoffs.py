@@ -14,7 +14,7 @@ from shared.accounts.clients import ClientView
 from shared.crypto.keyring import Keyring
 from shared.crypto.tokens import new_token
 from shared.database.engine import Database
-from shared.database.models import ClientLink, GarminToken, UserSession
+from shared.database.models import ClientLink, GarminToken, User, UserSession
 from shared.errors import LinkNotFoundError, SignInRevokedError
 from shared.garmin.types import GarminIdentity
 from shared.origin import UNKNOWN, Origin
@@ -44,6 +44,9 @@ class People(Repositories):
 
     def unlink_user(self) -> None:
         self.database.run(lambda s: self.accounts.unlink_user(s, self.anna.user_id, UNKNOWN))
+
+    def delete_user(self) -> None:
+        self.database.run(lambda s: self.accounts.delete_user(s, self.anna.user_id, UNKNOWN))
 
     def log_out_everywhere(self) -> None:
         self.database.run(lambda s: self.accounts.log_out_everywhere(s, self.anna.user_id, UNKNOWN))
@@ -141,6 +144,15 @@ def test_a_sign_in_stored_at_the_same_time_leaves_no_session(
         assert people.open_sessions() == 0
         time.sleep(0.03)
         people.begin(ANNA, people.app, "a")()
+
+
+def test_a_sign_in_stored_while_its_user_is_deleted_leaves_nothing(people: People) -> None:
+    for _ in range(10):
+        store = people.begin(ANNA, people.app, "a")
+        _both_at_once(store, people.delete_user)
+        assert people.count(User, GarminToken, UserSession, ClientLink) == [0, 0, 0, 0]
+        time.sleep(0.03)
+        people.anna = people.begin(ANNA, people.app, "a")()
 
 
 def test_unlinking_while_another_garmin_account_is_connected_leaves_neither(

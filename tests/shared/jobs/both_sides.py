@@ -2,7 +2,7 @@
 
 from shared.crypto.keyring import Keyring
 from shared.jobs.claims import Claim, JobClaims
-from shared.jobs.states import JobStage, JobStatus
+from shared.jobs.states import JobCancelledError, JobStage, JobStatus
 from shared.jobs.store import JobStore
 from shared.redis.connection import Redis
 from shared.timings import PRODUCTION, Timings
@@ -18,4 +18,5 @@ class Jobs(JobStore, JobClaims):
 
     def advance(self, claim: Claim, stage: JobStage) -> None:
         """Publish a stage; workers do so only together with what they have reached."""
-        self._apply(claim, JobStatus.RUNNING, {"stage": stage})
+        if not self._apply(claim, JobStatus.RUNNING, {"stage": stage}):
+            raise JobCancelledError

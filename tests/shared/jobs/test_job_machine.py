@@ -14,10 +14,19 @@ from hypothesis.stateful import (
 )
 
 from shared.crypto.keyring import Keyring
-from shared.errors import JobLostError, JobNotFoundError
+from shared.errors import FitTrackError, JobLostError, JobNotFoundError
 from shared.garmin.types import GarminTokens
+from shared.jobs.cancellation import JobCancellation, JobNotCancellableError
 from shared.jobs.claims import Claim, JobBusyError
-from shared.jobs.states import TRANSITIONS, JobKind, JobStage, JobStatus, Outcome
+from shared.jobs.states import (
+    TRANSITIONS,
+    Failure,
+    JobCancelledError,
+    JobKind,
+    JobStage,
+    JobStatus,
+    Outcome,
+)
 from shared.redis.connection import Redis
 from tests.shared.jobs.both_sides import Jobs
 from tests.shared.jobs.outcomes import OUTCOMES
@@ -32,6 +41,7 @@ from tests.shared.samples import (
 
 WORKERS = st.sampled_from(["anna", "bob", "carl"])
 TOKENS = garmin_tokens()
+CANCELLED = Failure.of(JobCancelledError())
 STATUSES = {
     0: JobStatus.SUCCEEDED,
     1: JobStatus.MFA_REQUIRED,
@@ -43,7 +53,7 @@ STATUSES = {
 class JobMachine(RuleBasedStateMachine):
     """One job, its submitter and three workers. What `__init__` sets beside them is the model."""
 
-    def __init__(self, jobs: Jobs, redis: Redis) -> None:
+    def __init__(self, jobs: Jobs, redis: Redis, keyring: Keyring) -> None:
         super().__init__()
         self.jobs, self.redis = jobs, redis
         redis.flushall()
@@ -56,6 +66,8 @@ class JobMachine(RuleBasedStateMachine):
         self.progress = False
         self.stage = JobStage.WAITING_FOR_WORKER
         self.outcome: Outcome | None = None
+        self.cancelled = False
+        self.cancellation = JobCancellation(redis, keyring)
 
     def claim_of(self, worker: str) -> Claim:
         made_up = Claim(self.job.job_id, worker, JobKind.LOGIN, 1, None, None)
@@ -75,7 +87,7 @@ class JobMachine(RuleBasedStateMachine):
             self.status, self.owner, self.holder = JobStatus.RUNNING, worker, worker
             if not self.progress:
                 self.stage = JobStage.CONTACTING_GARMIN
-            assert claim.runs == self.runs
+            assert (claim.runs, claim.cancelled) == (self.runs, self.cancelled)
             progress = self.jobs.open_progress(claim, GarminTokens)
             assert progress == (TOKENS if self.progress else None)
 
@@ -105,44 +117,73 @@ class JobMachine(RuleBasedStateMachine):
     @rule(worker=WORKERS)
     def advance(self, worker: str) -> None:
         claim = self.claim_of(worker)
-        if self.may_move(worker):
+        if self.may_move(worker) and not self.cancelled:
             self.jobs.advance(claim, JobStage.CHECKING_CODE)
             self.stage = JobStage.CHECKING_CODE
         else:
-            with pytest.raises(JobLostError):
+            with pytest.raises(self.refusal(worker)):
                 self.jobs.advance(claim, JobStage.CHECKING_CODE)
 
     @rule(worker=WORKERS)
     def keep_progress(self, worker: str) -> None:
         claim = self.claim_of(worker)
-        if self.may_move(worker):
+        if self.may_move(worker) and not self.cancelled:
             self.jobs.keep_progress(claim, JobStage.STORING, TOKENS)
             self.progress, self.stage = True, JobStage.STORING
         else:
-            with pytest.raises(JobLostError):
+            with pytest.raises(self.refusal(worker)):
                 self.jobs.keep_progress(claim, JobStage.STORING, TOKENS)
 
     @rule(worker=WORKERS, number=st.integers(0, len(OUTCOMES) - 1))
     def end(self, worker: str, number: int) -> None:
         claim = self.claim_of(worker)
         if self.may_move(worker):
-            self.jobs.end(claim, OUTCOMES[number])
+            result = self.jobs.end(claim, OUTCOMES[number])
             self.status, self.holder = STATUSES[number], None
             self.outcome = OUTCOMES[number]
+            if self.cancelled:
+                assert result == "cancelled"
+                self.status, self.outcome = JobStatus.FAILED, CANCELLED
         else:
             with pytest.raises(JobLostError):
                 self.jobs.end(claim, OUTCOMES[number])
 
+    @rule()
+    def cancel(self) -> None:
+        if self.cancelled or self.outcome == CANCELLED or self.may_be_cancelled():
+            self.cancel_as_submitter()
+            self.cancelled = self.cancelled or self.status is JobStatus.RUNNING
+            self.outcome = CANCELLED
+            if self.status is not JobStatus.RUNNING:
+                self.status = JobStatus.FAILED
+        else:
+            with pytest.raises(JobNotCancellableError):
+                self.cancel_as_submitter()
+
+    def cancel_as_submitter(self) -> None:
+        self.cancellation.cancel(self.job.job_id, self.job.poll_token.get_secret_value())
+
+    def may_be_cancelled(self) -> bool:
+        if self.status is JobStatus.RUNNING:
+            return self.stage is not JobStage.STORING
+        return self.status in (JobStatus.QUEUED, JobStatus.MFA_REQUIRED)
+
+    def refusal(self, worker: str) -> type[FitTrackError]:
+        return JobCancelledError if self.may_move(worker) else JobLostError
+
     @invariant()
     def the_view_agrees(self) -> None:
         view = self.jobs.view(self.job.job_id, self.job.poll_token.get_secret_value())
-        assert (view.status, view.stage) == (self.status, self.stage)
+        status = JobStatus.FAILED if self.cancelled else self.status
+        assert (view.status, view.stage) == (status, self.stage)
         assert view.outcome == self.outcome
 
     @invariant()
     def a_stranger_sees_nothing(self) -> None:
         with pytest.raises(JobNotFoundError):
             self.jobs.view(self.job.job_id, self.job.poll_token.get_secret_value()[::-1])
+        with pytest.raises(JobNotFoundError):
+            self.cancellation.cancel(self.job.job_id, "not the poll token")
 
     @invariant()
     def redis_holds_what_it_may(self) -> None:
@@ -161,7 +202,7 @@ class JobMachine(RuleBasedStateMachine):
 def test_every_order_of_steps_is_as_the_model_says(redis: Redis, keyring: Keyring) -> None:
     jobs = Jobs(redis, keyring, JOB_TTL)
     run_state_machine_as_test(
-        lambda: JobMachine(jobs, redis),  # type: ignore[arg-type] # it takes a factory too
+        lambda: JobMachine(jobs, redis, keyring),  # type: ignore[arg-type] # it takes a factory too
         settings=settings(
             max_examples=25,
             stateful_step_count=20,

@@ -59,14 +59,14 @@ def test_a_submission_that_may_have_succeeded_keeps_the_challenge(
     challenges: ChallengeStore, challenge_id: SecretStr, keyring: Keyring, tmp_path: Path
 ) -> None:
     work = CodeSubmission(challenge_id=challenge_id, code=SecretStr("123456"))
-    submission = Submission(JobKind.MFA_COMPLETION, work, UNKNOWN)
+    submission = Submission(JobKind.MFA_COMPLETION, work, UNKNOWN, job_id="job")
     with RedisServer(tmp_path) as server, connect(server.wait_ready().url, timeout=5) as redis:
         submitter = Submitter(JobStore(redis, keyring, JOB_TTL), NoBroker(server))
         with (
             pytest.raises(errors.SubmissionUncertainError),
             challenges.reserved_for_submission(challenge_id, "job", None),
         ):
-            submitter.submit(submission, "job")
+            submitter.submit(submission)
     with pytest.raises(errors.ChallengeBusyError):
         is_open(challenges, challenge_id)
 

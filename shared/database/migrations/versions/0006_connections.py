@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("refresh_begun", sa.Integer(), nullable=True),
         sa.Column("refresh_due_at", _TIME, nullable=False),
         sa.Column("refresh_claimed_until", _TIME, nullable=True),
+        sa.Column("refresh_job", sa.String(64), nullable=True),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("state_reason", sa.String(16), nullable=True),
         sa.Column("state_since", _TIME, nullable=False),

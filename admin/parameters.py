@@ -1,0 +1,36 @@
+"""What an operator types, read so that a wrong value is answered in plain words."""
+
+import re
+import uuid
+from collections.abc import Callable
+from enum import StrEnum
+
+import typer
+
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def one_of[E: StrEnum](names: type[E]) -> Callable[[str], E]:
+    """Return a parser of names."""
+
+    def parse(text: str) -> E:
+        if text not in names:
+            raise typer.BadParameter(f"must be one of {', '.join(names)}")
+        return names(text)
+
+    parse.__name__ = names.__name__.lower()
+    return parse
+
+
+def user_id(text: str) -> uuid.UUID:
+    """Read this service's id of a user."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise typer.BadParameter("must be a user's id, a UUID as `users list` shows it") from None
+
+
+def job_id(text: str) -> str:
+    if not _JOB_ID.fullmatch(text):
+        raise typer.BadParameter("must be a job's id: letters, digits, dashes, underscores")
+    return text

@@ -1,0 +1,1 @@
+"""The connect page: its template, its static files and its languages."""
