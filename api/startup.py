@@ -4,7 +4,7 @@ import sys
 
 from starlette.applications import Starlette
 
-from api.app import THREADS, create_app
+from api.app import create_app
 from api.async_redis import AsyncRedis
 from api.client_keys import ClientKeys
 from api.database import AsyncDatabase
@@ -91,7 +91,7 @@ def build(timings: Timings) -> Starlette:
     deployment.start()
     database.close()  # the first request opens it again: nothing is shared with a forked process
     jobs = JobStore(redis, keyring, settings.job_ttl, timings)
-    queue = JobQueue(settings.queue_url, timings.redis_answer_api, THREADS, timings, keyspace)
+    queue = JobQueue(settings.queue_url, timings.redis_answer_api, keyspace)
     clock_reports = ClockReports(redis)
     submitter = Submitter(jobs, queue)
     notifications = JobNotifications(url, keyspace, timings)

@@ -22,7 +22,7 @@ from shared.errors import (
     TokensRejectedError,
 )
 from shared.garmin.types import GarminIdentity, GarminTokens, SignedIn
-from shared.jobs.account_limit import AccountLimit, CodeLimit
+from shared.jobs.account_limit import AccountLimit, CodeLimit, SignInLimit
 from shared.jobs.states import Failure, JobStage, Outcome, Success
 from shared.redis.measurements import CODES_SENT, Measurements
 from shared.redis.rate_limits import RateLimitedError
@@ -66,8 +66,7 @@ class Completion:
         account = job.claim.origin.account
         if account is not None:
             with _limits_translated():
-                self.limit.check(account)
-                self.codes.check(account)
+                SignInLimit(self.limit, self.codes).check(account)
 
     def admit_code(self, job: Run) -> None:
         """Count a code before it is sent to Garmin. Raises SignInRateLimitedError."""
