@@ -11,9 +11,11 @@ from api.database import AsyncDatabase
 from api.notifications import JobNotifications
 from api.polls import JobPolls
 from shared.accounts.tokens import StoredTokens
+from shared.broker.errors import RefreshFailedError
 from shared.broker.refreshes import Refreshes
 from shared.broker.tokens import Connection, TokenBroker
 from shared.errors import ServiceUnavailableError
+from shared.redis.rate_limits import RateLimit, RateLimitedError
 from shared.timings import PRODUCTION, Timings
 
 _READS = 3
@@ -31,6 +33,7 @@ class TokenRefreshes:
     def __init__(
         self,
         refreshes: Refreshes,
+        limit: RateLimit,
         broker: TokenBroker,
         database: AsyncDatabase,
         polls: JobPolls,
@@ -38,6 +41,7 @@ class TokenRefreshes:
         timings: Timings = PRODUCTION,
     ) -> None:
         self._refreshes = refreshes
+        self._limit = limit
         self._broker = broker
         self._database = database
         self._polls = polls
@@ -80,9 +84,7 @@ class TokenRefreshes:
             task.exception()  # whoever waited has it: nobody else has to hear of it
 
     async def _run(self, stored: StoredTokens, wait: _Wait) -> Connection | None:
-        job_id = await run_in_threadpool(
-            self._refreshes.submit, stored.id, stored.generation, stored.driver
-        )
+        job_id = await run_in_threadpool(self._submit, stored)
         wait.submitted.set()
         try:
             async with asyncio.timeout(_LONGEST):
@@ -92,6 +94,17 @@ class TokenRefreshes:
         return await self._database.run(
             lambda session: self._broker.reread(session, stored.id), _LONGEST
         )
+
+    def _submit(self, stored: StoredTokens) -> str:
+        """Submit a refresh, of which each generation counts once for the limit.
+
+        Raises RefreshFailedError, also where the limit is reached, and ServiceUnavailableError.
+        """
+        try:
+            self._limit.hit(str(stored.id), str(stored.generation))
+        except RateLimitedError as reached:
+            raise RefreshFailedError(reached.retry_after) from None
+        return self._refreshes.submit(stored.id, stored.generation, stored.driver)
 
     async def _ended(self, job_id: str) -> None:
         """Wait as a long poll does, and read now and then: of a lost job nobody is notified."""

@@ -382,3 +382,29 @@ def test_an_app_may_ask_so_often_and_others_go_on(app: App) -> None:
         assert [reply.status_code for reply in answers] == [200, 200, 429]
         assert_problem(answers[-1], 429, "rate_limited")
         assert client.post(PATH, headers=other.headers).status_code == 200
+
+
+def test_calling_each_token_rejected_does_not_refresh_without_end(app: App) -> None:
+    app.sign_in(tokens("0"))
+    values = app.service.stack.settings | {
+        "FITTRACK_LIMIT_REFRESHES_PER_CONNECTION": "2/minute",
+    }
+    with in_process(values) as client:
+
+        def reject(token: str) -> httpx.Response:
+            body = {"rejected": hashlib.sha256(token.encode()).hexdigest()}
+            return client.post(PATH, json=body, headers=app.headers)
+
+        for old, new in [("0", "1"), ("1", "2")]:
+            for _ in range(3):  # each generation counts once
+                assert reject(old).status_code == 202
+            app.work(tokens(new))
+        refused = reject("2")
+        assert_problem(refused, 503, "service_unavailable")
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        mine = client.post(
+            MINE, json={"rejected": hashlib.sha256(b"2").hexdigest()}, headers=app.bearer
+        )
+        assert mine.status_code == 503
+        assert client.post(PATH, headers=app.headers).json()["access_token"] == "2"
+    assert app.created() == 2
