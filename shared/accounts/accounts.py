@@ -66,6 +66,8 @@ class Accounts:
         began: float | None = None,
         run: JobRun | None = None,
         method: Method = Method.PASSWORD,
+        *,
+        replaces: bool = True,
     ) -> StoredSignIn:
         """Store user, tokens, connection and session in one transaction, which ends the job.
 
@@ -73,7 +75,8 @@ class Accounts:
         sign-in was submitted, on the monotonic clock (None: now). Raises ServiceUnavailableError if
         the database does not answer, InterruptedSignInError if the app that requested the sign-in
         has been removed, the job has ended or is a later run's, or the sign-in was ended by
-        unlinking or logging out everywhere.
+        unlinking or logging out everywhere, and TokensKeptError if there are earlier tokens which
+        these may not replace.
         """
         submitted = time.monotonic() if began is None else began
 
@@ -89,7 +92,7 @@ class Accounts:
             if expires_at is None:
                 if run is not None and not JobMarks(session).end(run):
                     raise InterruptedSignInError
-                self._save(session, user_id, tokens, origin, method)
+                self._save(session, user_id, tokens, origin, method, replaces)
                 expires_at = sessions.open(
                     session_id,
                     user_id,
@@ -110,8 +113,10 @@ class Accounts:
         tokens: GarminTokens,
         origin: Origin,
         method: Method,
+        replaces: bool,
     ) -> None:
-        saved = TokenRepository(session, self._keyring).save(user_id, tokens, method)
+        repository = TokenRepository(session, self._keyring)
+        saved = repository.save(user_id, tokens, method, replaces=replaces)
         stored = Event.of(EventKind.TOKENS_STORED, origin, tokens.driver, user_id=user_id)
         EventLog(session).append(stored)
         if origin.client_id is not None and origin.client_user_id is not None:
