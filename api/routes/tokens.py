@@ -14,6 +14,7 @@ from api.http.bodies import bearer_token, read_optional_json, wait_seconds
 from api.http.callers import person
 from api.routes.connections import connected_user_id
 from api.services import services
+from shared.accounts.clients import ClientRepository, Scope
 from shared.accounts.sessions import SessionRepository
 from shared.broker.errors import RefreshFailedError
 from shared.broker.tokens import Connection, Wanted, check, is_fresh, is_usable
@@ -52,7 +53,10 @@ async def client_token(request: Request) -> Response:
 
 @_errors_counted
 async def session_token(request: Request) -> Response:
-    """Answer a person who asks for their own token."""
+    """Answer a person who asks for their own token.
+
+    An app has the sessions that it opens: they get it no more than its key does.
+    """
     token, origin = bearer_token(request), person(request)
     wanted, wait = await _wanted(request)
     if not services(request).session_tokens:
@@ -61,6 +65,8 @@ async def session_token(request: Request) -> Response:
 
     def read(session: Session) -> Connection:
         view = SessionRepository(session, idle).find(token)
+        if view.client_id is not None:
+            ClientRepository(session).with_id(view.client_id).check(Scope.TOKENS)
         return broker.of_user(session, view.user_id)
 
     connection = await services(request).database.run(read, wait)

@@ -24,7 +24,7 @@ from shared.database.models import ApiClient, AuthEvent, ClientLink, GarminToken
 from shared.errors import ClientRefusedError, GarminUnavailableError
 from shared.garmin.types import GarminDomain, GarminIdentity, GarminTokens
 from shared.jobs.states import Failure, Outcome, Refreshed
-from shared.origin import Origin
+from shared.origin import UNKNOWN, Origin
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.driver_keys import DriverUse
 from tests.api.problems import assert_problem
@@ -370,6 +370,17 @@ def test_a_persons_session_may_be_kept_from_tokens(
     with in_process(values) as client:
         assert_problem(client.post(MINE, headers=app.bearer), 403, "scope_missing")
         assert client.post(PATH, headers=app.headers).status_code == 200
+
+
+def test_an_app_gets_no_token_by_a_session_that_it_has_opened(app: App) -> None:
+    app.sign_in(tokens("access"))
+    of_app = update(ApiClient).where(ApiClient.id == app.origin.client_id)
+    app.service.database.run(lambda s: s.execute(of_app.values(scopes="sign_in,connections")))
+    reply = app.service.client.post(MINE, headers=app.bearer)
+    assert_problem(reply, 403, "scope_missing")
+    app.origin = UNKNOWN
+    app.sign_in(tokens("access"))
+    assert app.service.client.post(MINE, headers=app.bearer).status_code == 200
 
 
 def test_an_app_may_ask_so_often_and_others_go_on(app: App) -> None:
