@@ -17,14 +17,16 @@ from fittrack_auth_client import FitTrackAuth, webhooks
 ME, SEARCH = "member-1", "/activitylist-service/activities/search/activities?limit=10"
 PAGE = "<!doctype html><html lang=en><title>Sample app</title><h1>Sample app</h1>{}</html>"
 CONNECT = "<form action=/connect method=post><button>Connect Garmin</button></form>"
+WAIT = "<meta http-equiv=refresh content=1>Fetching your activities…"
 ADDRESS = os.environ["SAMPLE_APP_ADDRESS"]
 auth = FitTrackAuth(os.environ["FITTRACK_SERVER"], client_key=os.environ["FITTRACK_CLIENT_KEY"])
 connected: set[str] = set()
 
 
-def home(_: Request) -> Response:
+def home(request: Request) -> Response:
     if ME not in connected:
-        return HTMLResponse(PAGE.format(CONNECT))
+        back = request.query_params.get("status") == "connected"  # the webhook comes any moment
+        return HTMLResponse(PAGE.format(WAIT if back else CONNECT))
     with httpx.Client(auth=auth.httpx_auth(ME)) as garmin:
         reply = garmin.get(auth.token(ME).api_base + SEARCH).raise_for_status()
     runs = (f"{run['startTimeLocal']}: {run['activityName']}" for run in reply.json())

@@ -39,7 +39,7 @@ def signed(secrets: WebhookSecrets = SECRETS, body: str = EVENT.body()) -> dict[
     return secrets.headers(EVENT, body)
 
 
-@pytest.mark.parametrize("secret", [SECRET, Secret(SECRET)])
+@pytest.mark.parametrize("secret", [SECRET, Secret(SECRET)], ids=["text", "Secret"])
 @pytest.mark.parametrize("body", [EVENT.body(), EVENT.body().encode()])
 def test_what_the_service_signs_is_read(secret: str | Secret, body: str | bytes) -> None:
     headers = {name.title(): value for name, value in signed().items()}

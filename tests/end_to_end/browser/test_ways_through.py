@@ -157,7 +157,7 @@ def test_cancelling_ends_the_session(person: Person) -> None:
 
 def test_it_works_with_the_keyboard_alone(person: Person) -> None:
     username = "email-keys@example.com"
-    person.opens()
+    person.opens(methods=["password"])
     keyboard = person.page.keyboard  # type: ignore[union-attr]
     expected = ("username", "password", "show-password")
     for name in expected:
