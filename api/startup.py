@@ -128,8 +128,6 @@ def build(timings: Timings) -> Starlette:
         token_refreshes=TokenRefreshes(
             Refreshes(submitter, DriverCooldowns(redis, timings, DriverUse.REFRESH)),
             RateLimit(redis, REFRESHES_PER_CONNECTION, settings.limit_refreshes_per_connection),
-            broker,
-            endpoints_database,
             polls,
             notifications,
             timings,

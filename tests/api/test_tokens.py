@@ -72,6 +72,11 @@ class App:
             PATH, params={"wait": wait}, json=body, headers=self.headers, timeout=60
         )
 
+    def ask_as_person(self, wait: int) -> httpx.Response:
+        return self.service.client.post(
+            MINE, params={"wait": wait}, headers=self.bearer, timeout=60
+        )
+
     @property
     def row(self) -> GarminToken:
         def read(session: Session) -> GarminToken:
@@ -393,6 +398,27 @@ def test_an_app_may_ask_so_often_and_others_go_on(app: App) -> None:
         assert [reply.status_code for reply in answers] == [200, 200, 429]
         assert_problem(answers[-1], 429, "rate_limited")
         assert client.post(PATH, headers=other.headers).status_code == 200
+
+
+@pytest.mark.parametrize("by", ["app", "person"])
+def test_who_disconnects_during_a_refresh_has_no_token_handed_out_after_it(
+    app: App, by: str
+) -> None:
+    """Another app still has the tokens."""
+    app.sign_in(tokens("stale", timedelta(seconds=-5)))
+    other = App(app.service)
+    other.guid = app.guid
+    other.sign_in(tokens("stale", timedelta(seconds=-5)))
+    app.service.until_listening()
+    client = app.service.client
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(app.ask, 20) if by == "app" else pool.submit(app.ask_as_person, 20)
+        eventually(lambda: other.job_id() is not None)
+        gone = client.delete("/api/users/member-1/garmin", headers=app.headers)
+        assert gone.status_code == 204
+        other.work(tokens("renewed"))
+        assert asked.result().status_code == (404 if by == "app" else 401)
+    assert other.ask().json()["access_token"] == "renewed"
 
 
 def test_calling_each_token_rejected_does_not_refresh_without_end(app: App) -> None:
