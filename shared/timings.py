@@ -62,6 +62,9 @@ class Timings:
     progress_ttl: int = 86_400
     """How long tokens wait for a database that is down, at least."""
 
+    resend_pause: int = 30
+    """How long Garmin wants between two codes."""
+
     challenge_reservation: int = 120
     """How long a job that checks a code keeps other codes away; longer than two lost workers."""
 

@@ -20,20 +20,20 @@ from api.contract.problems import FieldFault
 from api.http.bodies import read_json, seen_stage, wait_seconds
 from api.http.errors import InvalidRequestError
 from api.routes.connect_sessions import seconds_until
+from api.services import services
 from shared.accounts.accounts import NO_NAME
 from shared.connect import colours
 from shared.connect.session import AppShown, Code, ConnectedUser, ConnectMethod
 from shared.connect.store import Kept
 from shared.garmin.imports import ImportedKey
 from shared.garmin.types import Credentials
-from shared.jobs.challenges import RESEND_PAUSE
 
 
 async def get_state(request: Request) -> Response:
     """As a poll of a job: answer when something changes, after `wait` seconds at the latest."""
     wait, seen = wait_seconds(request), seen_stage(request)
     kept = await connect_flow.open_page(request, await connect_flow.session_of_page(request))
-    return _response(await connect_flow.settle(request, kept, wait, seen))
+    return _response(request, await connect_flow.settle(request, kept, wait, seen))
 
 
 async def submit_password(request: Request) -> Response:
@@ -44,7 +44,7 @@ async def submit_password(request: Request) -> Response:
     credentials = Credentials.model_validate(
         {"username": body.username, "password": body.password, "domain": domain}
     )
-    return _response(await connect_flow.submit_password(request, credentials))
+    return _response(request, await connect_flow.submit_password(request, credentials))
 
 
 async def submit_import(request: Request) -> Response:
@@ -52,26 +52,26 @@ async def submit_import(request: Request) -> Response:
     given = (await read_json(request, ConnectImportRequest)).given
     is_key = isinstance(given, ImportedKey)
     _check_offered(kept, ConnectMethod.PERSONAL_API_KEY if is_key else ConnectMethod.IMPORT)
-    return _response(await connect_flow.submit_brought(request, given))
+    return _response(request, await connect_flow.submit_brought(request, given))
 
 
 async def submit_code(request: Request) -> Response:
     await connect_flow.session_of_page(request)
     body = await read_json(request, ConnectCodeRequest)
-    return _response(await connect_flow.submit_one_time_code(request, body.code))
+    return _response(request, await connect_flow.submit_one_time_code(request, body.code))
 
 
 async def resend_code(request: Request) -> Response:
-    return _response(await connect_flow.resend_code(request))
+    return _response(request, await connect_flow.resend_code(request))
 
 
 async def restart(request: Request) -> Response:
     """Go back to where the person chooses how to connect."""
-    return _response(await connect_flow.restart(request))
+    return _response(request, await connect_flow.restart(request))
 
 
 async def cancel(request: Request) -> Response:
-    return _response(await connect_flow.cancel(request))
+    return _response(request, await connect_flow.cancel(request))
 
 
 def _check_offered(kept: Kept, method: ConnectMethod) -> None:
@@ -81,7 +81,8 @@ def _check_offered(kept: Kept, method: ConnectMethod) -> None:
         raise InvalidRequestError(fault)
 
 
-def _response(progress: Progress) -> Response:
+def _response(request: Request, progress: Progress) -> Response:
+    resend_pause_ms = services(request).challenges.resend_pause_ms
     session, now, attempt = progress.session, progress.kept.now, progress.session.attempt
     error, wish = session.error, session.wish
     running = attempt is not None and progress.stage is not None
@@ -98,7 +99,7 @@ def _response(progress: Progress) -> Response:
         step=ConnectStep(kind=attempt.kind, stage=progress.stage)
         if attempt and progress.stage
         else None,
-        code=None if session.code is None else _code(session.code, now),
+        code=None if session.code is None else _code(session.code, now, resend_pause_ms),
         error=None
         if error is None or running
         else ConnectProblem(code=error.code, retry_after=seconds_until(error.until, now)),
@@ -120,8 +121,8 @@ def _app(app: AppShown) -> ConnectApp:
     )
 
 
-def _code(code: Code, now: int) -> ConnectCode:
-    resend_at = code.sent_at + RESEND_PAUSE * 1000 if code.can_resend else None
+def _code(code: Code, now: int, resend_pause_ms: int) -> ConnectCode:
+    resend_at = code.sent_at + resend_pause_ms if code.can_resend else None
     return ConnectCode(
         type=code.mfa_type,
         destination=code.mfa_destination,

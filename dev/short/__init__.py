@@ -17,6 +17,7 @@ SHORT = Timings(
     share_delay=0.1,
     share_longest_delay=2.0,
     unsent_job=4.0,
+    resend_pause=5,
     challenge_reservation=30,
     refresh_hold=30.0,
     redis_answer_worker=2.0,

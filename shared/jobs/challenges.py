@@ -49,9 +49,6 @@ from shared.redis.clock import redis_ms
 from shared.redis.connection import LuaScript, Redis, redis_errors_translated
 from shared.timings import PRODUCTION, Timings
 
-RESEND_PAUSE = 30
-"""Seconds that Garmin wants between two codes."""
-
 _TYPICAL_CHECK_SECONDS = 5
 _TRIES = 2
 """Another run of the same job may have counted the same code in between."""
@@ -139,6 +136,7 @@ class ChallengeStore:
         self._keyring = keyring
         self._ttl = ttl
         self.attempts = attempts
+        self.resend_pause_ms = timings.resend_pause * 1000
         self._reservation_ms = timings.challenge_reservation * 1000
         self._create = LuaScript(redis, __package__, "challenge_create")
         self._reserve = LuaScript(redis, __package__, "challenge_reserve")
@@ -346,7 +344,7 @@ class ChallengeStore:
     def _resend_after(self, record: _Record) -> int | None:
         if not record.pending.can_resend:
             return None
-        left = record.sent_at + RESEND_PAUSE * 1000 - redis_ms(self._redis)
+        left = record.sent_at + self.resend_pause_ms - redis_ms(self._redis)
         return max(0, math.ceil(left / 1000))
 
     def _held(self, name: str, job_id: str) -> bytes | None:
