@@ -55,6 +55,7 @@ from shared.redis.rate_limits import (
     CODE_PER_IP,
     LOGIN_PER_CLIENT,
     LOGIN_PER_IP,
+    REFRESHES_PER_CONNECTION,
     TOKENS_PER_CLIENT,
     WRONG_KEY_PER_IP,
     RateLimit,
@@ -126,8 +127,7 @@ def build(timings: Timings) -> Starlette:
         broker=broker,
         token_refreshes=TokenRefreshes(
             Refreshes(submitter, DriverCooldowns(redis, timings, DriverUse.REFRESH)),
-            broker,
-            endpoints_database,
+            RateLimit(redis, REFRESHES_PER_CONNECTION, settings.limit_refreshes_per_connection),
             polls,
             notifications,
             timings,

@@ -214,6 +214,9 @@ class Settings(DatabaseSettings):
     limit_tokens_per_client: RateLimitNotation = "3000/minute"
     """Access tokens that one app may ask for with its key."""
 
+    limit_refreshes_per_connection: RateLimitNotation = "20/hour;60/day"
+    """Refreshes of one connection's tokens that apps and the person may cause."""
+
     session_tokens: bool = True
     """Whether a person's own session may ask for the person's Garmin access token."""
 

@@ -67,6 +67,8 @@ class Accounts:
         began: float | None = None,
         run: JobRun | None = None,
         method: Method = Method.PASSWORD,
+        *,
+        replaces: bool = True,
     ) -> StoredSignIn:
         """Store user, tokens, connection and session in one transaction, which ends the job.
 
@@ -74,7 +76,8 @@ class Accounts:
         sign-in was submitted, on the monotonic clock (None: now). Raises ServiceUnavailableError if
         the database does not answer, InterruptedSignInError if the app that requested the sign-in
         has been removed, the job has ended or is a later run's, or the sign-in was ended by
-        unlinking or logging out everywhere.
+        unlinking or logging out everywhere, and TokensKeptError if there are earlier tokens which
+        these may not replace.
         """
         submitted = time.monotonic() if began is None else began
 
@@ -90,7 +93,7 @@ class Accounts:
             if expires_at is None:
                 if run is not None and not JobMarks(session).end(run):
                     raise InterruptedSignInError
-                stored = self._save(session, user_id, tokens, origin, method)
+                stored = self._save(session, user_id, tokens, origin, method, replaces)
                 expires_at = sessions.open(
                     session_id,
                     user_id,
@@ -113,9 +116,11 @@ class Accounts:
         tokens: GarminTokens,
         origin: Origin,
         method: Method,
+        replaces: bool,
     ) -> Event:
         """Store tokens and connection; return the event that is to be recorded."""
-        saved = TokenRepository(session, self._keyring).save(user_id, tokens, method)
+        repository = TokenRepository(session, self._keyring)
+        saved = repository.save(user_id, tokens, method, replaces=replaces)
         if origin.client_id is not None and origin.client_user_id is not None:
             connections = ConnectionRepository(session)
             previous = connections.save(origin.client_id, origin.client_user_id, saved.token_id)

@@ -33,10 +33,14 @@ _EXPIRY = select(
 
 @dataclass(frozen=True)
 class SessionView:
-    """A valid session; `garmin` is None if the user has no Garmin tokens."""
+    """A valid session; `garmin` is None if the user has no Garmin tokens.
+
+    `client_id` is the app that opened it, if one has.
+    """
 
     session_id: uuid.UUID
     user_id: uuid.UUID
+    client_id: uuid.UUID | None
     display_name: str
     created_at: datetime
     expires_at: datetime
@@ -103,6 +107,7 @@ class SessionRepository:
         return SessionView(
             session_id=session.id,
             user_id=user.id,
+            client_id=session.client_id,
             display_name=user.display_name,
             created_at=session.created_at,
             expires_at=session.expires_at,

@@ -127,6 +127,10 @@ _LOCKED = (
 )
 
 
+class TokensKeptError(Exception):
+    """There are earlier tokens, which only tokens that Garmin has just given replace."""
+
+
 class TokenRepository:
     """Users' Garmin tokens, within the caller's transaction.
 
@@ -138,15 +142,23 @@ class TokenRepository:
         self._keyring = keyring
 
     def save(
-        self, user_id: uuid.UUID, tokens: GarminTokens, method: Method = Method.PASSWORD
+        self,
+        user_id: uuid.UUID,
+        tokens: GarminTokens,
+        method: Method = Method.PASSWORD,
+        *,
+        replaces: bool = True,
     ) -> Saved:
         """Store the tokens of a sign-in in place of earlier ones of the same access.
 
-        What a refresh of the earlier ones brings is not stored any more.
+        What a refresh of the earlier ones brings is not stored any more. Raises TokensKeptError if
+        there are earlier ones, and `replaces` is false.
         """
         now, access = datetime.now(UTC), method.access
         row = self._session.scalar(_LOCKED, {"user_id": user_id, "access": access})
         is_new = row is None
+        if row is not None and not replaces:
+            raise TokensKeptError
         if row is None:
             row = GarminToken(
                 id=uuid.uuid4(), user_id=user_id, access=access, generation=0, created_at=now

@@ -33,6 +33,7 @@ CODES_REFUSED_BY_GARMIN = "codes-refused"
 WRONG_KEY_PER_IP = "wrong-key-ip"
 TOKENS_PER_CLIENT = "tokens-client"
 REFRESHES = "refreshes"
+REFRESHES_PER_CONNECTION = "refreshes-connection"
 
 
 @dataclass(frozen=True)

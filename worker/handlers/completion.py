@@ -39,7 +39,7 @@ class Progress(Sealable):
 
     `driver` signed in, if it is not the one that the tokens belong to. Session id and access token
     are generated before the database is called, so that a retry stores the same session again.
-    `method` is how the person connects.
+    `method` is how the person connects. `renewed`: Garmin has given the tokens to this job.
     """
 
     tokens: GarminTokens
@@ -48,6 +48,7 @@ class Progress(Sealable):
     session_id: uuid.UUID
     access_token: Secret
     method: Method = Method.PASSWORD
+    renewed: bool = True
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,11 @@ class Completion:
         return identity
 
     def store(self, job: Run, progress: Progress, identity: GarminIdentity) -> Success:
-        """Store the account and its session. Raises PostponedError while the database is away."""
+        """Store the account and its session.
+
+        Raises PostponedError while the database is away, and TokensKeptError where only tokens that
+        Garmin has given to this job replace those that are stored.
+        """
         # Only the first run waits for the database: later ones must not block a thread each time.
         first_run = job.claim.progress is None
         patience = job.timings.store_patience if first_run else 0.0
@@ -156,6 +161,7 @@ class Completion:
                 claim.began,
                 run_of(claim),
                 progress.method,
+                replaces=progress.renewed,
             )
 
         try:
