@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from admin.parameters import one_of
 from admin.service import open_service
 from shared.accounts.accounts import Accounts
-from shared.accounts.appearance import Appearance, parse_origin
+from shared.accounts.appearance import Appearance, InvalidAppearanceError, parse_origin
 from shared.accounts.clients import ClientRepository, ClientView, Scope
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
@@ -82,6 +82,8 @@ def edit(
     removed = {parse_origin(url) for url in remove_origin or ()}
 
     def change(before: Appearance) -> Appearance:
+        if missing := removed.difference(before.origins):
+            raise InvalidAppearanceError(f"the app has no origin {', '.join(sorted(missing))}")
         return Appearance.of(
             before.display_name if display_name is None else display_name,
             before.accent if accent is None else accent,

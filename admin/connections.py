@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from admin.output import AsJson, json_line, line, moment
-from admin.parameters import one_of
-from admin.parameters import user_id as parse_user_id
+from admin.parameters import one_of, user_or_own_id
 from admin.service import REDIS_TIMEOUT, Service, find_app, open_service
 from admin.users import token_values
 from shared.accounts.clients import ClientRepository
@@ -133,7 +132,7 @@ def _tokens_of(service: Service, user: str, client: str | None) -> list[Refresha
     """Return the tokens to refresh. Raises LinkNotFoundError, UnknownClientError."""
     keyring = service.keyring
     if client is None:
-        user_id = parse_user_id(user)
+        user_id = user_or_own_id(user)
         return service.database.run(lambda session: RefreshLog(session, keyring).of_user(user_id))
     client_id = find_app(service, client)
     view = service.database.run(lambda session: ConnectionRepository(session).view(client_id, user))

@@ -36,7 +36,7 @@ def drivers(context: typer.Context, as_json: AsJson = False) -> None:
 def list_drivers(as_json: AsJson = False) -> None:
     """List the libraries: which rest, for whom, since when, until when and why.
 
-    Refreshes have rests of their own; they use every library that tokens belong to.
+    Refreshes rest apart from sign-ins, and use the library that the tokens came from.
     """
     with _redis() as (settings, redis):
         states = DriverStates(redis)
@@ -57,7 +57,7 @@ def wake(
         str, typer.Argument(metavar="NAME", help=f"The library: {' or '.join(KNOWN_DRIVERS)}.")
     ],
 ) -> None:
-    """Let everybody use a library again, also accounts that wait for themselves, and refreshes.
+    """Use a library again at once: for everybody, for accounts that wait, and for refreshes.
 
     If Garmin still refuses it, it rests again, and Garmin may refuse it for longer.
     """

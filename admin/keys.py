@@ -20,6 +20,7 @@ from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.crypto.keyring import KEY_BYTES, Keyring
 from shared.database.sealed_rows import KINDS, ResealedBatch, SealedKind, SealedRows
+from shared.errors import ConfigurationError
 from shared.origin import UNKNOWN
 from shared.settings import Settings
 from shared.timings import PRODUCTION
@@ -43,7 +44,11 @@ def new(
     """
     key = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
     entry = f"{name or f'{datetime.now(UTC):%Y-%m}'}:{key}"
-    Keyring.parse(entry)  # rejects invalid names
+    try:
+        Keyring.parse(entry)
+    except ConfigurationError:
+        message = "must be 1 to 32 letters, digits, dashes or underscores"
+        raise typer.BadParameter(message, param_hint="NAME") from None
     print(entry)
 
 

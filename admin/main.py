@@ -53,8 +53,11 @@ _EXITS: dict[type[FitTrackError], tuple[int, str]] = {
     UserNotFoundError: (1, "there is no user with this id"),
     LinkNotFoundError: (1, "this user has no connection"),
     SignInInProgressError: (1, "these tokens are being imported already"),
-    UnknownDeliveryError: (1, "there is no such delivery that has ended at an enabled endpoint"),
-    UnknownWebhookError: (1, "there is no endpoint with this id, and none of an app of this name"),
+    UnknownDeliveryError: (
+        1,
+        "there is no such delivery, it still waits, or its endpoint is disabled",
+    ),
+    UnknownWebhookError: (1, "there is no endpoint with this id, and no app of this name has one"),
     AmbiguousWebhookError: (1, "the app has several endpoints: give the id of one"),
     WebhookDisabledError: (1, "the endpoint is disabled: see `webhooks enable`"),
     WebhookExistsError: (1, "the app has an endpoint with this URL already"),

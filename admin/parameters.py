@@ -30,6 +30,23 @@ def user_id(text: str) -> uuid.UUID:
         raise typer.BadParameter("must be a user's id, a UUID as `users list` shows it") from None
 
 
+def user_or_own_id(text: str) -> uuid.UUID:
+    """Read this service's id of a user, where an app's own id would need the app's name."""
+    try:
+        return user_id(text)
+    except typer.BadParameter:
+        message = "must be a UUID as `users list` shows it; an app's own id needs --app"
+        raise typer.BadParameter(message, param_hint="USER") from None
+
+
+def delivery_id(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        message = "must be a delivery's id, a UUID as `webhooks deliveries` shows it"
+        raise typer.BadParameter(message) from None
+
+
 def job_id(text: str) -> str:
     if not _JOB_ID.fullmatch(text):
         raise typer.BadParameter("must be a job's id: letters, digits, dashes, underscores")

@@ -1,4 +1,4 @@
-"""`webhooks add`, `list`, `rotate`, `test`, `deliveries`, `resend`…: what apps are told, and where.
+"""`webhooks add`, `list`, `rotate`, `test`, `deliveries`, `resend`…: where apps receive webhooks.
 
 Only the operator names endpoints. docs/webhooks.md says what arrives there.
 """
@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 from sqlalchemy.orm import Session
 
+from admin.parameters import delivery_id, one_of
 from admin.service import Service, open_service
 from shared.accounts.clients import ClientRepository
 from shared.audit.events import Event, EventKind
@@ -30,7 +31,7 @@ _TEST_PATIENCE = 25.0
 _TEST_PAUSE = 0.2
 
 app = typer.Typer(
-    help="Manage where apps are told of their connections.",
+    help="Manage the endpoints at which apps receive webhooks.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -50,9 +51,7 @@ def add(
     name: App,
     url: Annotated[
         str,
-        typer.Argument(
-            metavar="URL", help="https://…; http:// is allowed to private addresses alone."
-        ),
+        typer.Argument(metavar="URL", help="https://…; http:// only to a private address."),
     ],
 ) -> None:
     """Add an endpoint and print its secret.
@@ -80,7 +79,7 @@ def list_endpoints(
     """List all endpoints, by app."""
     with open_service() as service:
         endpoints = service.database.run(
-            lambda session: EndpointRepository(session, service.keyring).all(name)
+            lambda session: EndpointRepository(session, service.keyring).all(_app(session, name))
         )
     for endpoint in endpoints:
         state = "enabled"
@@ -91,7 +90,7 @@ def list_endpoints(
 
 @app.command()
 def remove(endpoint: Endpoint) -> None:
-    """Remove an endpoint with its secret and its deliveries, also those that wait."""
+    """Remove an endpoint, its secret and its deliveries, also those not yet made."""
     _change(endpoint, EventKind.WEBHOOK_REMOVED, EndpointRepository.remove)
     print(f"{endpoint} removed")
 
@@ -100,7 +99,7 @@ def remove(endpoint: Endpoint) -> None:
 def enable(endpoint: Endpoint) -> None:
     """Deliver again to an endpoint that has answered 410.
 
-    What happened meanwhile is not told; `resend` repeats what was given up.
+    What happens while it is disabled is never delivered; `resend` repeats what was given up.
     """
     _change(endpoint, EventKind.WEBHOOK_ENABLED, EndpointRepository.enable)
     print(f"{endpoint} enabled")
@@ -112,7 +111,10 @@ def rotate(
     hours: Annotated[
         int,
         typer.Option(
-            min=0, max=720, metavar="N", help="For how long the old one signs as well; 0: not."
+            min=0,
+            max=720,
+            metavar="N",
+            help="How long the old one still signs; 0: it ends at once.",
         ),
     ] = 24,
 ) -> None:
@@ -128,7 +130,7 @@ def rotate(
 
 @app.command()
 def test(endpoint: Endpoint) -> None:
-    """Have a worker deliver an event that tells of nothing, once, and show the answer."""
+    """Have a worker deliver a test event, once, and show the answer."""
     with open_service() as service:
 
         def write(session: Session) -> uuid.UUID:
@@ -137,13 +139,13 @@ def test(endpoint: Endpoint) -> None:
                 raise WebhookDisabledError
             return WebhookOutbox(session).test(found.id)
 
-        delivery_id = service.database.run(write)
+        written = service.database.run(write)
         ends_at = time.monotonic() + _TEST_PATIENCE
         status, answer = Status.PENDING, None
         while status is Status.PENDING and time.monotonic() < ends_at:
             time.sleep(_TEST_PAUSE)
             status, answer = service.database.run(
-                lambda session: DeliveryHistory(session).status(delivery_id)
+                lambda session: DeliveryHistory(session).status(written)
             )
     if status is Status.DELIVERED:
         print(f"delivered: {answer}")
@@ -158,7 +160,9 @@ def deliveries(
     name: Annotated[str | None, typer.Argument(metavar="APP", help="Only this app's.")] = None,
     status: Annotated[
         Status | None,
-        typer.Option(metavar="STATUS", help=f"Only these: {', '.join(Status)}."),
+        typer.Option(
+            metavar="STATUS", parser=one_of(Status), help=f"Only these: {', '.join(Status)}."
+        ),
     ] = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, metavar="N", help="Show the newest N.")
@@ -168,7 +172,9 @@ def deliveries(
     """Show deliveries of the last 30 days, newest last."""
     with open_service() as service:
         newest = service.database.run(
-            lambda session: DeliveryHistory(session).newest(limit, client=name, status=status)
+            lambda session: DeliveryHistory(session).newest(
+                limit, client=_app(session, name), status=status
+            )
         )
     for delivery in reversed(newest):
         print(_json(delivery) if as_json else _line(delivery))
@@ -178,21 +184,23 @@ def deliveries(
 def resend(
     delivery_ids: Annotated[
         list[uuid.UUID] | None,
-        typer.Argument(metavar="DELIVERY...", help="Ids: see `webhooks deliveries`."),
+        typer.Argument(
+            metavar="DELIVERY...", parser=delivery_id, help="Ids: see `webhooks deliveries`."
+        ),
     ] = None,
     given_up: Annotated[
         str | None,
         typer.Option(metavar="APP", help="Everything that was given up for this app."),
     ] = None,
 ) -> None:
-    """Deliver once more what has ended, with all tries and under the same webhook-id."""
+    """Deliver again, with all tries and the same webhook-id."""
     if not delivery_ids and given_up is None:
         raise typer.BadParameter("name deliveries, or --given-up APP")
 
     def work(session: Session) -> int:
         history, count = DeliveryHistory(session), 0
-        for delivery_id in delivery_ids or ():
-            history.resend(delivery_id)
+        for each in delivery_ids or ():
+            history.resend(each)
             count += 1
         if given_up is not None:
             client = ClientRepository(session).lock_for_removal(given_up)
@@ -216,6 +224,11 @@ def _change[T](
             return change(endpoints, found.id)
 
         return service.database.run(work)
+
+
+def _app(session: Session, name: str | None) -> str | None:
+    """Return the name, if there is such an app. Raises UnknownClientError."""
+    return None if name is None else ClientRepository(session).named(name).name
 
 
 def _check_url(url: str) -> None:

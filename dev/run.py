@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from dev.data_folder import DataFolder, FolderInUseError
 from dev.embedded import embedded_stack, is_set
 from dev.processes import ROOT, NotReadyError, interrupt_on_signals
+from dev.simulator.accounts import PASSWORD
 from dev.stack import Stack
 from shared.settings import NAMES_OF_OTHERS, PREFIX, unknown_names
 
@@ -115,7 +116,10 @@ def garmin_route() -> str:
     url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     address = url.netloc.rpartition("@")[2]  # without a password
     if trusts_the_simulator():
-        return f"It talks to the simulated Garmin behind the proxy {address}."
+        return (
+            f"It talks to the simulated Garmin behind the proxy {address}."
+            f"\nEvery username works, with the password: {PASSWORD}\n"
+        )
     return f"It talks to Garmin through the proxy {address}."
 
 

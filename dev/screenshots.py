@@ -78,11 +78,11 @@ def take_all(browser: Browser, stack: Stack, garmin: Simulator) -> None:
 
 def take_picture(browser: Browser, auth: FitTrackAuth) -> None:
     """The one for README: how it begins."""
-    with browser.new_context(locale="en", viewport={"width": 640, "height": 640}) as context:
+    with browser.new_context(locale="en", viewport={"width": 560, "height": 640}) as context:
         page = context.new_page()
         page.goto(auth.create_connect_session("member-1").url)
         at(page, "start")
-        page.screenshot(path=FOLDER / "connect-page.png")
+        page.screenshot(path=FOLDER / "connect-page.png", full_page=True)
 
 
 @dataclass

@@ -54,6 +54,7 @@ def greet(stack: Stack, address: str) -> None:
         f"\nFitTrack Auth is at    {stack.url}  (documentation at {stack.url}/docs)"
         f"\n\nGarmin is simulated. Connect one of these accounts, or any other name:\n\n{accounts}"
         f"\n\nPassword of all: {PASSWORD}"
+        f"\nPersonal API key of the first: key-{_ACCOUNTS[0][0]}"
         "\nMore accounts: docs/simulator.md. Ctrl-C stops everything.\n",
         flush=True,
     )

@@ -146,6 +146,8 @@ def invalid_body(error: ValidationError) -> errors.FitTrackError:
 def _fault(kind: str, loc: tuple[int | str, ...], message: str) -> FieldFault:
     if kind == "extra_forbidden":
         return FieldFault(loc=["body"], message="contains an unknown field")
+    if kind == "too_short" and message.endswith("not 0"):
+        message = "must not be empty"
     return FieldFault(loc=["body", *map(str, loc)], message=message.removeprefix("Value error, "))
 
 

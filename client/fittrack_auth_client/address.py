@@ -7,6 +7,8 @@ import httpx
 
 from fittrack_auth_client.errors import UsageError
 
+_LAST_PORT = 65535
+
 
 @dataclass(frozen=True)
 class Server:
@@ -21,8 +23,12 @@ class Server:
             url = httpx.URL(text.strip())
         except httpx.InvalidURL:
             raise _bad("it can't be read as an address") from None
+        if text.split() != [text.strip()]:
+            raise _bad("there is a space in it")
         if url.scheme not in {"http", "https"} or not url.host:
             raise _bad("write it as https://host or http://host:port")
+        if (url.port or 0) > _LAST_PORT:
+            raise _bad("there is no such port")
         if url.userinfo or url.query or url.fragment:
             raise _bad("only a host, a port and a path can be given")
         return cls(str(url).rstrip("/"))

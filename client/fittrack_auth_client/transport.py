@@ -29,6 +29,9 @@ LARGEST_ANSWER = 1 << 20
 T = TypeVar("T")
 HttpT = TypeVar("HttpT", httpx.Client, httpx.AsyncClient)
 
+# What OpenSSL says of a server that answers in plain text.
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
+
 # Raised before a byte of the request is sent.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
@@ -217,7 +220,13 @@ def _not_sent(error: httpx.TransportError) -> FitTrackAuthError:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):
-            return TlsError(getattr(cause, "verify_message", "") or "")
+            return TlsError(_tls_fault(cause))
         cause = cause.__cause__ or cause.__context__
     silent = isinstance(error, httpx.ConnectTimeout | httpx.ProxyError)
     return ServiceUnreachableError(type(error).__name__ if silent else "")
+
+
+def _tls_fault(error: ssl.SSLError) -> str:
+    if error.reason in _NO_TLS:
+        return "what answers here does not speak https"
+    return getattr(error, "verify_message", "") or ""

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from fittrack_auth_client import FitTrackAuth, webhooks
+from fittrack_auth_client import FitTrackAuth, WebhookRejectedError, webhooks
 
 ME, SEARCH = "member-1", "/activitylist-service/activities/search/activities?limit=10"
 PAGE = "<!doctype html><html lang=en><title>Sample app</title><h1>Sample app</h1>{}</html>"
@@ -41,9 +41,13 @@ def connect(_: Request) -> Response:
 
 async def webhook(request: Request) -> Response:
     body = await request.body()
-    event = webhooks.verify(request.headers, body, os.environ["SAMPLE_APP_WEBHOOK_SECRET"])
-    if event.type == "garmin.connected" and event.data.user_id:
-        connected.add(event.data.user_id)
+    try:
+        event = webhooks.verify(request.headers, body, os.environ["SAMPLE_APP_WEBHOOK_SECRET"])
+    except WebhookRejectedError:
+        return Response(status_code=400)
+    if event.data.user_id:
+        is_well = event.data.state in {"active", "expiring"}
+        (connected.add if is_well else connected.discard)(event.data.user_id)
     return Response(status_code=204)
 
 

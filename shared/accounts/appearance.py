@@ -70,7 +70,9 @@ def origin_of(url: str) -> str | None:
 def _display_name(value: str | None) -> str | None:
     text = (value or "").strip()
     if len(text) > _LONGEST_NAME or not text.isprintable():
-        raise InvalidAppearanceError(f"a display name has at most {_LONGEST_NAME} characters")
+        raise InvalidAppearanceError(
+            f"a display name is one line, of {_LONGEST_NAME} characters at most"
+        )
     return text or None
 
 

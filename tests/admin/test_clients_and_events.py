@@ -201,6 +201,9 @@ def test_what_people_see_of_an_app_is_set_and_edited(admin: Run, database_url: s
     )
     assert stdout(edited) == "my-app: My App\t-\thttps://app.example,https://two.example"
     assert seen(database_url, key).accent is None
+    unknown = admin("clients", "edit", "my-app", "--remove-origin", "https://tow.example")
+    assert (unknown.exit_code, unknown.stdout) == (2, "")
+    assert "the app has no origin https://tow.example" in unknown.stderr
     assert admin("clients", "edit", "nobody", "--accent", "#000000").exit_code == 1
     events = [json.loads(line) for line in stdout(admin("events", "--json")).splitlines()]
     assert [e["outcome"] for e in events if e["kind"] == "client_edited"] == ["my-app"]

@@ -166,11 +166,13 @@ def test_a_new_key_is_accepted_by_the_service(run: Run) -> None:
     assert Keyring.parse(first.strip()).sealing_key_id == "2027a"
 
 
-def test_a_new_key_with_an_invalid_name_prints_one_line(run: Run) -> None:
+def test_a_new_key_with_an_invalid_name_says_what_a_name_is(run: Run) -> None:
     result = run("keys", "new", "a:b")
 
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.count("\n") == 1
+    assert result.stderr.endswith(
+        "Invalid value for NAME: must be 1 to 32 letters, digits, dashes or underscores\n"
+    )
 
 
 def test_the_installed_command_prints_one_line_for_an_invalid_setting() -> None:

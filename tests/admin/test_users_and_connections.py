@@ -230,7 +230,9 @@ def test_a_refresh_by_hand_says_why_there_is_none(admin: Run, people: People, re
     assert text.endswith("(rejected)")
     assert admin("connections", "refresh", str(uuid.uuid4())).exit_code == 1
     assert admin("connections", "refresh", "member-9", "--app", "coach").exit_code == 1
-    assert admin("connections", "refresh", "member-1").exit_code == 2
+    without_app = admin("connections", "refresh", "member-1")
+    assert without_app.exit_code == 2
+    assert "an app's own id needs --app" in without_app.stderr
 
 
 def stdout_of_failure(result: Result) -> str:

@@ -98,6 +98,10 @@ def test_an_endpoint_is_added_listed_rotated_and_removed(admin: Admin, receiver:
         (("test", "00000000-0000-0000-0000-000000000000"), 1, "there is no endpoint"),
         (("resend", "00000000-0000-0000-0000-000000000000"), 1, "there is no such delivery"),
         (("resend",), 2, "name deliveries"),
+        (("resend", "msg_1"), 2, "must be a delivery's id"),
+        (("list", "nobody"), 1, "there is no app"),
+        (("deliveries", "nobody"), 1, "there is no app"),
+        (("deliveries", "--status", "lost"), 2, "'--status': must be one of pending, "),
     ],
 )
 def test_what_can_not_be_done_is_said_in_one_line(

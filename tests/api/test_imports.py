@@ -161,3 +161,8 @@ def success(service: Service) -> Success:
         user_id=str(account.user_id),
         display_name="Anna",
     )
+
+
+def test_empty_tokens_are_called_that(service: Service) -> None:
+    reply = post(service, {"tokens": ""})
+    assert reply.json()["errors"] == [{"loc": ["body", "tokens"], "message": "must not be empty"}]

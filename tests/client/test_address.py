@@ -30,6 +30,8 @@ def test_one_address_has_one_spelling(written: str, address: str) -> None:
         "http://127.0.0.1:8000/?a=b",
         "http://127.0.0.1:8000/#a",
         "http://127.0.0.1\x1b",
+        "http://127.0.0.1:99999",
+        "http://127.0.0.1 :8000",
     ],
 )
 def test_an_unusable_address_is_refused(address: str) -> None:

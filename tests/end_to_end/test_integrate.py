@@ -17,7 +17,7 @@ MEMBER = "member-4711"
 USERNAME = "plain-ines@example.com"
 DAY = 86_400
 PAGE = (ROOT / "docs" / "integrate.md").read_text(encoding="utf-8")
-CONNECT, *SYNCS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+APP, CONNECT, *SYNCS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 GARMINCONNECT_FILE, GARTH_VARIABLE = re.findall(
     r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL
 )
@@ -102,6 +102,11 @@ def test_a_nightly_sync_brings_what_is_new(
     assert new.read_bytes().startswith(b"PK")
     assert garmin.count("data_reads", USERNAME) >= 13
     assert garmin.count("oauth2_exchanges", USERNAME) == 2
+
+
+def test_an_app_has_ten_lines_beside_its_imports() -> None:
+    lines = [line for line in APP.splitlines() if line]
+    assert len([line for line in lines if not line.startswith(("import", "from"))]) == 10
 
 
 @pytest.mark.parametrize("sync", SYNCS, ids=["httpx", "garminconnect", "garth"])

@@ -79,12 +79,20 @@ def who_am_i(file: SessionFile, server: Server | None, on_retry: OnRetry) -> Rep
 
 
 def token(file: SessionFile, server: Server | None, on_retry: OnRetry, seconds: int) -> Token:
-    """Return a Garmin token that is good for so many seconds at least."""
+    """Return a Garmin token that is valid for so many seconds at least."""
     stored = _stored_session(file, server)
     if stored is None:
         raise CliError("not_signed_in")
     with _client(stored, on_retry) as auth:
         return auth.session_token(stored.access_token, min_valid_for=seconds)
+
+
+def member_token(auth: FitTrackAuth, user_id: str, seconds: int) -> Token:
+    """Return a Garmin token of an app's user that is valid for so many seconds at least."""
+    try:
+        return auth.token(user_id, min_valid_for=seconds)
+    except UnauthorizedError:  # the app's key is wrong: there is no session that could be over
+        raise CliError("client_key_needed") from None
 
 
 def log_out(

@@ -31,6 +31,7 @@ from fittrack_auth_client.cli.options import (
     ServerOption,
     ShowTokenOption,
     UserIdOption,
+    one_of,
 )
 from fittrack_auth_client.cli.output import JsonOutput, Output, TerminalOutput
 from fittrack_auth_client.cli.session_file import SessionFile
@@ -98,6 +99,7 @@ def login(
         typer.Option(
             "--domain",
             metavar="DOMAIN",
+            parser=one_of(Domain),
             help="Where the Garmin account was made: garmin.com or garmin.cn.",
         ),
     ] = Domain.COM,
@@ -219,10 +221,10 @@ def token(
 ) -> None:
     """Print a fresh Garmin access token, and nothing else.
 
-    It is a secret. With --json, prints also where it is good for, and until when.
+    It is a secret. --json also prints until when it is valid, and at which address.
 
-    It is the token of the session's user. With --user-id, it is that of whom an app has connected,
-    and no session is needed.
+    Without --user-id, the token is your own: you need a session. With it, the token is that of a
+    user of your app: you need the app's key, and no session.
     """
     with _output(Inputs(), as_json=as_json) as output:
         if user_id is None:
@@ -235,7 +237,7 @@ def token(
                 insecure_http=insecure_http,
                 on_retry=output.retrying,
             ) as auth:
-                found = auth.token(user_id, min_valid_for=min_valid_for)
+                found = account.member_token(auth, user_id, min_valid_for)
         output.show(reports.garmin_token(found, library))
 
 

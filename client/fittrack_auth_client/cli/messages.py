@@ -90,11 +90,19 @@ FROM_SERVICE: dict[str, Advice] = {
     "unsupported_media_type": _service(
         "The service does not speak this program's language: their versions may not fit."
     ),
+    "not_found": _service(
+        "A service answers here, but not at this path. Check --server or FITTRACK_SERVER: leave "
+        "out /api, /docs and the like."
+    ),
     "unauthorized": _refused("This session is over. Log in with: fittrack-auth login"),
     "sign_in_required": _refused(
-        "Garmin no longer renews this connection. Log in again with: fittrack-auth login"
+        "Garmin no longer renews this connection. Connect it again; your own with: "
+        "fittrack-auth login"
     ),
-    "link_not_found": _refused("No Garmin account is connected any more. Log in again."),
+    "link_not_found": _refused(
+        "No Garmin account is connected, or no longer. Connect one; your own with: "
+        "fittrack-auth login"
+    ),
     "scope_missing": _refused("Whoever runs this service does not allow this."),
     "job_not_found": _refused(
         "There is no such job, or it has expired, or the poll token is not the one for it. "
@@ -136,16 +144,16 @@ FROM_HERE: dict[str, Advice] = {
         "then log in again."
     ),
     "tls_failed": _service(
-        "The service's certificate can't be trusted. Check the address; for a certificate of your "
-        "own, name your authority's file in SSL_CERT_FILE."
+        "No secure connection to the service can be made. Check the address; for a certificate of "
+        "your own, name your authority's file in SSL_CERT_FILE."
     ),
     "unexpected_answer": _service(
         "What answers at this address does not speak like this service. Check --server or "
         "FITTRACK_SERVER, and what stands in front of it."
     ),
     "client_key_needed": _refused(
-        "This service takes sign-ins from known apps alone. Put the key that whoever runs it gave "
-        "you into FITTRACK_CLIENT_KEY."
+        "This is for known apps alone. Put the app's key, which whoever runs the service gives "
+        "you, into FITTRACK_CLIENT_KEY."
     ),
     "no_result_in_time": _service("There was no result in time. Run the command again."),
     "code_not_in_time": _refused(

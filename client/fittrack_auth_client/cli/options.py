@@ -1,9 +1,26 @@
 """The options that several commands have."""
 
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def one_of(names: type[E]) -> Callable[[str], E]:
+    """Return a parser of names."""
+
+    def parse(text: str) -> E:
+        try:
+            return names(text)
+        except ValueError:
+            raise typer.BadParameter(f"must be one of {', '.join(names)}") from None
+
+    parse.__name__ = names.__name__.lower()
+    return parse
+
 
 DEFAULT_SERVER = "http://127.0.0.1:8000"
 
@@ -45,6 +62,7 @@ DomainOfImport = Annotated[
     typer.Option(
         "--domain",
         metavar="DOMAIN",
+        parser=one_of(Domain),
         help="Where the Garmin account was made, if the tokens do not say.",
     ),
 ]
@@ -53,12 +71,17 @@ UserIdOption = Annotated[
     typer.Option(
         "--user-id",
         metavar="ID",
-        help="Whose token, by the app's own id. Needs FITTRACK_CLIENT_KEY, the app's key.",
+        help="Your app's own id of the user. Needs FITTRACK_CLIENT_KEY, the app's key.",
     ),
 ]
 LibraryOption = Annotated[
     Library | None,
-    typer.Option("--format", help="Print the token as this library stores it in a file."),
+    typer.Option(
+        "--format",
+        metavar="LIBRARY",
+        parser=one_of(Library),
+        help="Print the token as garminconnect or garth stores it in a file.",
+    ),
 ]
 MinValidForOption = Annotated[
     int,
@@ -67,6 +90,6 @@ MinValidForOption = Annotated[
         min=0,
         max=3600,
         metavar="SECONDS",
-        help="For how long it has to be valid at least.",
+        help="For how long the token has to be valid, at least.",
     ),
 ]

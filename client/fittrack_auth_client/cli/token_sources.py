@@ -59,7 +59,7 @@ def _at(path: Path) -> FoundTokens | None:
         if path.is_dir():
             return _in_folder(path)
         if path.name in _GARTH:
-            return _in_folder(path.parent)
+            return _of_garth(path.parent)
         return FoundTokens(Secret(_read(path)), str(path)) if path.is_file() else None
     except (OSError, ValueError):  # ValueError: not UTF-8, or no path at all
         raise CliError("bad_input", "this file can't be read") from None
@@ -69,6 +69,10 @@ def _in_folder(folder: Path) -> FoundTokens | None:
     tokens = folder / _GARMINCONNECT
     if tokens.is_file():
         return FoundTokens(Secret(_read(tokens)), str(tokens))
+    return _of_garth(folder)
+
+
+def _of_garth(folder: Path) -> FoundTokens | None:
     parts = [folder / name for name in _GARTH]
     if not any(part.is_file() for part in parts):
         return None
@@ -82,4 +86,6 @@ def _read(path: Path) -> str:
         text = file.read(_LONGEST + 1)
     if len(text) > _LONGEST:
         raise CliError("bad_input", "this file is too long for tokens")
+    if not text.strip():
+        raise CliError("bad_input", "this file is empty")
     return text

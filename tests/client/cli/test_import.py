@@ -99,6 +99,13 @@ def test_one_file_of_garths_brings_the_other(program: Program, importing: StandI
     assert "oauth2_token.json" in str(sent(importing))
 
 
+def test_a_file_that_is_named_is_the_one_imported(program: Program, importing: StandIn) -> None:
+    named = write(program.home / "tokens" / "oauth2_token.json", OAUTH2)
+    write(program.home / "tokens" / "garmin_tokens.json", DI)
+    assert program.run("import", str(named)).exit_code == 0
+    assert sent(importing) == {"tokens": json.dumps({"oauth2_token.json": OAUTH2})}
+
+
 def test_standard_input_is_imported_as_a_whole(program: Program, importing: StandIn) -> None:
     assert program.run("import", "-", stdin=f"{{\n{DI[1:]}\n").exit_code == 0
     assert sent(importing) == {"tokens": f"{{\n{DI[1:]}\n"}
@@ -147,7 +154,7 @@ def test_tokens_in_an_argument_are_refused_and_not_repeated(
     assert importing.requests == []
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"x" * 70_000])
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"x" * 70_000, b"", b" \n"])
 def test_a_file_that_holds_no_tokens_is_not_sent(
     program: Program, importing: StandIn, content: bytes
 ) -> None:

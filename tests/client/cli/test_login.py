@@ -397,3 +397,10 @@ def test_a_closed_stream_is_no_surprise(program: Program, closed: str) -> None:
     )
 
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize("command", ["login", "import", "key"])
+def test_an_unknown_domain_is_answered_in_plain_words(program: Program, command: str) -> None:
+    result = program.run(command, "--domain", "garmin.fr")
+    assert result.exit_code == 2
+    assert "'--domain': must be one of garmin.com, garmin.cn\n" in result.err

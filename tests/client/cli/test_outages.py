@@ -281,3 +281,20 @@ def test_a_garbled_job_is_called_that(service: StandIn, program: Program, garbag
     assert result.exit_code == 3
     assert result.error["code"] == "unexpected_answer"
     assert not program.session_file.exists()
+
+
+def test_an_address_with_a_path_too_many_is_named(program: Program, service: StandIn) -> None:
+    service.on(LOGIN, problem(404, "not_found"))
+    result = program.run("login", "-u", "runner", "--password-stdin", stdin="secret\n")
+    assert result.exit_code == 3
+    assert "not at this path" in " ".join(result.err.split())
+
+
+def test_https_to_a_server_without_it_is_named(program: Program, service: StandIn) -> None:
+    address = service.url.replace("http://", "https://")
+    result = program.run(
+        "login", "-u", "runner", "--password-stdin", "--server", address, stdin="secret\n"
+    )
+    assert result.exit_code == 3
+    assert "does not speak https" in " ".join(result.err.split())
+    assert service.requests == []

@@ -45,6 +45,14 @@ def test_token_of_an_app_needs_no_session(service: StandIn, program: Program) ->
     assert program.run("token", "--user-id", "member/1").exit_code == 2
 
 
+def test_a_wrong_key_of_an_app_is_not_called_a_session(service: StandIn, program: Program) -> None:
+    service.on(TOKEN_OF_MEMBER, problem(401, "unauthorized"))
+
+    result = program.run("token", "--user-id", "member/1", "--json", FITTRACK_CLIENT_KEY="old")
+
+    assert (result.exit_code, result.error["code"]) == (1, "client_key_needed")
+
+
 def test_token_is_printed_as_garminconnect_keeps_it(service: StandIn, signed_in: Program) -> None:
     service.on(TOKEN, token(GARMIN_TOKEN))
     client = garminconnect.client.Client()

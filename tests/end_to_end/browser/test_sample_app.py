@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
@@ -32,3 +33,5 @@ def test_a_person_connects_garmin_and_sees_their_activities(
     page.get_by_role("button", name="Continue").click()
     page.wait_for_url(f"{address}/*")
     expect(page.get_by_role("listitem")).to_have_count(10)
+    forged = httpx.post(f"{address}/webhook", trust_env=False)
+    assert forged.status_code == 400
