@@ -187,7 +187,7 @@ def _needs_sign_in(tokens: RefreshableTokens) -> bool:
 
 def _refreshes(service: Service) -> Refreshes:
     settings, redis = service.settings, service.redis()
-    queue = JobQueue(settings.queue_url, REDIS_TIMEOUT, threads=1, keyspace=settings.keyspace)
+    queue = JobQueue(settings.queue_url, REDIS_TIMEOUT, settings.keyspace)
     return Refreshes(
         Submitter(JobStore(redis, service.keyring, settings.job_ttl), queue),
         DriverCooldowns(redis, use=DriverUse.REFRESH),

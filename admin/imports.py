@@ -76,7 +76,7 @@ def _run(service: Service, work: Import, app: str, user_id: str) -> PolledOutcom
     origin = Origin(client_id=client.client_id, client_user_id=user_id, account=account)
     settings, redis = service.settings, service.redis()
     jobs = JobStore(redis, service.keyring, settings.job_ttl)
-    queue = JobQueue(settings.queue_url, REDIS_TIMEOUT, 1, keyspace=settings.keyspace)
+    queue = JobQueue(settings.queue_url, REDIS_TIMEOUT, settings.keyspace)
     job = Submitter(jobs, queue).submit(Submission(JobKind.IMPORT, work, origin))
     outcome = _ended(jobs, job)
     if isinstance(outcome, Success):

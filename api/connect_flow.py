@@ -16,10 +16,11 @@ from api.http.callers import person
 from api.long_polls import allowed_wait, changed_view
 from api.services import Services, services
 from api.sign_ins import submit_code, submit_import, submit_login, submit_resend
+from shared.accounts.clients import ClientRepository, Scope
 from shared.accounts.connections import ConnectionRepository, ConnectionView
 from shared.accounts.sessions import SessionRepository
 from shared.connect import progress
-from shared.connect.errors import ConnectSessionNotFoundError
+from shared.connect.errors import ConnectSessionEndedError, ConnectSessionNotFoundError
 from shared.connect.session import Attempt, Code, ConnectedUser, ConnectSession
 from shared.connect.store import Kept, session_id
 from shared.crypto.secret import Sealable
@@ -28,9 +29,11 @@ from shared.errors import (
     ChallengeNotFoundError,
     FitTrackError,
     JobNotFoundError,
+    ScopeMissingError,
     ServiceUnavailableError,
     SubmissionUncertainError,
     UnauthorizedError,
+    UnknownClientError,
 )
 from shared.garmin.imports import Import, ImportedKey, ImportedTokens
 from shared.garmin.types import CodeResend, CodeSubmission, Credentials
@@ -161,6 +164,7 @@ async def _begin(
 ) -> Progress:
     """Write the job down, then submit it: whatever happens in between, the session knows it."""
     before = (await settle(request, await session_of_page(request))).kept
+    await _check_app(request, before)
     attempt = Attempt(
         job_id=JobStore.new_id(),
         poll_token=SecretStr(new_token()),
@@ -186,6 +190,22 @@ async def _begin(
 
     kept = await run_in_threadpool(work)
     return Progress(kept, JobStage.WAITING_FOR_WORKER if kept.session.attempt else None)
+
+
+async def _check_app(request: Request, kept: Kept) -> None:
+    """Cancel a session whose app was removed meanwhile, or may not have people sign in any more.
+
+    Raises ConnectSessionEndedError for one.
+    """
+    client_id = kept.session.app.client_id
+    try:
+        await services(request).database.run(
+            lambda session: ClientRepository(session).with_id(client_id).check(Scope.SIGN_IN)
+        )
+    except (UnknownClientError, ScopeMissingError):
+        sessions, sender = services(request).connect_sessions, person(request)
+        await run_in_threadpool(sessions.update, kept, lambda k: progress.cancelled(k, sender))
+        raise ConnectSessionEndedError from None
 
 
 def _submission[T: Sealable](attempt: Attempt, work: T, origin: Origin) -> Submission[T]:

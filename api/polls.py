@@ -1,11 +1,11 @@
 """Reading a job for its poller, on the event loop: a hop to a thread costs more than the read."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
-from typing import cast
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -15,7 +15,7 @@ from shared.crypto.keyring import Keyring
 from shared.errors import ServiceUnavailableError
 from shared.jobs.keys import JobKeys
 from shared.jobs.states import JobStatus
-from shared.jobs.views import JobView, view_job
+from shared.jobs.views import VIEWED, JobView, view_job
 from shared.keyspace import KeySpace
 from shared.timings import PRODUCTION, Timings
 
@@ -31,52 +31,67 @@ class JobPolls:
         self._keyring = keyring
         self._timings = timings
         self._turns = asyncio.Semaphore(_CONNECTIONS)
-        # No timeouts of its own, of which each command would set up four: `_turn` has one.
-        self._redis = Redis.from_url(
+        self._free: list[AbstractConnection] = []
+        # No timeouts of its own, of which each command would set up four: `_read` has one.
+        self._pool = ConnectionPool.from_url(
             redis_url,
             socket_timeout=None,
             socket_connect_timeout=None,
-            # Once: a pooled connection may be left over from before Redis was restarted.
-            retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
+            retry=Retry(NoBackoff(), 0),
             health_check_interval=30,
         )
 
     async def view(self, job_id: str, poll_token: str) -> JobView:
         """Return the job. Raises JobNotFoundError, ServiceUnavailableError."""
-        try:
-            async with self._turn():
-                fields = cast(
-                    "dict[bytes, bytes]", await self._redis.hgetall(self._keys.job(job_id))
-                )
-        except (RedisError, TimeoutError):
-            raise ServiceUnavailableError("redis") from None
-        return view_job(self._keyring, job_id, poll_token, fields)
+        return view_job(self._keyring, job_id, poll_token, await self._read(job_id, VIEWED))
 
     async def has_ended(self, job_id: str) -> bool:
         """Return whether a job of the service's own has ended. Raises ServiceUnavailableError."""
-        try:
-            async with self._turn():
-                status = await cast(
-                    "Awaitable[bytes | None]", self._redis.hget(self._keys.job(job_id), "status")
-                )
-        except (RedisError, TimeoutError):
-            raise ServiceUnavailableError("redis") from None
-        text = "" if status is None else status.decode(errors="replace")
+        text = (await self._read(job_id, ("status",)))["status"].decode(errors="replace")
         return text not in JobStatus or JobStatus(text).ended
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """Wait until a connection is free, and limit its use. Raises TimeoutError."""
-        if self._turns.locked():
-            async with asyncio.timeout(self._timings.poll_queue):
-                await self._turns.acquire()
-        else:
-            await self._turns.acquire()
-        try:
-            async with asyncio.timeout(self._timings.redis_answer_api):
-                yield
-        finally:
-            self._turns.release()
-
     async def close(self) -> None:
-        await self._redis.aclose()
+        for connection in self._free:
+            await connection.disconnect()
+
+    async def _read(self, job_id: str, names: Sequence[str]) -> dict[str, bytes]:
+        """Return fields of a job, empty where there are none. Raises ServiceUnavailableError."""
+        try:
+            await self._wait_for_turn()
+            try:
+                async with asyncio.timeout(self._timings.redis_answer_api):
+                    values = await self._ask("HMGET", self._keys.job(job_id), *names)
+            finally:
+                self._turns.release()
+        except (RedisError, TimeoutError):
+            raise ServiceUnavailableError("redis") from None
+        return {name: value or b"" for name, value in zip(names, values, strict=True)}
+
+    async def _wait_for_turn(self) -> None:
+        """Wait until a connection is free. Raises TimeoutError."""
+        if not self._turns.locked():
+            await self._turns.acquire()
+            return
+        async with asyncio.timeout(self._timings.poll_queue):
+            await self._turns.acquire()
+
+    async def _ask(self, *command: str) -> Any:  # noqa: ANN401 - as Redis answers
+        """Send a command that may be sent twice; return its answer. Raises RedisError.
+
+        The library's client would take twice as long to get a connection, and to give it back.
+        """
+        while self._free:  # may be left over from before Redis was restarted
+            with suppress(RedisConnectionError):
+                return await self._ask_over(self._free.pop(), *command)
+        made = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        return await self._ask_over(made, *command)
+
+    async def _ask_over(self, connection: AbstractConnection, *command: str) -> Any:  # noqa: ANN401
+        try:
+            await connection.send_command(*command)
+            answer = await connection.read_response()
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        self._free.append(connection)
+        return answer

@@ -14,7 +14,7 @@ from shared.crypto.tokens import token_hash
 from shared.errors import ChallengeBusyError, GarminRefusesError
 from shared.garmin.imports import Import
 from shared.garmin.types import CodeResend, CodeSubmission, Credentials
-from shared.jobs.account_limit import AccountLimit, CodeLimit
+from shared.jobs.account_limit import AccountLimit, CodeLimit, SignInLimit
 from shared.jobs.challenges import OpenChallenge, ResendNotPossibleError
 from shared.jobs.repeats import NewJob
 from shared.jobs.submission import Submission
@@ -45,8 +45,8 @@ def submit_login(
     standing = _count_sender(services, services.limits.login, origin, sender)
     job = services.submitter.repeat(submission)
     if job is None:
-        _check_account(services.account_limit, services, origin)
-        _check_account(services.code_limit, services, origin)
+        limit = SignInLimit(services.account_limit, services.code_limit)
+        _check_account(limit, services, origin)
         cooldown = services.cooldowns.shortest_remaining(services.drivers, origin.account)
         if cooldown:
             raise GarminRefusesError(cooldown)
@@ -159,7 +159,9 @@ def _count(services: Services, limit: RateLimit, who: str, origin: Origin) -> St
         return limit.hit(who)
 
 
-def _check_account(limit: AccountLimit | CodeLimit, services: Services, origin: Origin) -> None:
+def _check_account(
+    limit: AccountLimit | CodeLimit | SignInLimit, services: Services, origin: Origin
+) -> None:
     if origin.account is not None:
         with _refusals_recorded(services, origin.account, origin):
             limit.check(origin.account)

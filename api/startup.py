@@ -4,7 +4,7 @@ import sys
 
 from starlette.applications import Starlette
 
-from api.app import THREADS, create_app
+from api.app import create_app
 from api.async_redis import AsyncRedis
 from api.client_keys import ClientKeys
 from api.database import AsyncDatabase
@@ -55,6 +55,7 @@ from shared.redis.rate_limits import (
     CODE_PER_IP,
     LOGIN_PER_CLIENT,
     LOGIN_PER_IP,
+    REFRESHES_PER_CONNECTION,
     TOKENS_PER_CLIENT,
     WRONG_KEY_PER_IP,
     RateLimit,
@@ -91,7 +92,7 @@ def build(timings: Timings) -> Starlette:
     deployment.start()
     database.close()  # the first request opens it again: nothing is shared with a forked process
     jobs = JobStore(redis, keyring, settings.job_ttl, timings)
-    queue = JobQueue(settings.queue_url, timings.redis_answer_api, THREADS, timings, keyspace)
+    queue = JobQueue(settings.queue_url, timings.redis_answer_api, keyspace)
     clock_reports = ClockReports(redis)
     submitter = Submitter(jobs, queue)
     notifications = JobNotifications(url, keyspace, timings)
@@ -126,8 +127,7 @@ def build(timings: Timings) -> Starlette:
         broker=broker,
         token_refreshes=TokenRefreshes(
             Refreshes(submitter, DriverCooldowns(redis, timings, DriverUse.REFRESH)),
-            broker,
-            endpoints_database,
+            RateLimit(redis, REFRESHES_PER_CONNECTION, settings.limit_refreshes_per_connection),
             polls,
             notifications,
             timings,

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 from starlette.concurrency import run_in_threadpool
 
-from api.database import AsyncDatabase
 from api.notifications import JobNotifications
 from api.polls import JobPolls
 from shared.accounts.tokens import StoredTokens
+from shared.broker.errors import RefreshFailedError
 from shared.broker.refreshes import Refreshes
-from shared.broker.tokens import Connection, TokenBroker
 from shared.errors import ServiceUnavailableError
+from shared.redis.rate_limits import RateLimit, RateLimitedError
 from shared.timings import PRODUCTION, Timings
 
 _READS = 3
@@ -24,32 +24,29 @@ _LONGEST = 35.0
 @dataclass(eq=False)
 class _Wait:
     submitted: asyncio.Event = field(default_factory=asyncio.Event)
-    task: "asyncio.Task[Connection | None] | None" = None
+    task: "asyncio.Task[bool] | None" = None
 
 
 class TokenRefreshes:
     def __init__(
         self,
         refreshes: Refreshes,
-        broker: TokenBroker,
-        database: AsyncDatabase,
+        limit: RateLimit,
         polls: JobPolls,
         notifications: JobNotifications,
         timings: Timings = PRODUCTION,
     ) -> None:
         self._refreshes = refreshes
-        self._broker = broker
-        self._database = database
+        self._limit = limit
         self._polls = polls
         self._notifications = notifications
         self._reading = timings.notification_silence
         self._waits: dict[tuple[uuid.UUID, int], _Wait] = {}
 
-    async def renewed(self, stored: StoredTokens, seconds: float) -> Connection | None:
-        """Have tokens refreshed; return the connection after that, None if it takes longer.
+    async def ended(self, stored: StoredTokens, seconds: float) -> bool:
+        """Have tokens refreshed; return whether that has ended, however, in so many seconds.
 
-        The job is submitted in any case. Raises RefreshFailedError, ServiceUnavailableError, and
-        LinkNotFoundError if the tokens were deleted meanwhile.
+        The job is submitted in any case. Raises RefreshFailedError, ServiceUnavailableError.
         """
         wait = self._begin(stored)
         assert wait.task is not None  # noqa: S101 - for the type checker
@@ -59,7 +56,7 @@ class TokenRefreshes:
         finally:
             submitted.cancel()
         done, _ = await asyncio.wait({wait.task}, timeout=seconds)
-        return wait.task.result() if done else None
+        return bool(done) and wait.task.result()
 
     async def retry_after(self, stored: StoredTokens) -> int:
         """Return the seconds until these tokens may be refreshed, or 0."""
@@ -74,24 +71,31 @@ class TokenRefreshes:
             wait.task.add_done_callback(lambda task: self._forget(key, task))
         return wait
 
-    def _forget(self, key: tuple[uuid.UUID, int], task: "asyncio.Task[Connection | None]") -> None:
+    def _forget(self, key: tuple[uuid.UUID, int], task: "asyncio.Task[bool]") -> None:
         del self._waits[key]
         if not task.cancelled():
             task.exception()  # whoever waited has it: nobody else has to hear of it
 
-    async def _run(self, stored: StoredTokens, wait: _Wait) -> Connection | None:
-        job_id = await run_in_threadpool(
-            self._refreshes.submit, stored.id, stored.generation, stored.driver
-        )
+    async def _run(self, stored: StoredTokens, wait: _Wait) -> bool:
+        job_id = await run_in_threadpool(self._submit, stored)
         wait.submitted.set()
         try:
             async with asyncio.timeout(_LONGEST):
                 await self._ended(job_id)
         except TimeoutError:
-            return None
-        return await self._database.run(
-            lambda session: self._broker.reread(session, stored.id), _LONGEST
-        )
+            return False
+        return True
+
+    def _submit(self, stored: StoredTokens) -> str:
+        """Submit a refresh, of which each generation counts once for the limit.
+
+        Raises RefreshFailedError, also where the limit is reached, and ServiceUnavailableError.
+        """
+        try:
+            self._limit.hit(str(stored.id), str(stored.generation))
+        except RateLimitedError as reached:
+            raise RefreshFailedError(reached.retry_after) from None
+        return self._refreshes.submit(stored.id, stored.generation, stored.driver)
 
     async def _ended(self, job_id: str) -> None:
         """Wait as a long poll does, and read now and then: of a lost job nobody is notified."""

@@ -1,5 +1,6 @@
 """Requests of apps for tokens: a fresh one takes one SELECT, one call of Redis and no thread."""
 
+import uuid
 from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
@@ -54,15 +55,9 @@ class TokenRequests:
         Raises RateLimitedError, UnknownClientError, ScopeMissingError, LinkNotFoundError,
         ServiceUnavailableError.
         """
-
-        async def find() -> tuple[Origin, Connection]:
-            values = {"key_hash": token_hash(key), "client_user_id": client_user_id}
-            row = await self._reads.first(OF_CLIENT, values, patience)
-            client_id, connection = self._broker.of_client(row)
-            of_client = {"client_id": client_id, "client_user_id": client_user_id}
-            return origin.model_copy(update=of_client), connection
-
-        origin, connection = await self._keys.guard(key, origin.address or "", find)
+        client_id, connection = await self.find(key, client_user_id, origin, patience)
+        of_client = {"client_id": client_id, "client_user_id": client_user_id}
+        origin = origin.model_copy(update=of_client)
         fresh = not requires_sign_in(connection) and is_fresh(connection, wanted)
         try:
             if fresh:
@@ -73,6 +68,20 @@ class TokenRequests:
             await run_in_threadpool(self._counted.record_refusal, origin, refusal)
             raise
         return ClientRead(origin, connection, fresh)
+
+    async def find(
+        self, key: str, client_user_id: str, origin: Origin, patience: float
+    ) -> tuple[uuid.UUID, Connection]:
+        """Return the app and its connection; count nothing.
+
+        Raises what `read` raises.
+        """
+
+        async def work() -> tuple[uuid.UUID, Connection]:
+            values = {"key_hash": token_hash(key), "client_user_id": client_user_id}
+            return self._broker.of_client(await self._reads.first(OF_CLIENT, values, patience))
+
+        return await self._keys.guard(key, origin.address or "", work)
 
     async def record(self, origin: Origin, connection: Connection) -> None:
         """Record who gets a token that was not fresh at first."""

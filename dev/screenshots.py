@@ -161,8 +161,7 @@ class Shots:
             page.set_viewport_size({"width": width, "height": _HEIGHTS[width]})
             for scheme in SCHEMES:
                 page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-                # A page's height is the window's where it is not longer.
-                shot = page.screenshot(full_page=width == min(WIDTHS), animations="disabled")
+                shot = page.screenshot(full_page=True, animations="disabled")
                 self.taken[width, scheme].append((name, shot))
 
 

@@ -27,6 +27,7 @@ LIMITS_OFF = {
         "LOGIN_PER_IP",
         "LOGIN_PER_CLIENT",
         "TOKENS_PER_CLIENT",
+        "REFRESHES_PER_CONNECTION",
         "LOGIN_PER_ACCOUNT",
         "CODE_PER_IP",
         "CODE_PER_CLIENT",

@@ -8,9 +8,8 @@ from shared.imports import absent
 # a second at startup, and could observe the values that our models validate.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
-# What these libraries import if it is there, and nothing here uses, costs 11 MB a process.
-with absent("msgpack", "opentelemetry", "rich", "tornado", "yaml"):
-    import kombu.serialization  # noqa: F401
+# What these libraries import if it is there, and nothing here uses, costs 10 MB a process.
+with absent("opentelemetry", "rich", "tornado"):
     import redis  # noqa: F401
     import structlog  # noqa: F401
     import tenacity  # noqa: F401

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from limits import parse_many
 from pydantic import (
     AfterValidator,
     Field,
@@ -30,6 +29,7 @@ from sqlalchemy.exc import ArgumentError
 
 from shared.errors import ConfigurationError
 from shared.keyspace import KeySpace
+from shared.rates import rates
 
 PREFIX = "FITTRACK_"
 SIGN_IN_DRIVERS = ("garth", "garminconnect")
@@ -103,14 +103,14 @@ def _check_database_url(url: SecretStr) -> SecretStr:
 
 def _check_notation(value: str) -> str:
     try:
-        parse_many(value)
+        rates(value)
     except ValueError:
         raise ValueError("must have the form 20/minute;100/hour") from None
     return value
 
 
 RateLimitNotation = Annotated[str, AfterValidator(_check_notation)]
-"""One or more limits in the notation of the `limits` library."""
+"""One or more limits as `shared/rates.py` reads them."""
 
 RedisUrl = Annotated[SecretStr, AfterValidator(_check_redis_url)]
 
@@ -213,6 +213,9 @@ class Settings(DatabaseSettings):
 
     limit_tokens_per_client: RateLimitNotation = "3000/minute"
     """Access tokens that one app may ask for with its key."""
+
+    limit_refreshes_per_connection: RateLimitNotation = "20/hour;60/day"
+    """Refreshes of one connection's tokens that apps and the person may cause."""
 
     session_tokens: bool = True
     """Whether a person's own session may ask for the person's Garmin access token."""

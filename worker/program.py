@@ -15,7 +15,6 @@ from celery.worker import WorkController
 from shared.crypto.keyring import Keyring
 from shared.deployment import Deployment
 from shared.errors import ConfigurationError, ServiceUnavailableError
-from shared.jobs.queue import celery_app
 from shared.jobs.set_aside import SetAside
 from shared.logs.configuration import configure_logging
 from shared.memory import limit_arenas, release_unused
@@ -24,6 +23,7 @@ from shared.redis.measurements import Measurements
 from shared.settings import Settings
 from shared.timings import Timings
 from worker import broker, flower, task, task_events
+from worker.celery_app import celery_app
 from worker.pool import allow_threads_alone
 from worker.runner import JobRunner
 from worker.shares import kept_for_urgent

@@ -1,5 +1,6 @@
 """One run of a job, as its handler sees it."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from shared.errors import (
 )
 from shared.jobs.claims import Claim, JobClaims
 from shared.jobs.states import JobStage
+from shared.retries import retried
 from shared.timings import Timings
 from worker.lease import Lease
 from worker.marks import RunMarks
@@ -88,20 +90,25 @@ class Run:
         What Garmin asks for in a Retry-After is waited for.
         """
 
+        started = time.monotonic()
+
         def exhausted(state: RetryCallState) -> bool:
             left = self.check()
             if patience is not None:
-                left = patience - (state.seconds_since_start or 0.0)
+                left = patience - (time.monotonic() - started)
             return left is None or left <= state.upcoming_sleep
 
         pauses = wait_exponential(_FIRST_PAUSE, max=self.timings.longest_pause)
-        retrying = Retrying(
-            retry=retry_if_exception_type(on),
-            wait=lambda state: max(pauses(state), _retry_after(state)),
-            stop=exhausted,
-            reraise=True,
-        )
-        return retrying(action)
+
+        def retrying() -> Retrying:
+            return Retrying(
+                retry=retry_if_exception_type(on),
+                wait=lambda state: max(pauses(state), _retry_after(state)),
+                stop=exhausted,
+                reraise=True,
+            )
+
+        return retried(action, retrying)
 
 
 def _retry_after(state: RetryCallState) -> float:

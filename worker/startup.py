@@ -175,7 +175,7 @@ def build_schedule(
     url, timeout, keyspace = settings.queue_url, timings.redis_answer_worker, settings.keyspace
     redis = connect(settings.redis_url.get_secret_value(), timeout=timeout, keyspace=keyspace)
     broker = connect(url, timeout=timeout, keyspace=keyspace)
-    queue = JobQueue(url, timeout, threads=3, timings=timings, keyspace=keyspace)
+    queue = JobQueue(url, timeout, keyspace)
     messages = QueuedMessages(broker)
     lost_messages = LostMessages(redis, messages, queue, timings)
     clocks = Clocks(ClockReports(redis), database, "worker")

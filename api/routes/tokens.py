@@ -1,5 +1,6 @@
 """Garmin access tokens, for apps and for the person."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import wraps
 
@@ -14,6 +15,7 @@ from api.http.bodies import bearer_token, read_optional_json, wait_seconds
 from api.http.callers import person
 from api.routes.connections import connected_user_id
 from api.services import services
+from shared.accounts.clients import ClientRepository, Scope
 from shared.accounts.sessions import SessionRepository
 from shared.broker.errors import RefreshFailedError
 from shared.broker.tokens import Connection, Wanted, check, is_fresh, is_usable
@@ -22,6 +24,8 @@ from shared.garmin.access import access_token, api_base
 from shared.origin import Origin
 
 _SHORTEST_RETRY = 5
+_READ_AGAIN = 35.0
+"""Seconds for which a request waits for its turn at the database once a refresh has ended."""
 
 
 def _errors_counted(endpoint: Endpoint) -> Endpoint:
@@ -47,12 +51,20 @@ async def client_token(request: Request) -> Response:
     if found.is_recorded:
         services(request).metrics.count_token("fresh")
         return _token(found.connection)
-    return await _answer(request, found.origin, found.connection, wanted, wait)
+
+    async def reread() -> Connection:
+        _, connection = await requests.find(key, user_id, origin, _READ_AGAIN)
+        return connection
+
+    return await _answer(request, found.origin, found.connection, wanted, wait, reread)
 
 
 @_errors_counted
 async def session_token(request: Request) -> Response:
-    """Answer a person who asks for their own token."""
+    """Answer a person who asks for their own token.
+
+    An app has the sessions that it opens: they get it no more than its key does.
+    """
     token, origin = bearer_token(request), person(request)
     wanted, wait = await _wanted(request)
     if not services(request).session_tokens:
@@ -61,10 +73,15 @@ async def session_token(request: Request) -> Response:
 
     def read(session: Session) -> Connection:
         view = SessionRepository(session, idle).find(token)
+        if view.client_id is not None:
+            ClientRepository(session).with_id(view.client_id).check(Scope.TOKENS)
         return broker.of_user(session, view.user_id)
 
-    connection = await services(request).database.run(read, wait)
-    return await _answer(request, origin, connection, wanted, wait)
+    database = services(request).database
+    connection = await database.run(read, wait)
+    return await _answer(
+        request, origin, connection, wanted, wait, lambda: database.run(read, _READ_AGAIN)
+    )
 
 
 async def _wanted(request: Request) -> tuple[Wanted, int]:
@@ -74,28 +91,36 @@ async def _wanted(request: Request) -> tuple[Wanted, int]:
 
 
 async def _answer(
-    request: Request, origin: Origin, connection: Connection, wanted: Wanted, wait: int
+    request: Request,
+    origin: Origin,
+    connection: Connection,
+    wanted: Wanted,
+    wait: int,
+    reread: Callable[[], Awaitable[Connection]],
 ) -> Response:
-    """Answer with a token, refreshed if need be.
+    """Answer with a token, refreshed if need be, if who asks may still have it after that.
 
-    Raises SignInRequiredError, RefreshFailedError, ServiceUnavailableError, LinkNotFoundError.
+    Raises UnauthorizedError, UnknownClientError, ScopeMissingError, LinkNotFoundError,
+    SignInRequiredError, RefreshFailedError, ServiceUnavailableError.
     """
     check(connection)
     if is_fresh(connection, wanted):
         return await _recorded(request, origin, connection, "fresh")
-    refreshes = services(request).token_refreshes
+    refreshes, failure = services(request).token_refreshes, None
     try:
-        renewed = await refreshes.renewed(connection.stored, wait)
-    except RefreshFailedError:
-        if not is_usable(connection, wanted):
-            raise
-        return await _recorded(request, origin, connection, "stale")
-    if renewed is None:
-        return _refreshing(request)
-    check(renewed)
-    if is_usable(renewed, wanted):
-        return await _recorded(request, origin, renewed, "refreshed")
-    raise RefreshFailedError(await refreshes.retry_after(renewed.stored) or _SHORTEST_RETRY)
+        if not await refreshes.ended(connection.stored, wait):
+            return _refreshing(request)
+    except RefreshFailedError as error:
+        failure = error
+    connection = await reread()
+    check(connection)
+    if is_usable(connection, wanted):
+        result = "stale" if failure else "refreshed"
+        return await _recorded(request, origin, connection, result)
+    if failure is None:
+        wait = await refreshes.retry_after(connection.stored)
+        failure = RefreshFailedError(wait or _SHORTEST_RETRY)
+    raise failure
 
 
 async def _recorded(

@@ -87,7 +87,7 @@ def parse_retry_after(header: str | None) -> int | None:
         return int(value[:9])
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0, round((aware - datetime.now(UTC)).total_seconds()))

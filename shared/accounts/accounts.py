@@ -5,9 +5,10 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import Executable, select
 from sqlalchemy.orm import Session
 
 from shared.accounts.clients import ClientRepository
@@ -22,7 +23,7 @@ from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
-from shared.database.inserts import insert
+from shared.database.inserts import dialect, insert_or
 from shared.database.job_marks import JobMarks, JobRun
 from shared.database.models import User
 from shared.errors import InterruptedSignInError, LinkNotFoundError
@@ -66,6 +67,8 @@ class Accounts:
         began: float | None = None,
         run: JobRun | None = None,
         method: Method = Method.PASSWORD,
+        *,
+        replaces: bool = True,
     ) -> StoredSignIn:
         """Store user, tokens, connection and session in one transaction, which ends the job.
 
@@ -73,7 +76,8 @@ class Accounts:
         sign-in was submitted, on the monotonic clock (None: now). Raises ServiceUnavailableError if
         the database does not answer, InterruptedSignInError if the app that requested the sign-in
         has been removed, the job has ended or is a later run's, or the sign-in was ended by
-        unlinking or logging out everywhere.
+        unlinking or logging out everywhere, and TokensKeptError if there are earlier tokens which
+        these may not replace.
         """
         submitted = time.monotonic() if began is None else began
 
@@ -85,17 +89,19 @@ class Accounts:
             person = known_identity(session, identity, tokens.domain, origin)
             user_id, display_name = _save_user(session, person, tokens.domain)
             sessions = self._sessions(session)
-            expires_at = sessions.expiry(session_id)
+            expires_at, now = sessions.expiry(session_id)
             if expires_at is None:
                 if run is not None and not JobMarks(session).end(run):
                     raise InterruptedSignInError
-                self._save(session, user_id, tokens, origin, method)
+                stored = self._save(session, user_id, tokens, origin, method, replaces)
                 expires_at = sessions.open(
                     session_id,
                     user_id,
                     access_token.get_secret_value(),
+                    now,
                     self._session_lifetime,
                     origin,
+                    also=[stored],
                 )
             # Last, when every lock is held for which somebody who unlinks would have to wait.
             self._cutoffs(session).check(submitted, user_id, tokens.domain, identity.guid, origin)
@@ -110,10 +116,11 @@ class Accounts:
         tokens: GarminTokens,
         origin: Origin,
         method: Method,
-    ) -> None:
-        saved = TokenRepository(session, self._keyring).save(user_id, tokens, method)
-        stored = Event.of(EventKind.TOKENS_STORED, origin, tokens.driver, user_id=user_id)
-        EventLog(session).append(stored)
+        replaces: bool,
+    ) -> Event:
+        """Store tokens and connection; return the event that is to be recorded."""
+        repository = TokenRepository(session, self._keyring)
+        saved = repository.save(user_id, tokens, method, replaces=replaces)
         if origin.client_id is not None and origin.client_user_id is not None:
             connections = ConnectionRepository(session)
             previous = connections.save(origin.client_id, origin.client_user_id, saved.token_id)
@@ -122,6 +129,7 @@ class Accounts:
         WebhookOutbox(session).connected(
             saved.token_id, origin.client_id, origin.client_user_id, changed=saved.changed
         )
+        return Event.of(EventKind.TOKENS_STORED, origin, tokens.driver, user_id=user_id)
 
     def unlink_user(self, session: Session, user_id: uuid.UUID, origin: Origin) -> None:
         """Delete the user's tokens and connections; end all of their sessions and sign-ins."""
@@ -214,22 +222,30 @@ def _save_user(
     A person without a name keeps the one that is stored, else gets one that says nothing.
     """
     now = datetime.now(UTC)
-    changing: dict[str, object] = {"updated_at": now}
-    if identity.display_name is not None:
-        changing["display_name"] = identity.display_name
-    if identity.garmin_display_name is not None:
-        changing["garmin_display_name"] = identity.garmin_display_name
-    saved = session.execute(
-        insert(session, User)
-        .values(
-            id=uuid.uuid4(),
-            garmin_guid=identity.guid,
-            domain=domain,
-            created_at=now,
-            **{"display_name": NO_NAME, **changing},
-        )
-        .on_conflict_do_update(index_elements=["domain", "garmin_guid"], set_=changing)
-        .returning(User.id, User.display_name)
-    )
-    user_id, display_name = saved.one()
+    names = {
+        "display_name": identity.display_name,
+        "garmin_display_name": identity.garmin_display_name,
+    }
+    known = {name: value for name, value in names.items() if value is not None}
+    person = {
+        "id": uuid.uuid4(),
+        "garmin_guid": identity.guid,
+        "domain": domain,
+        "display_name": NO_NAME,
+        "created_at": now,
+        "updated_at": now,
+        **known,
+    }
+    user_id, display_name = session.execute(
+        _saving_user(dialect(session), tuple(known)), person
+    ).one()
     return user_id, display_name
+
+
+@cache
+def _saving_user(dialect: str, names: tuple[str, ...]) -> Executable:
+    statement = insert_or(dialect, User)
+    changing = {name: statement.excluded[name] for name in ("updated_at", *names)}
+    return statement.on_conflict_do_update(
+        index_elements=["domain", "garmin_guid"], set_=changing
+    ).returning(User.id, User.display_name)

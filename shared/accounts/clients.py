@@ -115,6 +115,13 @@ class ClientRepository:
             raise UnknownClientError
         return _view(row)
 
+    def with_id(self, client_id: uuid.UUID) -> ClientView:
+        """Return the client with this id. Raises UnknownClientError."""
+        row = self._session.get(ApiClient, client_id)
+        if row is None:
+            raise UnknownClientError
+        return _view(row)
+
     def named(self, name: str) -> ClientView:
         """Return the client with this name. Raises UnknownClientError."""
         return _view(self._row(name))

@@ -9,19 +9,23 @@ import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from shared.crypto.keyring import Keyring
 from shared.database.clock import database_now, utc_now
 from shared.database.deletes import delete_some
-from shared.database.inserts import insert
+from shared.database.inserts import dialect, insert_or
 from shared.database.models import SignInCutoff
 from shared.errors import SignInRevokedError
 from shared.origin import Origin
 
 _RETENTION = timedelta(days=3)
 """Longer than any sign-in goes on."""
+
+_NEWEST = select(func.max(SignInCutoff.at)).where(
+    SignInCutoff.scope.in_(bindparam("scopes", expanding=True))
+)
 
 
 def delete_cutoffs(session: Session, now: datetime, limit: int) -> int:
@@ -59,8 +63,7 @@ class SignInCutoffs:
             if origin.client_user_id is not None:
                 scopes.append(_client_user(origin.client_id, origin.client_user_id))
         hashes = [self._keyring.hash_name(scope) for scope in scopes]
-        newest = select(func.max(SignInCutoff.at)).where(SignInCutoff.scope.in_(hashes))
-        cutoff = self._session.scalar(newest)
+        cutoff = self._session.scalar(_NEWEST, {"scopes": hashes})
         if cutoff is not None and self._began_at(began) <= cutoff:
             raise SignInRevokedError
 
@@ -74,7 +77,7 @@ class SignInCutoffs:
     def _write(self, scopes: Iterable[str]) -> None:
         for scope in sorted(self._keyring.hash_name(scope) for scope in scopes):
             self._session.execute(
-                insert(self._session, SignInCutoff)
+                insert_or(dialect(self._session), SignInCutoff)
                 .values(scope=scope, at=utc_now())
                 .on_conflict_do_update(index_elements=["scope"], set_={"at": utc_now()})
             )

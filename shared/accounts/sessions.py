@@ -6,15 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from shared.accounts.tokens import TokenInfo, best_token_of, token_info
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.crypto.tokens import token_hash
-from shared.database.clock import database_now, utc_now
+from shared.database.clock import utc_now
 from shared.database.deletes import delete_some
+from shared.database.inserts import insert_rows
 from shared.database.models import GarminToken, User, UserSession
 from shared.errors import UnauthorizedError
 from shared.origin import UNKNOWN, Origin
@@ -22,13 +23,24 @@ from shared.origin import UNKNOWN, Origin
 IDLE_SECONDS = 7 * 86_400
 _TOUCH_INTERVAL = timedelta(minutes=1)
 
+_EXPIRY = select(
+    select(UserSession.expires_at)
+    .where(UserSession.id == bindparam("session_id"))
+    .scalar_subquery(),
+    utc_now(),
+)
+
 
 @dataclass(frozen=True)
 class SessionView:
-    """A valid session; `garmin` is None if the user has no Garmin tokens."""
+    """A valid session; `garmin` is None if the user has no Garmin tokens.
+
+    `client_id` is the app that opened it, if one has.
+    """
 
     session_id: uuid.UUID
     user_id: uuid.UUID
+    client_id: uuid.UUID | None
     display_name: str
     created_at: datetime
     expires_at: datetime
@@ -42,34 +54,36 @@ class SessionRepository:
         self._session = session
         self._idle = timedelta(seconds=idle)
 
-    def expiry(self, session_id: uuid.UUID) -> datetime | None:
-        """Return when the session expires; None if there is no such session."""
-        row = self._session.get(UserSession, session_id)
-        return None if row is None else row.expires_at
+    def expiry(self, session_id: uuid.UUID) -> tuple[datetime | None, datetime]:
+        """Return when the session expires, None if there is no such session; and the time."""
+        row = self._session.execute(_EXPIRY, {"session_id": session_id}).one()
+        return row[0], row[1]
 
     def open(
         self,
         session_id: uuid.UUID,
         user_id: uuid.UUID,
         access_token: str,
+        now: datetime,
         lifetime: timedelta,
         origin: Origin = UNKNOWN,
+        also: Sequence[Event] = (),
     ) -> datetime:
-        """Open a session; return when it expires at the latest."""
-        now = database_now(self._session)
-        row = UserSession(
-            id=session_id,
-            user_id=user_id,
-            client_id=origin.client_id,
-            token_hash=token_hash(access_token),
-            created_at=now,
-            last_seen_at=now,
-            expires_at=now + lifetime,
-        )
-        self._session.add(row)
+        """Open a session; return when it expires at the latest. `also`: what else is recorded."""
+        expires_at = now + lifetime
+        row = {
+            "id": session_id,
+            "user_id": user_id,
+            "client_id": origin.client_id,
+            "token_hash": token_hash(access_token),
+            "created_at": now,
+            "last_seen_at": now,
+            "expires_at": expires_at,
+        }
+        insert_rows(self._session, UserSession, row)
         event = Event.of(EventKind.SESSION_OPENED, origin, user_id=user_id, session_id=session_id)
-        EventLog(self._session).append(event)
-        return row.expires_at
+        EventLog(self._session).append(*also, event)
+        return expires_at
 
     def find(self, access_token: str) -> SessionView:
         """Return the session of an access token and note that it was used.
@@ -93,6 +107,7 @@ class SessionRepository:
         return SessionView(
             session_id=session.id,
             user_id=user.id,
+            client_id=session.client_id,
             display_name=user.display_name,
             created_at=session.created_at,
             expires_at=session.expires_at,

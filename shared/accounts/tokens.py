@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, ScalarSelect, delete, select
+from sqlalchemy import Row, ScalarSelect, bindparam, delete, select
 from sqlalchemy.orm import Session, aliased
 
 from shared.accounts.states import (
@@ -20,6 +20,7 @@ from shared.accounts.states import (
 from shared.audit.events import Event, EventKind
 from shared.audit.log import EventLog
 from shared.crypto.keyring import Keyring, Purpose
+from shared.database.inserts import insert_rows, values_of
 from shared.database.models import GarminToken, User
 from shared.garmin.types import GarminTokens
 from shared.origin import UNKNOWN, Origin
@@ -119,6 +120,17 @@ class Saved:
     changed: bool
 
 
+_LOCKED = (
+    select(GarminToken)
+    .where(GarminToken.user_id == bindparam("user_id"), GarminToken.access == bindparam("access"))
+    .with_for_update()
+)
+
+
+class TokensKeptError(Exception):
+    """There are earlier tokens, which only tokens that Garmin has just given replace."""
+
+
 class TokenRepository:
     """Users' Garmin tokens, within the caller's transaction.
 
@@ -130,17 +142,23 @@ class TokenRepository:
         self._keyring = keyring
 
     def save(
-        self, user_id: uuid.UUID, tokens: GarminTokens, method: Method = Method.PASSWORD
+        self,
+        user_id: uuid.UUID,
+        tokens: GarminTokens,
+        method: Method = Method.PASSWORD,
+        *,
+        replaces: bool = True,
     ) -> Saved:
         """Store the tokens of a sign-in in place of earlier ones of the same access.
 
-        What a refresh of the earlier ones brings is not stored any more.
+        What a refresh of the earlier ones brings is not stored any more. Raises TokensKeptError if
+        there are earlier ones, and `replaces` is false.
         """
         now, access = datetime.now(UTC), method.access
-        query = select(GarminToken).where(
-            GarminToken.user_id == user_id, GarminToken.access == access
-        )
-        row = self._session.scalar(query.with_for_update())
+        row = self._session.scalar(_LOCKED, {"user_id": user_id, "access": access})
+        is_new = row is None
+        if row is not None and not replaces:
+            raise TokensKeptError
         if row is None:
             row = GarminToken(
                 id=uuid.uuid4(), user_id=user_id, access=access, generation=0, created_at=now
@@ -150,8 +168,10 @@ class TokenRepository:
         active = Standing(ConnectionState.ACTIVE, None, now)
         set_standing(row, active)
         self.write(row, tokens, now)
-        self._session.add(row)
-        self._session.flush()
+        if is_new:
+            insert_rows(self._session, GarminToken, values_of(row))
+        else:
+            self._session.flush()
         return Saved(row.id, before is not None and before != row.state)
 
     def write(self, row: GarminToken, tokens: GarminTokens, now: datetime) -> None:

@@ -66,9 +66,9 @@ ENDS_OF_JOBS = {
 
 def _printable(value: object) -> object:
     # Some texts come from Garmin or a client: keep only what every database accepts.
-    if isinstance(value, str):
-        return "".join(c for c in value if c.isprintable())[:64]
-    return value
+    if not isinstance(value, str):
+        return value
+    return (value if value.isprintable() else "".join(filter(str.isprintable, value)))[:64]
 
 
 _Text = Annotated[str, BeforeValidator(_printable)]

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from shared.audit.events import Event, EventKind
 from shared.database.deletes import delete_some
-from shared.database.inserts import insert
+from shared.database.inserts import dialect, insert_or, insert_rows
 from shared.database.models import AuthEvent
 
 
@@ -36,13 +36,13 @@ class EventLog:
         self._session = session
 
     def append(self, *events: Event) -> None:
-        self._session.add_all(AuthEvent(**event.model_dump()) for event in events)
+        insert_rows(self._session, AuthEvent, *(event.model_dump() for event in events))
 
     def append_missing(self, events: Iterable[Event]) -> None:
         """Add the events that are not stored yet."""
         rows = [event.model_dump() for event in events]
         if rows:
-            missing = insert(self._session, AuthEvent).on_conflict_do_nothing()
+            missing = insert_or(dialect(self._session), AuthEvent).on_conflict_do_nothing()
             self._session.execute(missing, rows)
 
     def newest(self, events: EventFilter, limit: int) -> list[Event]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from shared.accounts.clients import Scope
@@ -82,15 +82,9 @@ class TokenBroker:
 
     def of_user(self, session: Session, user_id: uuid.UUID) -> Connection:
         """Return a person's tokens that allow the most. Raises LinkNotFoundError."""
-        return self._read(session, GarminToken.id == best_token_of(user_id))
-
-    def reread(self, session: Session, token_id: uuid.UUID) -> Connection:
-        """Return the connection as it is now. Raises LinkNotFoundError if it was deleted."""
-        return self._read(session, GarminToken.id == token_id)
-
-    def _read(self, session: Session, which: ColumnElement[bool]) -> Connection:
-        query = select(*_COLUMNS).join(User, User.id == GarminToken.user_id).where(which)
-        return self._connection(session.execute(query).one_or_none())
+        query = select(*_COLUMNS).join(User, User.id == GarminToken.user_id)
+        row = session.execute(query.where(GarminToken.id == best_token_of(user_id))).one_or_none()
+        return self._connection(row)
 
     def _connection(self, row: Any) -> Connection:  # noqa: ANN401 - any row
         if row is None or row.id is None:

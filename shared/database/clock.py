@@ -18,9 +18,12 @@ class utc_now(FunctionElement[datetime]):
     inherit_cache = True
 
 
+_NOW = select(utc_now())
+
+
 def database_now(session: Session) -> datetime:
     """Return the time by the database's clock."""
-    return session.execute(select(utc_now())).scalar_one()
+    return session.execute(_NOW).scalar_one()
 
 
 @compiles(utc_now, "postgresql")

@@ -1,17 +1,20 @@
 """The database: an engine with timeouts, transactions, and a check of the schema revision."""
 
 import logging
+import math
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from shared.database.postgres import DeadlineConnection, connection_class
 from shared.errors import ConfigurationError, ServiceUnavailableError
+from shared.retries import retried
 from shared.timings import PRODUCTION, Timings
 
 if TYPE_CHECKING:
@@ -21,6 +24,9 @@ _log = logging.getLogger(__name__)
 
 SCHEMA_REVISION = "0009"
 """The newest in `shared/database/migrations/versions`; importing alembic would take 10 MB."""
+
+_SURELY_THERE = 1.0
+_NEVER = -math.inf
 
 _CONFLICTS = {"40001", "40P01", "23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
 """Serialization failure, deadlock and unique violation, as PostgreSQL and SQLite name them."""
@@ -74,7 +80,7 @@ class Database:
         if the database does not answer or every attempt conflicts.
         """
         try:
-            return _retrying_conflicts(lambda: self._transaction(work))
+            return retried(lambda: self._transaction(work), lambda: _retrying_conflicts)
         except (DBAPIError, PoolTimeoutError) as error:
             if _codes(error) & _DISK_FULL:
                 self._on_full()
@@ -131,7 +137,6 @@ def _make_engine(url: str, timings: Timings, pool_size: int, single_statements: 
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=3,
-        pool_pre_ping=True,
         pool_recycle=1800,
         hide_parameters=True,
         **({"isolation_level": "AUTOCOMMIT"} if single_statements else {}),
@@ -144,7 +149,26 @@ def _make_engine(url: str, timings: Timings, pool_size: int, single_statements: 
     ) -> DeadlineConnection:
         return connection.connect(*arguments, **options)
 
+    event.listen(engine, "checkin", _note_use)
+    event.listen(engine, "checkout", _check_alive)
     return engine
+
+
+def _note_use(_connection: object, record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event
+    record.info["used_at"] = time.monotonic()
+
+
+def _check_alive(connection: DeadlineConnection, record: Any, _proxy: object) -> None:  # noqa: ANN401
+    """Raise DisconnectionError, for another connection, where the server has closed this one.
+
+    SQLAlchemy's own `pool_pre_ping` asks the server each time, which is a round trip for each
+    transaction. What the server closes can be read; only a host that is gone closes nothing.
+    """
+    used_at = record.info.get("used_at", _NEVER)
+    if time.monotonic() - used_at < _SURELY_THERE and not connection.has_input():
+        return
+    if used_at is not _NEVER and not connection.answers():
+        raise DisconnectionError
 
 
 def _prepare_sqlite(connection: "sqlite3.Connection", _record: object) -> None:

@@ -4,6 +4,7 @@ The server's `statement_timeout` ends slow statements. It does not help where th
 its host disappears from the network: libpq then waits for ever.
 """
 
+import select
 from typing import Any
 
 import psycopg
@@ -22,6 +23,23 @@ class DeadlineConnection(psycopg.Connection[Any]):
         except _WaitTimeout:
             self.pgconn.finish()  # a late answer would be read as that of the next statement
             raise OperationalError("no answer in time") from None
+
+    def has_input(self) -> bool:
+        """Return whether there is something to read: of an idle connection, mostly its end."""
+        poll = select.poll()
+        poll.register(self.pgconn.socket, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def answers(self) -> bool:
+        """Return whether the server answers to an empty query."""
+        autocommit = self.autocommit
+        try:
+            self.autocommit = True  # else the query would begin a transaction
+            self.execute("")
+            self.autocommit = autocommit
+        except OperationalError:
+            return False
+        return True
 
 
 def connection_class(answer_timeout: float) -> type[DeadlineConnection]:

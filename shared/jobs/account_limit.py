@@ -4,6 +4,8 @@ Accounts are keyed hashes. Submissions are not counted: they can't be used to lo
 What a job counts bears the job's id, so that it counts once however often it is repeated.
 """
 
+from dataclasses import dataclass
+
 from shared.errors import JobErrorCode
 from shared.jobs.states import Failure, Outcome, Success
 from shared.redis.connection import Redis
@@ -94,8 +96,7 @@ class CodeLimit:
     def check(self, account: str) -> None:
         """Raise TooManyCodesError if no new code may be requested."""
         try:
-            self._refused.check(account)
-            self._sent.check(account)
+            self._refused.check_with([self._sent], account)
         except RateLimitedError as error:
             raise TooManyCodesError(error.standing) from None
 
@@ -106,3 +107,21 @@ class CodeLimit:
     def refuse(self, account: str) -> None:
         """Request no new code for a day: Garmin has said that it sends none."""
         self._refused.count(account)
+
+
+@dataclass(frozen=True)
+class SignInLimit:
+    """Both limits of a new sign-in, in one call to Redis."""
+
+    failures: AccountLimit
+    codes: CodeLimit
+
+    def check(self, account: str) -> None:
+        """Raise TooManyFailedSignInsError, or TooManyCodesError, if a limit is reached."""
+        codes = self.codes
+        try:
+            self.failures._limit.check_with((codes._refused, codes._sent), account)
+        except RateLimitedError as error:
+            if error.standing.limit == LOGIN_PER_ACCOUNT:
+                raise TooManyFailedSignInsError(error.standing) from None
+            raise TooManyCodesError(error.standing) from None

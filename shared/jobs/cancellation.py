@@ -58,7 +58,8 @@ class JobCancellation:
         """
         for _ in range(_TRIES):
             fields = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.job(job_id)))
-            view = view_job(self._keyring, job_id, poll_token, fields)
+            named = {name.decode(): value for name, value in fields.items()}
+            view = view_job(self._keyring, job_id, poll_token, named)
             if isinstance(view.outcome, Failure) and view.outcome.code == JobCancelledError.code:
                 return
             if not _is_cancellable(view):

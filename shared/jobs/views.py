@@ -23,6 +23,8 @@ from shared.jobs.states import (
 )
 
 _NAMES = ("poll_hash", "origin", "kind", "status", "stage", "cancelled")
+VIEWED = (*_NAMES, "outcome")
+"""The fields of a job that its view is made of."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,13 @@ class JobView:
 
 
 def view_job(
-    keyring: Keyring, job_id: str, poll_token: str, fields: Mapping[bytes, bytes]
+    keyring: Keyring, job_id: str, poll_token: str, fields: Mapping[str, bytes]
 ) -> JobView:
     """Return the job that Redis has `fields` of, for who holds its poll token.
 
     Raises JobNotFoundError otherwise.
     """
-    text = {name: fields.get(name.encode(), b"").decode(errors="replace") for name in _NAMES}
+    text = {name: fields.get(name, b"").decode(errors="replace") for name in _NAMES}
     if not hmac.compare_digest(text["poll_hash"].encode(), token_hash(poll_token).encode()):
         raise JobNotFoundError
     kind = _known(JobKind, text["kind"])
@@ -57,7 +59,7 @@ def view_job(
     elif status.ended:
         bound_to = subject(job_id, text["poll_hash"], text["origin"])
         try:
-            revealed = keyring.open(fields.get(b"outcome", b""), Purpose.JOB_OUTCOME, bound_to)
+            revealed = keyring.open(fields.get("outcome", b""), Purpose.JOB_OUTCOME, bound_to)
             outcome = OUTCOME_TYPES[status].from_revealed(revealed)
         except (SealBrokenError, ValidationError):
             # Its key was dropped, it is another job's or an unknown version's, or it was changed.

@@ -4,11 +4,12 @@ Lines logged through `logging` and through structlog pass the same processors. E
 of the request and of the job that it is about, if any.
 """
 
+import json
 import logging
 import sys
 import threading
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Any, TextIO
 
 import structlog
 from structlog.stdlib import ProcessorFormatter
@@ -17,6 +18,7 @@ from structlog.typing import EventDict, Processor
 from shared.logs.context import current_ids
 from shared.logs.redaction import redact
 
+_JSON = json.JSONEncoder(default=repr)
 _UNCAUGHT = logging.getLogger("uncaught")
 
 
@@ -30,7 +32,7 @@ def configure_logging(level: int | str, form: str, stream: TextIO | None = None)
     terminal = stream.isatty()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
-        ProcessorFormatter(
+        _Formatter(
             processors=[_describe, redact, *_renderers(form, terminal)],
             use_get_message=False,  # the text and its arguments are put together by `redact`
             pass_foreign_args=True,
@@ -49,9 +51,28 @@ def configure_logging(level: int | str, form: str, stream: TextIO | None = None)
     _take_over_python()
 
 
+class _Formatter(ProcessorFormatter):
+    """Renders lines logged through `logging` without the copies that the library makes of them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if isinstance(record.msg, dict):  # structlog's
+            return super().format(record)
+        event: EventDict = {
+            "event": record.msg,
+            "_record": record,
+            "_from_structlog": False,
+            "positional_args": record.args,
+            "exc_info": record.exc_info,
+        }
+        line: Any = event
+        for process in self.processors:
+            line = process(None, "", line)
+        return str(line)
+
+
 def _renderers(form: str, terminal: bool) -> list[Processor]:
     if form == "json" or (form == "auto" and not terminal):
-        return [structlog.processors.JSONRenderer()]
+        return [lambda _, __, event: _JSON.encode(event)]
     return [
         structlog.dev.ConsoleRenderer(
             colors=terminal,

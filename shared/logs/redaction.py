@@ -36,6 +36,7 @@ SENSITIVE_LIBRARIES = frozenset(
 """Libraries whose own lines hold secrets: URLs with tickets, form bodies, signatures."""
 
 _LONGEST_CHAIN = 5
+_OURS = {"time", "level", "event"}
 _ALWAYS_KEPT = ("time", "level", "logger", "event", "request_id", "job_id")
 
 _SENSITIVE_WORDS = (
@@ -137,7 +138,7 @@ def redacted(text: str) -> str:
             text = rule.pattern.sub(rule.replacement, text)
         return text
     lowered = text.lower()
-    if len(text) < _LONG and not _WORDS.search(lowered):
+    if not _WORDS.search(lowered) and (len(text) < _LONG or not _LONG_RUN.search(lowered)):
         return text
     for rule in RULES:
         if rule.hint.search(lowered):
@@ -161,7 +162,7 @@ def redact(_: object, __: str, event: EventDict) -> EventDict:
         match = _WARNING.match(str(message))
         message, args = match.group() if match else "a warning", ()
     event["event"] = ""  # keeps its place in the line
-    shown = {name: _shown(value, name) for name, value in event.items()}
+    shown = {name: value if name in _OURS else _shown(value, name) for name, value in event.items()}
     shown["event"] = _formatted(message, args, error)
     if suppressed:
         shown["at"] = f"{record.module}.{record.funcName}:{record.lineno}"

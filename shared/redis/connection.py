@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import wraps
+from functools import cache, wraps
 from importlib.resources import files
 from typing import Any, cast
 
 import redis as library
 from redis.backoff import ConstantBackoff, NoBackoff
 from redis.commands.core import Script
+from redis.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -22,6 +23,7 @@ from shared.errors import ServiceUnavailableError
 from shared.keyspace import KeySpace
 
 _RETRY_PAUSE = 0.5
+_SURELY_THERE = 1.0
 _FOR_EVER = -1
 _INCLUDE = re.compile(r'include\("([\w.]+)", "(\w+)"\)')
 
@@ -51,9 +53,29 @@ def connect(
         retry=retry,
         health_check_interval=30,
     )
+    made.connection_pool.connection_class = _trusting(made.connection_pool.connection_class)
     client = cast("Redis", made)  # the library says its own class
     client.keyspace = keyspace
     return client
+
+
+@cache
+def _trusting(kind: type[AbstractConnection]) -> type[AbstractConnection]:
+    """Return a kind of connection that is not looked at before each command.
+
+    The library looks whether Redis has closed a connection, which is a system call and a switch of
+    threads. One that was in use just now goes on without: a command that finds it closed is
+    repeated over a new one.
+    """
+
+    class Trusting(kind):  # type: ignore[misc, valid-type]  # known at run time
+        def can_read(self, *args: Any, **kwargs: Any) -> bool:  # noqa: ANN401 - the library's
+            used_at = self.next_health_check - self.health_check_interval
+            if time.monotonic() - used_at < _SURELY_THERE:
+                return False
+            return bool(super().can_read(*args, **kwargs))
+
+    return Trusting
 
 
 class _Patience(Retry):

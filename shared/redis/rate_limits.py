@@ -1,9 +1,9 @@
 """Rate limits with moving windows, shared by all processes through Redis.
 
-A window allows N events in *any* period of its length. The notation is that of the `limits`
-library, which needs two calls to Redis for each window; one script does all of it here. The clock
-is Redis', whatever that of the process says. Keys contain a hash of who is counted, and expire with
-the window. An event that has a name counts once, however often Redis is asked to count it.
+A window allows N events in *any* period of its length. One script looks at all windows of a limit,
+and counts in them. The clock is Redis', whatever that of the process says. Keys contain a hash of
+who is counted, and expire with the window. An event that has a name counts once, however often
+Redis is asked to count it.
 """
 
 import math
@@ -12,10 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from limits import RateLimitItem, parse_many
-
 from shared.crypto.tokens import new_token
 from shared.errors import FitTrackError
+from shared.rates import Rate, rates
 from shared.redis.connection import (
     LuaScript,
     Redis,
@@ -34,6 +33,7 @@ CODES_REFUSED_BY_GARMIN = "codes-refused"
 WRONG_KEY_PER_IP = "wrong-key-ip"
 TOKENS_PER_CLIENT = "tokens-client"
 REFRESHES = "refreshes"
+REFRESHES_PER_CONNECTION = "refreshes-connection"
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ class Standing:
 
     limit: str
     windows: tuple[Window, ...]
+
+    @property
+    def full(self) -> bool:
+        """Whether one of the windows has no room."""
+        return any(window.remaining <= 0 for window in self.windows)
 
     @property
     def retry_after(self) -> int:
@@ -84,9 +89,8 @@ class RateLimit:
     def __init__(self, redis: Redis, name: str, notation: str, times: int = 1) -> None:
         self._redis = redis
         self._name = name
-        self._windows: list[RateLimitItem] = [
-            type(window)(window.amount * times, window.multiples) for window in parse_many(notation)
-        ]
+        self._windows = [Rate(rate.events * times, rate.seconds) for rate in rates(notation)]
+        self._sizes = [{"quota": w.events, "seconds": w.seconds} for w in self._windows]
         self._script = LuaScript(redis, __package__, "rate_limit")
 
     def hit(self, who: str, event: str | None = None) -> Standing:
@@ -114,6 +118,19 @@ class RateLimit:
         self._redis.delete(*self.keys(who))
 
     @redis_errors_translated
+    def check_with(self, others: "Sequence[RateLimit]", who: str) -> None:
+        """Check several limits in one call. Raises RateLimitedError for the first that is full."""
+        limits = (self, *others)
+        keys = [key for limit in limits for key in limit.keys(who)]
+        sizes = [size for limit in limits for size in limit._sizes]
+        _, *state = self._script(*keys, mode="check", windows=sizes)
+        for limit in limits:
+            own = 2 * len(limit._windows)
+            standing, state = limit._standing(state[:own]), state[own:]
+            if standing.full:
+                raise RateLimitedError(standing)
+
+    @redis_errors_translated
     def _run(self, mode: str, who: str, event: str | None = None) -> Standing:
         arguments = self._arguments(mode, event)
         return self.judge(self._script.run(self.keys(who), arguments))
@@ -125,19 +142,21 @@ class RateLimit:
     def judge(self, answer: Sequence[Any]) -> Standing:
         """Read what `rate_limit.lua` returned. Raises RateLimitedError if a window was full."""
         allowed, *state = answer
-        windows = [
-            Window(w.amount, w.get_expiry(), remaining, max(0, math.ceil(float(reset))))
-            for w, remaining, reset in zip(self._windows, state[::2], state[1::2], strict=True)
-        ]
-        standing = Standing(self._name, tuple(windows))
+        standing = self._standing(state)
         if not allowed:
             raise RateLimitedError(standing)
         return standing
 
+    def _standing(self, state: Sequence[Any]) -> Standing:
+        windows = [
+            Window(w.events, w.seconds, remaining, max(0, math.ceil(float(reset))))
+            for w, remaining, reset in zip(self._windows, state[::2], state[1::2], strict=True)
+        ]
+        return Standing(self._name, tuple(windows))
+
     def _arguments(self, mode: str, event: str | None) -> str:
-        sizes = [{"quota": w.amount, "seconds": w.get_expiry()} for w in self._windows]
-        return script_arguments(mode=mode, event=event, windows=sizes)
+        return script_arguments(mode=mode, event=event, windows=self._sizes)
 
     def keys(self, who: str) -> list[str]:
-        sizes = [f"{window.amount}-{window.get_expiry()}s" for window in self._windows]
+        sizes = [f"{window.events}-{window.seconds}s" for window in self._windows]
         return [self._redis.keyspace.key("limit", self._name, who, size) for size in sizes]

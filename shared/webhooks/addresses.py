@@ -39,8 +39,8 @@ _METADATA = frozenset(
         "fd20:ce::254",  # Google Cloud
     )
 )
-_EMBEDDING = tuple(map(IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")))
-"""NAT64, and addresses that are called IPv4-compatible: they end with an IPv4 address."""
+_EMBEDDING = tuple(map(IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96")))
+"""NAT64, and addresses that are called IPv4-compatible and IPv4-translated: they end with one."""
 
 
 def parse_url(url: str) -> SplitResult:

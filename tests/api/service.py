@@ -216,7 +216,7 @@ class Service:
 
     def _reads(self) -> int:
         statistics = cast("dict[str, dict[str, int]]", self.redis.info("commandstats"))
-        return statistics.get("cmdstat_hgetall", {}).get("calls", 0)
+        return statistics.get("cmdstat_hmget", {}).get("calls", 0)
 
 
 def pending(destination: str | None = None) -> PendingSignIn:

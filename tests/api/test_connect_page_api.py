@@ -1,14 +1,17 @@
 """/api/connect: the person's side of a connect session."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import delete, update
 
 from shared.audit.outbox import EventOutbox
 from shared.connect.session import ConnectSession
 from shared.connect.store import Kept
+from shared.database.models import ApiClient
 from shared.errors import InvalidCredentialsError
 from shared.garmin.imports import Import
 from shared.jobs.states import Failure, JobStage
@@ -276,6 +279,26 @@ def age(service: Service, person: Person, seconds: int = 60) -> None:
         return session.model_copy(update=changes), None
 
     service.connect.update(service.connect.read(person.session_id), older)
+
+
+def _remove(app: App) -> None:
+    of_app = delete(ApiClient).where(ApiClient.id == app.client_id)
+    app.service.database.run(lambda session: session.execute(of_app))
+
+
+def _revoke(app: App) -> None:
+    of_app = update(ApiClient).where(ApiClient.id == app.client_id)
+    app.service.database.run(lambda s: s.execute(of_app.values(scopes="connections,tokens")))
+
+
+@pytest.mark.parametrize("stop", [_remove, _revoke])
+def test_no_password_is_taken_for_an_app_that_may_not_sign_in_any_more(
+    app: App, person: Person, stop: Callable[[App], None]
+) -> None:
+    stop(app)
+    assert_problem(person.reply("/password", BODIES["/password"]), 409, "connect_session_ended")
+    state = person.state()
+    assert (state["status"], state["step"]) == ("cancelled", None)
 
 
 def test_a_session_nobody_uses_expires(service: Service, app: App, person: Person) -> None:

@@ -24,7 +24,7 @@ from shared.database.models import ApiClient, AuthEvent, ClientLink, GarminToken
 from shared.errors import ClientRefusedError, GarminUnavailableError
 from shared.garmin.types import GarminDomain, GarminIdentity, GarminTokens
 from shared.jobs.states import Failure, Outcome, Refreshed
-from shared.origin import Origin
+from shared.origin import UNKNOWN, Origin
 from shared.redis.driver_cooldowns import DriverCooldowns
 from shared.redis.driver_keys import DriverUse
 from tests.api.problems import assert_problem
@@ -70,6 +70,11 @@ class App:
     def ask(self, wait: int = 0, **body: object) -> httpx.Response:
         return self.service.client.post(
             PATH, params={"wait": wait}, json=body, headers=self.headers, timeout=60
+        )
+
+    def ask_as_person(self, wait: int) -> httpx.Response:
+        return self.service.client.post(
+            MINE, params={"wait": wait}, headers=self.bearer, timeout=60
         )
 
     @property
@@ -372,6 +377,17 @@ def test_a_persons_session_may_be_kept_from_tokens(
         assert client.post(PATH, headers=app.headers).status_code == 200
 
 
+def test_an_app_gets_no_token_by_a_session_that_it_has_opened(app: App) -> None:
+    app.sign_in(tokens("access"))
+    of_app = update(ApiClient).where(ApiClient.id == app.origin.client_id)
+    app.service.database.run(lambda s: s.execute(of_app.values(scopes="sign_in,connections")))
+    reply = app.service.client.post(MINE, headers=app.bearer)
+    assert_problem(reply, 403, "scope_missing")
+    app.origin = UNKNOWN
+    app.sign_in(tokens("access"))
+    assert app.service.client.post(MINE, headers=app.bearer).status_code == 200
+
+
 def test_an_app_may_ask_so_often_and_others_go_on(app: App) -> None:
     app.sign_in(tokens("access"))
     other = App(app.service)
@@ -382,3 +398,50 @@ def test_an_app_may_ask_so_often_and_others_go_on(app: App) -> None:
         assert [reply.status_code for reply in answers] == [200, 200, 429]
         assert_problem(answers[-1], 429, "rate_limited")
         assert client.post(PATH, headers=other.headers).status_code == 200
+
+
+@pytest.mark.parametrize("by", ["app", "person"])
+def test_who_disconnects_during_a_refresh_has_no_token_handed_out_after_it(
+    app: App, by: str
+) -> None:
+    """Another app still has the tokens."""
+    app.sign_in(tokens("stale", timedelta(seconds=-5)))
+    other = App(app.service)
+    other.guid = app.guid
+    other.sign_in(tokens("stale", timedelta(seconds=-5)))
+    app.service.until_listening()
+    client = app.service.client
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(app.ask, 20) if by == "app" else pool.submit(app.ask_as_person, 20)
+        eventually(lambda: other.job_id() is not None)
+        gone = client.delete("/api/users/member-1/garmin", headers=app.headers)
+        assert gone.status_code == 204
+        other.work(tokens("renewed"))
+        assert asked.result().status_code == (404 if by == "app" else 401)
+    assert other.ask().json()["access_token"] == "renewed"
+
+
+def test_calling_each_token_rejected_does_not_refresh_without_end(app: App) -> None:
+    app.sign_in(tokens("0"))
+    values = app.service.stack.settings | {
+        "FITTRACK_LIMIT_REFRESHES_PER_CONNECTION": "2/minute",
+    }
+    with in_process(values) as client:
+
+        def reject(token: str) -> httpx.Response:
+            body = {"rejected": hashlib.sha256(token.encode()).hexdigest()}
+            return client.post(PATH, json=body, headers=app.headers)
+
+        for old, new in [("0", "1"), ("1", "2")]:
+            for _ in range(3):  # each generation counts once
+                assert reject(old).status_code == 202
+            app.work(tokens(new))
+        refused = reject("2")
+        assert_problem(refused, 503, "service_unavailable")
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        mine = client.post(
+            MINE, json={"rejected": hashlib.sha256(b"2").hexdigest()}, headers=app.bearer
+        )
+        assert mine.status_code == 503
+        assert client.post(PATH, headers=app.headers).json()["access_token"] == "2"
+    assert app.created() == 2

@@ -13,13 +13,14 @@ from dev.processes import Process, clean_environment
 from dev.stack import BIN
 from shared.audit.events import Event, EventKind
 from shared.audit.outbox import EventOutbox
-from shared.jobs.queue import JobQueue, celery_app
+from shared.jobs.queue import JobQueue
 from shared.jobs.states import JobKind
 from shared.origin import UNKNOWN
 from shared.redis.connection import Redis, connect
 from tests.end_to_end import recorders as at
 from tests.end_to_end.detector import Canary
 from tests.end_to_end.flows import Flows
+from worker.celery_app import celery_app
 
 Plant = Callable[[Flows, str], None]
 

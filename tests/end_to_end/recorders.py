@@ -15,7 +15,7 @@ from redis.client import Monitor
 
 from dev.processes import Process, clean_environment, free_port
 from dev.stack import BIN, new_key
-from shared.jobs.queue import celery_app
+from worker.celery_app import celery_app
 
 REDIS_TRAFFIC = "redis traffic"
 REDIS = "redis"

@@ -10,12 +10,12 @@ from typing import cast
 
 import httpx
 import pytest
-from limits import parse_many
 from redis import Redis
 
 from dev.simulator import Simulator
 from dev.simulator.accounts import PASSWORD
 from dev.stack import Stack
+from shared.rates import rates
 from shared.settings import Settings
 from tests.end_to_end.client import Client, Json
 
@@ -38,8 +38,8 @@ def per_quarter(setting: str) -> int:
 
 
 def allowed(setting: str, seconds: int) -> int:
-    limits = parse_many(default(setting))
-    return sum(limit.amount for limit in limits if limit.get_expiry() == seconds)
+    limits = rates(default(setting))
+    return sum(limit.events for limit in limits if limit.seconds == seconds)
 
 
 def guesses_per_day() -> int:

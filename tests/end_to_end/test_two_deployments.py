@@ -14,7 +14,6 @@ from dev.servers import RedisServer
 from dev.simulator import Simulator
 from dev.stack import BIN, Stack
 from shared.jobs.kinds import QUEUES
-from shared.jobs.queue import celery_app
 from shared.keyspace import KeySpace
 from tests.databases import migrated_sqlite
 from tests.dev.wire import wait_until
@@ -22,6 +21,7 @@ from tests.end_to_end.client import Client
 from tests.end_to_end.conftest import stack_settings
 from tests.end_to_end.recorders import Flower, Recording
 from tests.programs import PROGRAMS
+from worker.celery_app import celery_app
 
 OTHER = "shop"
 

@@ -114,7 +114,14 @@ def test_any_retry_after_can_be_parsed(value: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["9" * 5000, "Mon, 01 Jan 0001 00:00:00 -0000", "Fri, 31 Dec 9999 23:59:59 -2359", "1 2 3 4"],
+    [
+        "9" * 5000,
+        "Mon, 01 Jan 0001 00:00:00 -0000",
+        "Fri, 31 Dec 9999 23:59:59 -2359",
+        "Fri, 31 Dec 9999999999999999 23:59:59 GMT",
+        "Mon, 01 Jan 2024 00:00:00 +99999999999999999999",
+        "1 2 3 4",
+    ],
 )
 def test_an_absurd_retry_after_can_be_parsed(value: str) -> None:
     found = parse_retry_after(value)

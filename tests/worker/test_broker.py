@@ -17,9 +17,9 @@ from redis import Redis
 
 from dev.servers import RedisServer
 from dev.short import SHORT
-from shared.jobs.queue import celery_app
 from tests.shared.samples import nobody_answers, nothing_listens
 from worker.broker import ReconnectingTransport
+from worker.celery_app import celery_app
 
 PATIENCE = 60
 

@@ -15,10 +15,11 @@ from dev.simulator import Simulator
 from shared.accounts.accounts import Accounts
 from shared.accounts.clients import ClientRepository
 from shared.accounts.connections import ConnectionRepository
+from shared.accounts.refreshes import RefreshLog
 from shared.accounts.tokens import TokenRepository
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
-from shared.database.models import GarminToken, User
+from shared.database.models import GarminToken, User, UserSession
 from shared.errors import SealBrokenError, ServiceUnavailableError
 from shared.garmin.imports import Import, ImportedKey, ImportedTokens
 from shared.garmin.types import Credentials, GarminDomain, GarminTokens
@@ -145,6 +146,10 @@ class Importer:
     def stored(self) -> GarminTokens:
         [row] = self.rows
         return self.database.run(lambda s: TokenRepository(s, self.keyring).open(row)).tokens
+
+    @property
+    def sessions(self) -> int:
+        return self.database.run(lambda session: len(session.scalars(select(UserSession)).all()))
 
     @property
     def refreshes(self) -> int:
@@ -333,6 +338,39 @@ def test_an_import_replaces_what_was_stored_as_a_sign_in_does(importer: Importer
     importer.succeed(file_of(importer.tokens(MOBILE)))
     [row] = importer.rows
     assert (row.driver, row.generation) == (MOBILE, 2)
+
+
+def test_an_access_token_alone_replaces_nothing_and_opens_no_session(importer: Importer) -> None:
+    """An app may have the access token: only the refresh token shows that the person brings it."""
+    importer.succeed(file_of(importer.tokens(MOBILE)))
+    kept = json.loads(file_of(importer.stored))
+    failure = importer.fail(json.dumps({**kept, "di_refresh_token": "invented"}))
+    assert failure.code == "tokens_rejected"
+    assert json.loads(file_of(importer.stored)) == kept
+    assert importer.sessions == 1
+
+
+def test_tokens_of_two_people_are_theirs_who_can_renew_them(importer: Importer) -> None:
+    anna = importer.succeed(file_of(importer.tokens(MOBILE)))
+    kept = importer.stored
+    berts = json.loads(file_of(importer.tokens(MOBILE, BERT)))
+    mixed = json.dumps({**berts, "di_token": json.loads(file_of(kept))["di_token"]})
+    assert importer.guid_of(importer.succeed(mixed)) == importer.guid(BERT)
+    [row] = [row for row in importer.rows if str(row.user_id) == anna.user_id]
+    opened = importer.database.run(lambda s: TokenRepository(s, importer.keyring).open(row))
+    assert opened.tokens == kept
+
+
+def test_an_old_file_does_not_replace_newer_tokens(importer: Importer) -> None:
+    text = file_of(importer.tokens(MOBILE))
+    importer.succeed(text)
+    [row] = importer.rows
+    newer = importer.drivers[MOBILE].refresh(importer.stored, ALWAYS)
+    importer.database.run(
+        lambda s: RefreshLog(s, importer.keyring).finish(row.id, row.generation, newer)
+    )
+    assert importer.fail(text).code == "tokens_rejected"
+    assert importer.stored == newer
 
 
 def test_a_personal_api_key_is_imported(

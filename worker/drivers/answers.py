@@ -187,7 +187,7 @@ def parse_retry_after(value: object) -> int | None:
         return int(value.strip()[:_LONGEST_NUMBER]) or None
     try:
         moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(1, int(moment.timestamp() - time.time()))
 

@@ -22,7 +22,7 @@ from shared.errors import (
     TokensRejectedError,
 )
 from shared.garmin.types import GarminIdentity, GarminTokens, SignedIn
-from shared.jobs.account_limit import AccountLimit, CodeLimit
+from shared.jobs.account_limit import AccountLimit, CodeLimit, SignInLimit
 from shared.jobs.states import Failure, JobStage, Outcome, Success
 from shared.redis.measurements import CODES_SENT, Measurements
 from shared.redis.rate_limits import RateLimitedError
@@ -39,7 +39,7 @@ class Progress(Sealable):
 
     `driver` signed in, if it is not the one that the tokens belong to. Session id and access token
     are generated before the database is called, so that a retry stores the same session again.
-    `method` is how the person connects.
+    `method` is how the person connects. `renewed`: Garmin has given the tokens to this job.
     """
 
     tokens: GarminTokens
@@ -48,6 +48,7 @@ class Progress(Sealable):
     session_id: uuid.UUID
     access_token: Secret
     method: Method = Method.PASSWORD
+    renewed: bool = True
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,7 @@ class Completion:
         account = job.claim.origin.account
         if account is not None:
             with _limits_translated():
-                self.limit.check(account)
-                self.codes.check(account)
+                SignInLimit(self.limit, self.codes).check(account)
 
     def admit_code(self, job: Run) -> None:
         """Count a code before it is sent to Garmin. Raises SignInRateLimitedError."""
@@ -139,7 +139,11 @@ class Completion:
         return identity
 
     def store(self, job: Run, progress: Progress, identity: GarminIdentity) -> Success:
-        """Store the account and its session. Raises PostponedError while the database is away."""
+        """Store the account and its session.
+
+        Raises PostponedError while the database is away, and TokensKeptError where only tokens that
+        Garmin has given to this job replace those that are stored.
+        """
         # Only the first run waits for the database: later ones must not block a thread each time.
         first_run = job.claim.progress is None
         patience = job.timings.store_patience if first_run else 0.0
@@ -157,6 +161,7 @@ class Completion:
                 claim.began,
                 run_of(claim),
                 progress.method,
+                replaces=progress.renewed,
             )
 
         try:

@@ -1,7 +1,9 @@
 """The import of tokens that a person already has, or of a Personal API key.
 
-Whose they are is asked of Garmin: what the tokens say of themselves may be forged. Some refresh
-tokens work once, so that what a renewal brings is sealed into the job before anything else.
+Whose they are is asked of Garmin: what the tokens say of themselves may be forged. An access token
+proves little, since apps have it too: what is stored already is only replaced by tokens that Garmin
+has renewed. Some refresh tokens work once, so that what a renewal brings is sealed into the job
+before anything else.
 """
 
 import json
@@ -13,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pydantic import SecretStr
 
 from shared.accounts.states import Method, is_exclusive
+from shared.accounts.tokens import TokensKeptError
 from shared.crypto.tokens import new_token
 from shared.errors import (
     ClientRefusedError,
@@ -30,7 +33,7 @@ from shared.garmin.imports import (
     KeyRejectedError,
 )
 from shared.garmin.types import GarminDomain, GarminIdentity, GarminTokens
-from shared.jobs.states import Failure, JobStage, Outcome
+from shared.jobs.states import Failure, JobStage, Outcome, Success
 from shared.redis.driver_cooldowns import DriverCooldowns, DriverRestsError
 from worker.drivers.driver import GarminDriver
 from worker.drivers.token_forms import read_tokens
@@ -43,8 +46,6 @@ _SHORTEST_LIFE = timedelta(minutes=1)
 
 
 class ImportProgress(Progress):
-    """`renewed`: Garmin has given the tokens to this job."""
-
     renewed: bool = False
 
 
@@ -58,12 +59,19 @@ class ImportHandler:
 
     def run(self, job: Run) -> Outcome:
         progress = job.progress(ImportProgress) or self._begin(job)
+        try:
+            success = self._store(job, progress)
+        except TokensKeptError:
+            progress = self._renewed(job, progress)
+            success = self._store(job, progress)
+        exclusive = is_exclusive(progress.tokens.driver)
+        return success.model_copy(update={"exclusive": exclusive})
+
+    def _store(self, job: Run, progress: ImportProgress) -> Success:
         if progress.identity is None:
             progress = self._identified(job, progress)
         assert progress.identity is not None  # noqa: S101 - for the type checker
-        success = self.completion.store(job, progress, progress.identity)
-        exclusive = is_exclusive(progress.tokens.driver)
-        return success.model_copy(update={"exclusive": exclusive})
+        return self.completion.store(job, progress, progress.identity)
 
     def time_out(self, job: Run) -> Failure:  # noqa: ARG002, RUF100 - the interface
         return Failure.of(TimedOutError())
@@ -107,7 +115,7 @@ class ImportHandler:
             return claimed
 
     def _renewed(self, job: Run, progress: ImportProgress) -> ImportProgress:
-        """Renew the tokens, and store them, encrypted, in the job.
+        """Renew the tokens, and store them, encrypted, in the job. Whose they are is open again.
 
         Raises TokensRejectedError, GarminRateLimitedError, GarminUnavailableError.
         """
@@ -123,7 +131,8 @@ class ImportHandler:
             raise _rejection(progress.method) from None
         except DriverFailedError:
             raise GarminUnavailableError from None
-        renewed = progress.model_copy(update={"tokens": tokens, "renewed": True})
+        done = {"tokens": tokens, "renewed": True, "identity": None}
+        renewed = progress.model_copy(update=done)
         job.persist(lambda: job.keep_progress(JobStage.READING_PROFILE, renewed))
         return renewed
 

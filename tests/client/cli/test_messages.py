@@ -123,6 +123,7 @@ def test_a_stage_it_does_not_know_is_still_readable() -> None:
         ("\u0665", None),
         ("9" * 50, 999_999_999),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("Fri, 31 Dec 9999999999999999 23:59:59 GMT", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: int | None) -> None:

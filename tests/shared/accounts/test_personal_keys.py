@@ -6,17 +6,18 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from shared.accounts.accounts import StoredSignIn
 from shared.accounts.clients import ClientView
 from shared.accounts.connections import ConnectionRepository, ConnectionView
 from shared.accounts.refreshes import RefreshLog
 from shared.accounts.states import Access, ConnectionState, Method, StateReason
-from shared.broker.tokens import Connection, TokenBroker, Wanted, is_fresh
+from shared.broker.tokens import OF_CLIENT, Connection, TokenBroker, Wanted, is_fresh
 from shared.crypto.keyring import Keyring
 from shared.crypto.tokens import new_token
 from shared.database.engine import Database
-from shared.database.models import ClientLink, GarminToken, User
+from shared.database.models import ApiClient, GarminToken, User
 from shared.garmin.types import GarminDomain, GarminIdentity, GarminTokens
 from shared.origin import UNKNOWN, Origin
 from tests.shared.accounts.conftest import Repositories
@@ -52,10 +53,13 @@ class Person(Repositories):
         return self.database.run(lambda s: ConnectionRepository(s).view(app.client_id, "member-1"))
 
     def token(self, app: ClientView) -> Connection:
-        linked = select(ClientLink.token_id).where(ClientLink.client_id == app.client_id)
-        return self.database.run(
-            lambda s: TokenBroker(self.keyring).reread(s, s.scalars(linked).one())
-        )
+        def read(session: Session) -> Connection:
+            key_hash = session.get_one(ApiClient, app.client_id).key_hash
+            values = {"key_hash": key_hash, "client_user_id": "member-1"}
+            row = session.execute(OF_CLIENT, values).one()
+            return TokenBroker(self.keyring).of_client(row)[1]
+
+        return self.database.run(read)
 
     def mine(self, user_id: uuid.UUID) -> Connection:
         return self.database.run(lambda s: TokenBroker(self.keyring).of_user(s, user_id))

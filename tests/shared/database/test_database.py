@@ -107,6 +107,19 @@ def test_a_restarted_database_is_used_again(tmp_path_factory: pytest.TempPathFac
         database.close()
 
 
+def test_a_connection_that_the_server_has_just_closed_is_replaced(postgres_url: str) -> None:
+    def backend(session: Session) -> int:
+        return int(session.execute(text("SELECT pg_backend_pid()")).scalar_one())
+
+    database, other = Database(postgres_url, pool_size=1), Database(postgres_url, pool_size=1)
+    first = database.run(backend)
+    end = text("SELECT pg_terminate_backend(:pid, 5000)")
+    assert other.run(lambda session: session.scalar(end, {"pid": first}))
+    assert database.run(backend) != first
+    database.close()
+    other.close()
+
+
 def test_a_failed_transaction_is_rolled_back(database: Database) -> None:
     database.run(lambda session: session.execute(text("CREATE TABLE notes (id INTEGER)")))
 

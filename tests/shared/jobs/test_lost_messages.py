@@ -12,7 +12,7 @@ from shared.jobs.counters import JobCounters
 from shared.jobs.keys import JobKeys
 from shared.jobs.kinds import JOB_QUEUES
 from shared.jobs.lost_messages import LostMessages
-from shared.jobs.queue import JobQueue, QueuedMessages, celery_app
+from shared.jobs.queue import JobQueue, QueuedMessages
 from shared.jobs.states import Failure, JobKind, JobStage
 from shared.keyspace import KeySpace
 from shared.redis.connection import Redis, connect
@@ -27,6 +27,7 @@ from tests.shared.samples import (
     keys_that_never_expire,
     nothing_listens,
 )
+from worker.celery_app import celery_app
 
 _KEYS = JobKeys(KeySpace())
 

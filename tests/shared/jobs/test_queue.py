@@ -8,10 +8,11 @@ import pytest
 
 from shared.errors import ServiceUnavailableError
 from shared.jobs.kinds import KINDS
-from shared.jobs.queue import JobQueue, QueuedMessages, celery_app
+from shared.jobs.queue import JobQueue, QueuedMessages
 from shared.jobs.states import JobKind
 from shared.redis.connection import Redis, connect
 from tests.shared.samples import at_once, nobody_answers, nothing_listens
+from worker.celery_app import celery_app
 
 JOB_ID = "6e2b7c1e-0000-4000-8000-0123456789ab"
 

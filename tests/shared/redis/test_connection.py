@@ -71,3 +71,16 @@ def test_a_full_redis_is_waited_for_with_patience(server: RedisServer) -> None:
             time.sleep(PATIENCE / 2)
             redis.config_set("maxmemory", "0")
             assert writing.result(AT_MOST)
+
+
+@pytest.mark.parametrize("patience", [0.0, PATIENCE])
+def test_a_connection_that_redis_has_just_closed_is_replaced(
+    server: RedisServer, patience: float
+) -> None:
+    with (
+        connect(server.url, timeout=ANSWER, patience=patience) as redis,
+        connect(server.url, timeout=ANSWER) as other,
+    ):
+        redis.set("key", "value")
+        other.client_kill_filter(_type="normal", skipme=True)
+        assert redis.get("key") == b"value"

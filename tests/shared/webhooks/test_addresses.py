@@ -65,6 +65,7 @@ def test_private_addresses_are_allowed_and_public_ones_with_tls(url: str) -> Non
         "[::ffff:169.254.169.254]",
         "[::ffff:a9fe:a9fe]",
         "[::169.254.169.254]",
+        "[::ffff:0:169.254.169.254]",
         "[64:ff9b::a9fe:a9fe]",
         "[64:ff9b:1::a9fe:a9fe]",
         "[2002:a9fe:a9fe::1]",
