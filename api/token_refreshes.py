@@ -17,6 +17,9 @@ from shared.redis.rate_limits import RateLimit, RateLimitedError
 from shared.timings import PRODUCTION, Timings
 
 _READS = 3
+_REMEMBERED = 1.0
+"""For how long a refresh that has ended is not submitted again, for callers who read before it."""
+
 _LONGEST = 35.0
 """Seconds after which a wait ends in any case: longer than the longest request's."""
 
@@ -72,9 +75,8 @@ class TokenRefreshes:
         return wait
 
     def _forget(self, key: tuple[uuid.UUID, int], task: "asyncio.Task[bool]") -> None:
-        del self._waits[key]
-        if not task.cancelled():
-            task.exception()  # whoever waited has it: nobody else has to hear of it
+        failed = task.cancelled() or task.exception() is not None  # whoever waited has it
+        asyncio.get_running_loop().call_later(0 if failed else _REMEMBERED, self._waits.pop, key)
 
     async def _run(self, stored: StoredTokens, wait: _Wait) -> bool:
         job_id = await run_in_threadpool(self._submit, stored)
