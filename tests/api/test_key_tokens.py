@@ -12,7 +12,7 @@ from shared.accounts.states import Method
 from shared.garmin.types import GarminDomain, GarminIdentity, GarminTokens
 from tests.api.problems import assert_problem
 from tests.api.service import Service
-from tests.api.test_tokens import DAY, App, tokens
+from tests.api.token_app import DAY, App, tokens
 
 CONNECTION = "/api/users/member-1/garmin"
 
