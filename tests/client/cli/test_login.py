@@ -264,15 +264,6 @@ def test_it_asks_for_the_last_code_when_garmin_sends_no_new_one(
     assert message in result.err
 
 
-def test_a_puzzle_does_not_end_a_sign_in(service: StandIn, program: Program) -> None:
-    service.on(LOGIN, accepted("one"))
-    service.on(job("one"), code_asked("one"))
-    service.on(CODE, accepted("two"))
-    service.on(job("two"), failed("two", "captcha_required", attempts_left=3))
-    shown = program.login("--code-stdin", lines=(PASSWORD, "123456")).err
-    assert "solve the puzzle there, then enter a code." in " ".join(shown.split())
-
-
 @pytest.mark.parametrize(
     "code",
     [

@@ -298,3 +298,12 @@ def test_https_to_a_server_without_it_is_named(program: Program, service: StandI
     assert result.exit_code == 3
     assert "does not speak https" in " ".join(result.err.split())
     assert service.requests == []
+
+
+def test_a_puzzle_does_not_end_a_sign_in(service: StandIn, program: Program) -> None:
+    service.on(LOGIN, accepted("one"))
+    service.on(job("one"), code_asked("one"))
+    service.on(CODE, accepted("two"))
+    service.on(job("two"), failed("two", "captcha_required", attempts_left=3))
+    shown = program.login("--code-stdin", lines=(PASSWORD, "123456")).err
+    assert "solve the puzzle there, then enter a code." in " ".join(shown.split())
