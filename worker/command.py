@@ -2,12 +2,13 @@
 
 import sys
 
-import shared  # noqa: F401 - before the libraries whose extras it leaves out
+from shared.imports import absent
+
+with absent("msgpack", "yaml"):  # which kombu imports if they are there, and nothing here uses
+    import kombu.serialization  # noqa: F401
 
 # isort: split
 from celery import Celery
-
-from shared.imports import absent
 
 with absent("pygments"):
     from celery.bin.base import CLIContext

@@ -104,6 +104,12 @@ class GarminAdapter(HTTPAdapter):
             )
         return pool
 
+    def close(self) -> None:
+        for pool in list(self._pools.values()):
+            pool.close()
+        self._pools.clear()
+        super().close()
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the library's
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = POOLS
