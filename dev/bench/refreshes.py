@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Self
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from dev.bench.client import sign_in_all
@@ -20,7 +20,7 @@ from shared.accounts.tokens import TokenRepository
 from shared.broker.refreshes import Refreshes
 from shared.crypto.keyring import Keyring
 from shared.database.engine import Database
-from shared.database.models import GarminToken
+from shared.database.models import GarminToken, User
 from shared.jobs.counters import JobCounters
 from shared.jobs.queue import JobQueue
 from shared.jobs.store import JobStore
@@ -40,9 +40,10 @@ def refreshes_a_second(place: Place) -> list[Figure]:
     with place.stack() as stack, place.bare_python("garminconnect-refreshes") as bare:
         stack.start()
         place.garmin.configure(refuse={"oauth1": {"status": 403}}, latency_ms=0)
+        worker = _Worker.of(stack)
+        worker.database.run(lambda s: s.execute(delete(User)))  # those of other measurements
         asyncio.run(sign_in_all(stack.port, place.people(2 * _ROUND), 32))
         place.garmin.configure(refuse={}, latency_ms=LATENCY * 1000)
-        worker = _Worker.of(stack)
         own = worker.give_away(_ROUND)
         worker.refresh()
         rounds: list[tuple[float, float]] = []

@@ -21,7 +21,7 @@ from tests.end_to_end.client import Client, Json
 
 LOGIN, CODE = "/api/garmin/login", "/api/garmin/login/mfa-complete"
 USERNAME = "email-anna@example.com"
-DAY, QUARTER, STEP = 24 * 3600, 900, 300
+DAY, QUARTER, STEP = 24 * 3600, 900, 450
 TRIES_A_STEP = 2
 
 

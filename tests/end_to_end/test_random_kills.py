@@ -30,7 +30,7 @@ from tests.dev.wire import wire
 from tests.end_to_end.client import Client, Json
 from tests.programs import FULL, PROGRAMS
 
-PEOPLE = 500 if FULL else 200
+PEOPLE = 500 if FULL else 150
 KILLS = 10 if FULL else 3
 LATENCY_MS = 1000 if FULL else 400
 MOST_RUNS = 2

@@ -28,6 +28,7 @@ from shared.jobs.states import (
     Outcome,
 )
 from shared.redis.connection import Redis
+from tests.programs import FULL
 from tests.shared.jobs.both_sides import Jobs
 from tests.shared.jobs.outcomes import OUTCOMES
 from tests.shared.samples import (
@@ -204,7 +205,7 @@ def test_every_order_of_steps_is_as_the_model_says(redis: Redis, keyring: Keyrin
     run_state_machine_as_test(
         lambda: JobMachine(jobs, redis, keyring),  # type: ignore[arg-type] # it takes a factory too
         settings=settings(
-            max_examples=25,
+            max_examples=100 if FULL else 15,
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=list(HealthCheck),
