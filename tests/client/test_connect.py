@@ -6,27 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from dev.servers import RedisServer
 from fittrack_auth_client import (
     ConnectSessionNotFoundError,
     InvalidRequestError,
     ResendNotPossibleError,
 )
 from tests.api.connecting import APP, App, Person
-from tests.api.service import Service, running, settings
+from tests.api.service import Service, running_alone
 from tests.client.clients import Connect
 from tests.shared.jobs.outcomes import REFUSED, SUCCESS
 
 
 @pytest.fixture(scope="module")
-def running_service(server_folder: Path, redis_server: RedisServer) -> Iterator[Service]:
-    folder = Path(tempfile.mkdtemp(dir=server_folder))
-    with running(folder, settings(redis_server.url, folder)) as service:
+def running_service(server_folder: Path) -> Iterator[Service]:
+    with running_alone(Path(tempfile.mkdtemp(dir=server_folder))) as service:
         yield service
 
 
 @pytest.fixture
-def service(running_service: Service, real_redis_url: str) -> Service:
+def service(running_service: Service) -> Service:
+    running_service.redis.flushall()
     return running_service
 
 

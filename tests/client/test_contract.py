@@ -10,7 +10,6 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from dev.servers import RedisServer
 from fittrack_auth_client import (
     ChallengeBusyError,
     ChallengeNotFoundError,
@@ -37,19 +36,19 @@ from fittrack_auth_client import (
 from shared.errors import JobErrorCode
 from shared.jobs.challenges import NewChallenge
 from shared.jobs.states import CodeRequested, Failure, JobStage, Outcome, Success
-from tests.api.service import PATIENCE, Job, Service, eventually, running, settings
+from tests.api.service import PATIENCE, Job, Service, eventually, running_alone
 from tests.client.clients import Connect
 
 
 @pytest.fixture(scope="module")
-def running_service(server_folder: Path, redis_server: RedisServer) -> Iterator[Service]:
-    folder = Path(tempfile.mkdtemp(dir=server_folder))
-    with running(folder, settings(redis_server.url, folder)) as service:
+def running_service(server_folder: Path) -> Iterator[Service]:
+    with running_alone(Path(tempfile.mkdtemp(dir=server_folder))) as service:
         yield service
 
 
 @pytest.fixture
-def service(running_service: Service, real_redis_url: str) -> Service:
+def service(running_service: Service) -> Service:
+    running_service.redis.flushall()
     return running_service
 
 
