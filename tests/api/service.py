@@ -181,6 +181,11 @@ class Service:
         self.sign_in(origin=Origin(client_id=client.client_id, client_user_id=user_id))
         return {"X-Client-Key": key}
 
+    def keys(self) -> set[str]:
+        """The names of all keys in Redis but the mark that the API itself renews."""
+        names = {key.decode() for key in self.redis.scan_iter()}
+        return names - {"fittrack:deployment"}
+
     def kept(self) -> set[str]:
         """The names of all keys in Redis that belong to a job or challenge.
 
