@@ -1,14 +1,30 @@
 import asyncio
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Unpack
 
 import pytest
 
 from fittrack_auth_client import FitTrackAuth, tokens, transport
+from tests.api.service import Service, running_alone
 from tests.client.clients import Connect, Options, blocking
 from tests.client.stand_in import StandIn
+
+
+@pytest.fixture(scope="module")
+def running_service(server_folder: Path) -> Iterator[Service]:
+    with running_alone(Path(tempfile.mkdtemp(dir=server_folder))) as service:
+        yield service
+
+
+@pytest.fixture
+def service(running_service: Service) -> Service:
+    """A running API with an empty Redis."""
+    running_service.redis.flushall()
+    return running_service
 
 
 @pytest.fixture

@@ -1,9 +1,5 @@
 """Connect sessions and codes that are sent again, with both clients against the API itself."""
 
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from fittrack_auth_client import (
@@ -12,21 +8,9 @@ from fittrack_auth_client import (
     ResendNotPossibleError,
 )
 from tests.api.connecting import APP, App, Person
-from tests.api.service import Service, running_alone
+from tests.api.service import Service
 from tests.client.clients import Connect
 from tests.shared.jobs.outcomes import REFUSED, SUCCESS
-
-
-@pytest.fixture(scope="module")
-def running_service(server_folder: Path) -> Iterator[Service]:
-    with running_alone(Path(tempfile.mkdtemp(dir=server_folder))) as service:
-        yield service
-
-
-@pytest.fixture
-def service(running_service: Service) -> Service:
-    running_service.redis.flushall()
-    return running_service
 
 
 def test_an_app_sends_a_person_to_connect_and_learns_that_they_have(

@@ -1,10 +1,7 @@
 """Both clients against the API itself, with the test in the worker's place."""
 
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -36,20 +33,8 @@ from fittrack_auth_client import (
 from shared.errors import JobErrorCode
 from shared.jobs.challenges import NewChallenge
 from shared.jobs.states import CodeRequested, Failure, JobStage, Outcome, Success
-from tests.api.service import PATIENCE, Job, Service, eventually, running_alone
+from tests.api.service import PATIENCE, Job, Service, eventually
 from tests.client.clients import Connect
-
-
-@pytest.fixture(scope="module")
-def running_service(server_folder: Path) -> Iterator[Service]:
-    with running_alone(Path(tempfile.mkdtemp(dir=server_folder))) as service:
-        yield service
-
-
-@pytest.fixture
-def service(running_service: Service) -> Service:
-    running_service.redis.flushall()
-    return running_service
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
+from dev.operator import admin
 from dev.simulator import Simulator
 from dev.simulator.accounts import PASSWORD
 from dev.stack import Stack
-from tests.end_to_end.admin import admin
 from tests.end_to_end.client import Client, Json
 
 LOGIN, CODE = "/api/garmin/login", "/api/garmin/login/mfa-complete"

@@ -8,11 +8,11 @@ from uuid import uuid4
 import garminconnect.client.sso
 import pytest
 
+from dev.operator import admin
 from dev.simulator import PASSWORD, Simulator
 from dev.stack import Stack
 from tests.dev.libraries import garminconnect_client, garth, garth_client
 from tests.dev.wire import wire
-from tests.end_to_end.admin import admin
 from tests.end_to_end.client import Client
 from tests.end_to_end.test_command_line import run
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from dev.operator import admin
 from dev.simulator import Simulator
 from dev.simulator.accounts import PASSWORD
 from dev.stack import Stack
-from tests.end_to_end.admin import admin
 from tests.end_to_end.client import Client
 
 CLIENTS = ("GCM_ANDROID_DARK", "GCM_IOS_DARK", "widget")

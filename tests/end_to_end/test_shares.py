@@ -6,10 +6,10 @@ from contextlib import ExitStack
 import pytest
 from redis import Redis
 
+from dev.operator import admin
 from dev.simulator import Simulator
 from dev.simulator.accounts import PASSWORD
 from dev.stack import Stack
-from tests.end_to_end.admin import admin
 from tests.end_to_end.client import Client, Json
 from tests.end_to_end.recorders import wait_until
 from tests.end_to_end.test_guards import credentials, post

@@ -6,9 +6,9 @@ from http.server import BaseHTTPRequestHandler
 
 import httpx
 
+from dev.operator import admin
 from dev.simulator import PASSWORD, Simulator
 from dev.stack import Stack
-from tests.end_to_end.admin import admin
 from tests.end_to_end.client import Client
 from tests.webhook_receiver import Receiver, answer, receiving
 
