@@ -19,19 +19,12 @@ _CONNECTIONS = 32
 """Commands at once; the others wait, also where thousands are sent at the same moment."""
 
 
-class AsyncRedis:
-    def __init__(self, url: str, timings: Timings = PRODUCTION) -> None:
+class RedisTurns:
+    """Bounds how many commands run at once, and how long each may take."""
+
+    def __init__(self, timings: Timings = PRODUCTION) -> None:
         self._timings = timings
         self._turns = asyncio.Semaphore(_CONNECTIONS)
-        # No timeouts of its own, of which each command would set up four: `turn` has one.
-        self.client = Redis.from_url(
-            url,
-            socket_timeout=None,
-            socket_connect_timeout=None,
-            # Once: a pooled connection may be left over from before Redis was restarted.
-            retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
-            health_check_interval=30,
-        )
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -52,6 +45,20 @@ class AsyncRedis:
                 self._turns.release()
         except (RedisError, TimeoutError):
             raise ServiceUnavailableError("redis") from None
+
+
+class AsyncRedis(RedisTurns):
+    def __init__(self, url: str, timings: Timings = PRODUCTION) -> None:
+        super().__init__(timings)
+        # No timeouts of its own, of which each command would set up four: `turn` has one.
+        self.client = Redis.from_url(
+            url,
+            socket_timeout=None,
+            socket_connect_timeout=None,
+            # Once: a pooled connection may be left over from before Redis was restarted.
+            retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
+            health_check_interval=30,
+        )
 
     async def close(self) -> None:
         await self.client.aclose()

@@ -1,6 +1,5 @@
 """Reading a job for its poller, on the event loop: a hop to a thread costs more than the read."""
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -9,18 +8,14 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 
+from api.async_redis import RedisTurns
 from shared.crypto.keyring import Keyring
-from shared.errors import ServiceUnavailableError
 from shared.jobs.keys import JobKeys
 from shared.jobs.states import JobStatus
 from shared.jobs.views import VIEWED, JobView, view_job
 from shared.keyspace import KeySpace
 from shared.timings import PRODUCTION, Timings
-
-_CONNECTIONS = 32
-"""Reads at once; the others wait, also where thousands of polls end at the same moment."""
 
 
 class JobPolls:
@@ -29,10 +24,9 @@ class JobPolls:
     ) -> None:
         self._keys = JobKeys(keyspace)
         self._keyring = keyring
-        self._timings = timings
-        self._turns = asyncio.Semaphore(_CONNECTIONS)
+        self._turns = RedisTurns(timings)
         self._free: list[AbstractConnection] = []
-        # No timeouts of its own, of which each command would set up four: `_read` has one.
+        # No timeouts of its own, of which each command would set up four: `turn` has one.
         self._pool = ConnectionPool.from_url(
             redis_url,
             socket_timeout=None,
@@ -56,24 +50,9 @@ class JobPolls:
 
     async def _read(self, job_id: str, names: Sequence[str]) -> dict[str, bytes]:
         """Return fields of a job, empty where there are none. Raises ServiceUnavailableError."""
-        try:
-            await self._wait_for_turn()
-            try:
-                async with asyncio.timeout(self._timings.redis_answer_api):
-                    values = await self._ask("HMGET", self._keys.job(job_id), *names)
-            finally:
-                self._turns.release()
-        except (RedisError, TimeoutError):
-            raise ServiceUnavailableError("redis") from None
+        async with self._turns.turn():
+            values = await self._ask("HMGET", self._keys.job(job_id), *names)
         return {name: value or b"" for name, value in zip(names, values, strict=True)}
-
-    async def _wait_for_turn(self) -> None:
-        """Wait until a connection is free. Raises TimeoutError."""
-        if not self._turns.locked():
-            await self._turns.acquire()
-            return
-        async with asyncio.timeout(self._timings.poll_queue):
-            await self._turns.acquire()
 
     async def _ask(self, *command: str) -> Any:  # noqa: ANN401 - as Redis answers
         """Send a command that may be sent twice; return its answer. Raises RedisError.
