@@ -1,14 +1,17 @@
 """Child processes: start them, wait until they are ready, stop them."""
 
+import fcntl
 import os
 import pwd
 import secrets
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Protocol, Self
@@ -23,15 +26,38 @@ class NotReadyError(RuntimeError):
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that was free just now.
+    """Return a TCP port of 127.0.0.1 that is free, and that no other call returns.
 
-    None of those that systems give to outgoing connections: one of them could take it at once.
+    Not in this process, nor in another one of this user for as long as this process runs. None of
+    the ports that systems give to outgoing connections: one of them could take it at once.
     """
     while True:
         port = 12_000 + secrets.randbelow(20_000)
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            return port
+            if _reserve(port):
+                return port
+
+
+_reserved: set[int] = set()
+
+
+@cache
+def _reservations() -> int:
+    """Open a file whose byte N is locked by the process that has reserved port N."""
+    path = Path(tempfile.gettempdir()) / f"fittrack-ports-{os.getuid()}.lock"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+
+
+def _reserve(port: int) -> bool:
+    if port in _reserved:
+        return False
+    try:
+        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except BlockingIOError:
+        return False
+    _reserved.add(port)
+    return True
 
 
 def clean_environment(settings: Mapping[str, str] = {}) -> dict[str, str]:

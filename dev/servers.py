@@ -7,7 +7,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from dev.processes import Process, answers_on, clean_environment, free_port, launch
+from dev.processes import Process, clean_environment, free_port, launch, says
 from dev.server_programs import postgres_folder, redis_server
 
 _SUPERUSER = "postgres"
@@ -29,9 +29,9 @@ class RedisServer(Process):
             "--maxmemory-policy": "noeviction",
         }
         command = [str(redis_server()), *(part for pair in options.items() for part in pair)]
-        super().__init__(
-            "redis", command, folder / "redis.log", _environment(), answers_on(self.port)
-        )
+        # It takes connections before it has opened its files: only its log tells that it is ready.
+        ready = says("Ready to accept connections")
+        super().__init__("redis", command, folder / "redis.log", _environment(), ready)
 
     @property
     def url(self) -> str:
