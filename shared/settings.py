@@ -226,6 +226,9 @@ class Settings(DatabaseSettings):
     share_per_client: int = Field(75, ge=1, le=100)
     """The same for one app, with its key."""
 
+    worker_one_processor: bool = True
+    """Whether a worker's threads stay on one processor: `worker/processor.py` says why."""
+
     require_client_key: bool = False
     """Whether to accept sign-ins and codes only with a client key."""
 

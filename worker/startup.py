@@ -1,7 +1,7 @@
 """Check a worker's environment, and build what it runs."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from pydantic import SecretStr
@@ -57,6 +57,7 @@ from worker.heartbeat import Heartbeat
 from worker.lease import LeaseKeeper
 from worker.marks import RunMarks
 from worker.measuring import MeasuredGarmin
+from worker.processor import CHECK_EVERY, OneProcessor, processors
 from worker.runner import JobRunner
 from worker.schedule import Housekeeping, Periodic, sweep
 from worker.shares import ThreadShares
@@ -195,6 +196,7 @@ def build_schedule(
     retry = timings.delivery_retry
     counts = ConnectionCounts(redis)
     return [
+        *_processor(settings),
         Periodic("deployment mark", deployment.renew, deployment.renewal, retry),
         Periodic("event delivery", work.deliver_events, timings.delivery_interval, retry),
         Periodic("retention", work.delete_old, timings.retention_interval, retry),
@@ -212,6 +214,14 @@ def build_schedule(
         Periodic("webhook report", webhooks.report, timings.webhook_report, retry),
         Periodic("sweep", lambda: sweep(lost_messages), timings.sweep_interval, retry),
     ]
+
+
+def _processor(settings: Settings) -> Iterator[Periodic]:
+    """Yield what keeps the threads on one processor, where there are more."""
+    allowed = processors()
+    if settings.worker_one_processor and len(allowed) > 1:
+        one = OneProcessor(allowed)
+        yield Periodic("processor", one.follow, CHECK_EVERY, CHECK_EVERY)
 
 
 def _check(faults: Iterable[RedisFaults]) -> None:

@@ -59,6 +59,7 @@ def test_every_process_is_reported_with_its_newest_offset(
 ) -> None:
     reports = ClockReports(redis)
     for watch.ahead in (0, -100):
+        time.sleep(0.002)  # reports are told apart by milliseconds
         clocks.check()
     reports.write("worker@elsewhere:1", {"redis": 0.5})
     newest = reports.newest()
