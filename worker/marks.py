@@ -36,8 +36,7 @@ class RunMarks:
         """Use connections of their own, which give up soon."""
         seconds = timings.mark_answer
         prompt = replace(timings, database_statement=seconds, database_answer=seconds)
-        database = Database(url, prompt, _CONNECTIONS, single_statements=True)
-        return cls(database, timings.mark_pause)
+        return cls(Database(url, prompt, _CONNECTIONS), timings.mark_pause)
 
     def begin(self, claim: Claim) -> bool:
         """Mark that a run begins; False if the job has come further than Redis knows."""
@@ -71,4 +70,4 @@ class RunMarks:
         return result
 
     def _run[T](self, work: Callable[[JobMarks], T]) -> T:
-        return self.database.run(lambda session: work(JobMarks(session)))
+        return self.database.run_statement(lambda session: work(JobMarks(session)))

@@ -101,11 +101,10 @@ class RefreshLog:
     def begin(
         self, token_id: uuid.UUID, generation: int, job_id: str, seconds: float
     ) -> StoredTokens | None:
-        """Write down that a refresh begins; None, and unchanged, if there is nothing to refresh.
+        """Write down, in one statement, that a refresh begins; None if it may not, and unchanged.
 
-        That is so if the tokens are gone or of another generation, or a sign-in is required. For
-        `seconds` they are held by this job: Redis, which allows one at a time, may forget that.
-        Raises RefreshHeldError while another job holds them, and SealBrokenError.
+        For `seconds` the tokens are held by this job: Redis, which allows one at a time, may forget
+        that. `refused` says why a refresh may not begin. Raises SealBrokenError.
         """
         now = datetime.now(UTC)
         changed = (
@@ -119,13 +118,14 @@ class RefreshLog:
             .returning(*_TOKENS.c)
         )
         row = self._session.execute(changed).one_or_none()
-        if row is not None:
-            return open_tokens(self._keyring, row)
-        self._explain(token_id, generation)
-        return None
+        return None if row is None else open_tokens(self._keyring, row)
 
-    def _explain(self, token_id: uuid.UUID, generation: int) -> None:
-        """Write down why there is nothing to refresh. Raises RefreshHeldError."""
+    def refused(self, token_id: uuid.UUID, generation: int) -> None:
+        """Note why a refresh could not begin. Raises RefreshHeldError while another job holds them.
+
+        Else there is nothing to refresh: the tokens are gone or of another generation, or only a
+        sign-in helps, which is written down.
+        """
         row = self._locked(token_id, generation)
         if row is None:
             return
@@ -135,21 +135,17 @@ class RefreshLog:
 
     def finish(self, token_id: uuid.UUID, generation: int, tokens: GarminTokens) -> bool:
         """Store what a refresh has brought, as the next generation; False if it is not needed."""
-        now = datetime.now(UTC)
-        if self._finish_active(token_id, generation, tokens, now):
-            return True
         row = self._locked(token_id, generation)
         if row is None:
             return False
         before = row.state
-        self._tokens.write(row, tokens, now)
+        self._tokens.write(row, tokens, datetime.now(UTC))
         self._record_change(row, before)
         return True
 
-    def _finish_active(
-        self, token_id: uuid.UUID, generation: int, tokens: GarminTokens, now: datetime
-    ) -> bool:
-        """Do what nearly every refresh needs, in one statement: what is active stays active."""
+    def finish_active(self, token_id: uuid.UUID, generation: int, tokens: GarminTokens) -> bool:
+        """Do the same in one statement where what is active stays active; else return False."""
+        now = datetime.now(UTC)
         active = Standing(ConnectionState.ACTIVE, None, now)
         if standing(active, tokens.driver, tokens.refresh_expires_at, now) != active:
             return False

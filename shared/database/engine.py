@@ -40,8 +40,7 @@ _REFUSING_STATES = {"42501": "a right is missing", "25006": "it is read-only"}
 class Database:
     """One engine per process; each transaction runs on a pooled connection.
 
-    `on_full` is called when the database refuses to write because its disk is full. With
-    `single_statements` each is a transaction by itself, without the round trips around it.
+    `on_full` is called when the database refuses to write because its disk is full.
     """
 
     def __init__(
@@ -50,10 +49,9 @@ class Database:
         timings: Timings = PRODUCTION,
         pool_size: int = 8,
         on_full: Callable[[], None] = lambda: None,
-        *,
-        single_statements: bool = False,
     ) -> None:
-        self._engine = _make_engine(url, timings, pool_size, single_statements)
+        self._engine = _make_engine(url, timings, pool_size)
+        self._single = _without_transactions(self._engine)
         self._on_full = on_full
 
     @classmethod
@@ -79,16 +77,22 @@ class Database:
         retried, so `work` must have no effect but on the session. Raises ServiceUnavailableError
         if the database does not answer or every attempt conflicts.
         """
+        return self._run(self._engine, work)
+
+    def run_statement[T](self, work: Callable[[Session], T]) -> T:
+        """Do the same for `work` that runs one statement alone.
+
+        It is a transaction by itself, without the two round trips that begin and commit one.
+        """
+        return self._run(self._single, work)
+
+    def _run[T](self, engine: Engine, work: Callable[[Session], T]) -> T:
         try:
-            return retried(lambda: self._transaction(work), lambda: _retrying_conflicts)
+            return retried(lambda: _transaction(engine, work), lambda: _retrying_conflicts)
         except (DBAPIError, PoolTimeoutError) as error:
             if _codes(error) & _DISK_FULL:
                 self._on_full()
             raise _translated(error) from None
-
-    def _transaction[T](self, work: Callable[[Session], T]) -> T:
-        with Session(self._engine, expire_on_commit=False) as session, session.begin():
-            return work(session)
 
     def ping(self) -> None:
         """Run an empty query. Raises ServiceUnavailableError if the database does not answer."""
@@ -115,6 +119,11 @@ class Database:
         self._engine.dispose()
 
 
+def _transaction[T](engine: Engine, work: Callable[[Session], T]) -> T:
+    with Session(engine, expire_on_commit=False) as session, session.begin():
+        return work(session)
+
+
 def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
@@ -122,7 +131,14 @@ def _revision(connection: Connection) -> str | None:
     return revision
 
 
-def _make_engine(url: str, timings: Timings, pool_size: int, single_statements: bool) -> Engine:
+def _without_transactions(engine: Engine) -> Engine:
+    """Return an engine over the same connections. SQLite has no round trips to save."""
+    if engine.dialect.name == "sqlite":
+        return engine
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def _make_engine(url: str, timings: Timings, pool_size: int) -> Engine:
     if url.startswith("sqlite"):
         engine = create_engine(url, connect_args={"timeout": 5}, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
@@ -139,7 +155,6 @@ def _make_engine(url: str, timings: Timings, pool_size: int, single_statements: 
         pool_timeout=3,
         pool_recycle=1800,
         hide_parameters=True,
-        **({"isolation_level": "AUTOCOMMIT"} if single_statements else {}),
     )
     connection = connection_class(timings.database_answer)
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from dev.short import SHORT
 from shared.accounts.accounts import Accounts
@@ -105,9 +106,15 @@ class Service:
 
     def begin(self, job_id: str, seconds: float = -1) -> StoredTokens | None:
         row = self.row
-        return self.database.run(
-            lambda s: RefreshLog(s, self.keyring).begin(row.id, row.generation, job_id, seconds)
-        )
+
+        def begin(session: Session) -> StoredTokens | None:
+            log = RefreshLog(session, self.keyring)
+            stored = log.begin(row.id, row.generation, job_id, seconds)
+            if stored is None:
+                log.refused(row.id, row.generation)
+            return stored
+
+        return self.database.run(begin)
 
     def postpone(self) -> None:
         row = self.row

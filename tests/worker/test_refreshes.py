@@ -211,10 +211,10 @@ def test_an_answer_outlives_a_database_that_is_away(
 
     def answer() -> GarminTokens:
         service.database.close()
-        monkeypatch.setattr(service.database, "run", away)
+        monkeypatch.setattr(service.database, "_run", away)
         return new()
 
-    def away(_: object) -> None:
+    def away(*_: object) -> None:
         raise ServiceUnavailableError("database")
 
     service.driver.answers = [answer]
@@ -246,14 +246,14 @@ def test_an_answer_is_kept_by_redis_or_the_database_whichever_comes_back_first(
     def away(*_: object) -> None:
         tries.append("redis")
         if len(tries) > 1:
-            monkeypatch.setattr(service.database, "run", run)
+            monkeypatch.setattr(service.database, "_run", run)
         raise ServiceUnavailableError("redis")
 
     def answer() -> GarminTokens:
-        monkeypatch.setattr(service.database, "run", away)
+        monkeypatch.setattr(service.database, "_run", away)
         return new()
 
-    run = service.database.run
+    run = service.database._run
     monkeypatch.setattr(Run, "keep_progress", away)
     assert service.refresh(answer) == "succeeded"
     assert service.stored.tokens.data.get_secret_value() == "new"

@@ -99,16 +99,18 @@ class RefreshHandler:
         job_id, seconds = job.claim.job_id, job.timings.refresh_hold
 
         def begin() -> StoredTokens | None:
-            return job.retry(
-                lambda: self._in_database(
-                    lambda log: log.begin(work.token_id, work.generation, job_id, seconds)
-                ),
-                ServiceUnavailableError,
-                job.timings.store_patience,
+            stored = self._in_statement(
+                lambda log: log.begin(work.token_id, work.generation, job_id, seconds)
             )
+            if stored is None:
+                self._in_database(lambda log: log.refused(work.token_id, work.generation))
+            return stored
+
+        def begin_patiently() -> StoredTokens | None:
+            return job.retry(begin, ServiceUnavailableError, job.timings.store_patience)
 
         try:
-            return job.retry(begin, RefreshHeldError)
+            return job.retry(begin_patiently, RefreshHeldError)
         except RefreshHeldError:
             raise TimedOutError from None
 
@@ -221,9 +223,10 @@ class RefreshHandler:
         return Refreshed(user_id=progress.user_id, driver=progress.tokens.driver)
 
     def _finish(self, work: RefreshRequest, progress: RefreshProgress) -> bool:
-        return self._in_database(
-            lambda log: log.finish(work.token_id, work.generation, progress.tokens)
-        )
+        token_id, generation, tokens = work.token_id, work.generation, progress.tokens
+        if self._in_statement(lambda log: log.finish_active(token_id, generation, tokens)):
+            return True
+        return self._in_database(lambda log: log.finish(token_id, generation, tokens))
 
     def _rest(
         self,
@@ -262,3 +265,6 @@ class RefreshHandler:
 
     def _in_database[T](self, work: Callable[[RefreshLog], T]) -> T:
         return self.database.run(lambda session: work(RefreshLog(session, self.keyring)))
+
+    def _in_statement[T](self, work: Callable[[RefreshLog], T]) -> T:
+        return self.database.run_statement(lambda session: work(RefreshLog(session, self.keyring)))

@@ -139,6 +139,25 @@ def test_a_finished_transaction_is_committed(database: Database) -> None:
     assert stored == 7
 
 
+def test_a_single_statement_is_committed_and_the_next_transaction_is_one(
+    database: Database,
+) -> None:
+    database.run(lambda session: session.execute(text("CREATE TABLE notes (id INTEGER)")))
+    write = text("INSERT INTO notes VALUES (7)")
+    database.run_statement(lambda session: session.execute(write))
+
+    def fail(session: Session) -> None:
+        session.execute(write)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        database.run(fail)
+    found = database.run(
+        lambda session: session.execute(text("SELECT id FROM notes")).scalars().all()
+    )
+    assert found == [7]
+
+
 def test_a_conflict_reattempts_the_whole_transaction(database: Database) -> None:
     database.run(lambda s: s.execute(text("CREATE TABLE notes (id INTEGER PRIMARY KEY)")))
     database.run(lambda s: s.execute(text("INSERT INTO notes VALUES (1)")))

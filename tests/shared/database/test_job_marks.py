@@ -11,9 +11,9 @@ from shared.database.job_marks import JobMarks, JobRun
 FIRST, SECOND, THIRD = (JobRun("a job", number) for number in (1, 2, 3))
 
 
-@pytest.fixture(params=[False, True], ids=["transactions", "single-statements"])
-def database(database_url: str, request: pytest.FixtureRequest) -> Iterator[Database]:
-    database = Database(database_url, single_statements=request.param)
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
     yield database
     database.close()
 
