@@ -21,9 +21,6 @@ from tests.api.service import PATIENCE, Service, bearer, pending
 from tests.shared.jobs.outcomes import CODE_REQUIRED, SUCCESS, WRONG_CODE
 
 WRONG_PASSWORD = Failure.of(InvalidCredentialsError())
-MORE_TIME = CODE_REQUIRED.model_copy(
-    update={"expires_at": datetime.now(UTC) + timedelta(minutes=10)}
-)
 STEPS = ("/password", "/code", "/import", "/resend", "/restart", "/cancel")
 BODIES = {
     "/password": {"username": "runner@example.com", "password": "x"},
@@ -311,7 +308,8 @@ def test_a_session_nobody_uses_expires(service: Service, app: App, person: Perso
 def test_an_open_challenge_keeps_the_session_alive(service: Service, person: Person) -> None:
     age(service, person, 14 * 60)
     person.sign_in()
-    person.worker_ends(MORE_TIME)
+    expires_at = datetime.now(UTC) + timedelta(minutes=10)
+    person.worker_ends(CODE_REQUIRED.model_copy(update={"expires_at": expires_at}))
     person.state()
     age(service, person, 5 * 60)
     assert person.state()["status"] == "code_required"

@@ -70,6 +70,20 @@ class App:
         http = (client or self.client).http
         return http.post(self.path, params={"wait": wait}, headers=self.headers, json=body)
 
+    def refreshed(self) -> httpx.Response:
+        """Ask until the token is no longer stale; return the answer.
+
+        A stale one can still be used: whoever waits for a refresh that fails is given it.
+        """
+        replies: list[httpx.Response] = []
+
+        def is_fresh() -> bool:
+            replies.append(self.ask())
+            return replies[-1].status_code == 200 and replies[-1].json()["expires_in"] > STALE_S
+
+        eventually(is_fresh)
+        return replies[-1]
+
     async def ask_at_once(self, callers: int, *ports: int, **body: str) -> list[httpx.Response]:
         """Ask the APIs at these ports in turn, all at once."""
         limits = httpx.Limits(max_connections=None)

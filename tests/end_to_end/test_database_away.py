@@ -77,10 +77,9 @@ def test_tokens_survive_a_database_outage_longer_than_a_jobs_lifetime(
                 signed_in = client.wait(job)
                 assert signed_in["status"] == "succeeded", signed_in
                 assert client.session(signed_in)["garmin"]["linked"] is True
-            reply = app.ask()
-            assert reply.status_code == 200, reply.text
-            assert app.is_own(reply)
+            assert app.is_own(app.refreshed())
             assert app.refreshes() == 1
+            assert garmin.count("di_refreshes_repeated") == garmin.count("di_refreshes_reused") == 0
             stored = len(jobs) + 1
             assert rows(postgres.url) == {
                 "users": stored,

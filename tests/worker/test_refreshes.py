@@ -24,6 +24,7 @@ from shared.errors import (
     TokensRejectedError,
 )
 from shared.garmin.types import GarminTokens
+from shared.jobs.keys import JobKeys
 from shared.jobs.states import JobStage
 from shared.redis.connection import Redis
 from shared.redis.driver_cooldowns import DriverCooldowns, Turn
@@ -191,13 +192,21 @@ def test_a_lost_answer_stays_written_down(service: Service) -> None:
     assert service.row.refresh_begun == 1
 
 
-def test_a_worker_that_finds_a_sealed_answer_stores_it_without_asking(service: Service) -> None:
+@pytest.mark.parametrize("request_expired", [False, True])
+def test_a_worker_that_finds_a_sealed_answer_stores_it_without_asking(
+    service: Service, request_expired: bool
+) -> None:
+    """What was submitted lives for as long as any job; what Garmin has answered lives longer."""
     job_id = service.submit()
     dead = service.jobs.claim(job_id, "dead worker")
-    service.jobs.keep_progress(
-        dead, JobStage.STORING, RefreshProgress(user_id=str(service.row.user_id), tokens=new())
+    row = service.row
+    progress = RefreshProgress(
+        token_id=row.id, generation=row.generation, user_id=str(row.user_id), tokens=new()
     )
+    service.jobs.keep_progress(dead, JobStage.STORING, progress)
     service.jobs.release(dead)
+    if request_expired:
+        service.redis.delete(JobKeys(service.redis.keyspace).input(job_id))
     assert service.runner().run(job_id) == "succeeded"
     assert service.driver.sent == []
     assert service.stored.tokens.data.get_secret_value() == "new"

@@ -14,7 +14,6 @@ from shared.accounts.refreshes import RefreshHeldError, RefreshLog
 from shared.accounts.states import Method
 from shared.accounts.tokens import StoredTokens
 from shared.crypto.keyring import Keyring
-from shared.crypto.secret import Sealable
 from shared.database.engine import Database
 from shared.errors import (
     ClientRefusedError,
@@ -56,8 +55,8 @@ class _RefusedOnceError(Exception):
         self.retry_after = retry_after
 
 
-class RefreshProgress(Sealable):
-    """What Garmin has issued for a generation of tokens."""
+class RefreshProgress(RefreshRequest):
+    """What Garmin has issued. It outlives the request, of which it repeats all that is needed."""
 
     user_id: str
     tokens: GarminTokens
@@ -75,18 +74,22 @@ class RefreshHandler:
     measurements: Measurements = field(default_factory=Measurements)
 
     def run(self, job: Run) -> Outcome:
-        work = job.input(RefreshRequest)
         progress = job.progress(RefreshProgress)
         if progress is None:
-            stored = self._begin(job, work)
+            stored = self._begin(job, job.input(RefreshRequest))
             if stored is None:
                 return Refreshed()
             tokens = self._ask_counted(job, stored)
             if tokens is None:
                 return Refreshed(user_id=str(stored.user_id))
-            progress = RefreshProgress(user_id=str(stored.user_id), tokens=tokens)
-            self._keep(job, work, progress)
-        return self._store(job, work, progress)
+            progress = RefreshProgress(
+                token_id=stored.id,
+                generation=stored.generation,
+                user_id=str(stored.user_id),
+                tokens=tokens,
+            )
+            self._keep(job, progress)
+        return self._store(job, progress)
 
     def time_out(self, job: Run) -> Failure:  # noqa: ARG002, RUF100 - the interface
         return Failure.of(TimedOutError())
@@ -195,7 +198,7 @@ class RefreshHandler:
         if self._in_database(lambda log: log.reject(stored.id, stored.generation)):
             raise TokensRejectedError
 
-    def _keep(self, job: Run, work: RefreshRequest, progress: RefreshProgress) -> None:
+    def _keep(self, job: Run, progress: RefreshProgress) -> None:
         """Seal the answer into the job; where that can't be, store it at once.
 
         Raises ServiceUnavailableError while both are away, at the deadline.
@@ -206,24 +209,24 @@ class RefreshHandler:
                 job.keep_progress(JobStage.STORING, progress)
             except (JobLostError, ServiceUnavailableError) as error:
                 try:
-                    self._finish(work, progress)
+                    self._finish(progress)
                 except ServiceUnavailableError:
                     raise error from None
 
         job.retry(keep, ServiceUnavailableError)
 
-    def _store(self, job: Run, work: RefreshRequest, progress: RefreshProgress) -> Refreshed:
+    def _store(self, job: Run, progress: RefreshProgress) -> Refreshed:
         # As for sign-ins: only the first run waits for the database.
         patience = job.timings.store_patience if job.claim.progress is None else 0.0
         job.drop_deadline()
         try:
-            job.retry(lambda: self._finish(work, progress), ServiceUnavailableError, patience)
+            job.retry(lambda: self._finish(progress), ServiceUnavailableError, patience)
         except ServiceUnavailableError:
             raise PostponedError from None
         return Refreshed(user_id=progress.user_id, driver=progress.tokens.driver)
 
-    def _finish(self, work: RefreshRequest, progress: RefreshProgress) -> bool:
-        token_id, generation, tokens = work.token_id, work.generation, progress.tokens
+    def _finish(self, progress: RefreshProgress) -> bool:
+        token_id, generation, tokens = progress.token_id, progress.generation, progress.tokens
         if self._in_statement(lambda log: log.finish_active(token_id, generation, tokens)):
             return True
         return self._in_database(lambda log: log.finish(token_id, generation, tokens))

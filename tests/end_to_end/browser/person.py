@@ -98,8 +98,9 @@ class Person:
         self.element("#code").fill(code)
         self.presses("Continue")
 
-    def presses(self, name: str) -> None:
-        self.page.get_by_role("button", name=name, exact=True).click()
+    def presses(self, name: str, seconds: float = 30) -> None:
+        """Press a button, once it can be pressed."""
+        self.page.get_by_role("button", name=name, exact=True).click(timeout=1000 * seconds)
 
     def reads(self, text: str) -> None:
         expect(self.page.get_by_text(text).filter(visible=True).first).to_be_visible()

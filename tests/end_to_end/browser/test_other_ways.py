@@ -12,6 +12,7 @@ from shared.crypto.keyring import Keyring
 from shared.redis.connection import connect
 from tests.dev.wire import DI_CLIENT, wire
 from tests.end_to_end.browser.person import Person
+from tests.programs import TIMINGS
 
 ANNA = "plain-anna@example.com"
 
@@ -100,7 +101,7 @@ def test_the_code_is_sent_again_where_garmin_can(person: Person) -> None:
     person.signs_in(username)
     person.gets_code(username)
     expect(person.element("#resend-wait")).to_be_visible()
-    person.presses("Send the code again")  # once it is offered
+    person.presses("Send the code again", TIMINGS.resend_pause + 30)  # once it is offered
     person.is_at("code")
     expect(person.element("#resend-wait")).to_be_visible()
     assert person.garmin.count("codes_sent", username) == 2
