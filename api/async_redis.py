@@ -5,15 +5,30 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from shared.errors import ServiceUnavailableError
+from shared.imports import without_init
 from shared.redis.connection import lua_source
 from shared.timings import PRODUCTION, Timings
+
+with without_init("redis.asyncio"):  # which imports what is for clusters too
+    from redis.asyncio.client import PubSub, Redis
+    from redis.asyncio.connection import AbstractConnection, ConnectionPool
+    from redis.asyncio.retry import Retry
+
+__all__ = [
+    "AbstractConnection",
+    "AsyncRedis",
+    "AsyncScript",
+    "ConnectionPool",
+    "PubSub",
+    "Redis",
+    "RedisTurns",
+    "Retry",
+]
 
 _CONNECTIONS = 32
 """Commands at once; the others wait, also where thousands are sent at the same moment."""

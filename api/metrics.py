@@ -2,19 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
-from prometheus_client.exposition import generate_latest
-from prometheus_client.registry import Collector
-
 from shared.accounts.states import ConnectionState, Method
 from shared.broker.connection_counts import ConnectionCounts
 from shared.errors import RefusalScope, ServiceUnavailableError
+from shared.imports import unused
 from shared.jobs.counters import JobCounters
 from shared.jobs.kinds import JOB_QUEUES
 from shared.jobs.messages import MessageFault
@@ -25,6 +16,18 @@ from shared.redis.measurements import COUNTERS, TIMINGS, MeasuredSums
 from shared.redis.unknown_answers import UnknownAnswers
 from shared.redis.webhook_figures import WebhookFigures
 from shared.webhooks.results import Result
+
+# The library can also serve, and push, what is counted.
+with unused("http.server", "urllib.request", "wsgiref.simple_server"):
+    from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram
+    from prometheus_client.core import (
+        CounterMetricFamily,
+        GaugeMetricFamily,
+        HistogramMetricFamily,
+        Metric,
+    )
+    from prometheus_client.exposition import generate_latest
+    from prometheus_client.registry import Collector
 
 
 class Metrics:

@@ -10,13 +10,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from api.async_redis import PubSub, Redis, Retry
 from shared.jobs.keys import JobKeys
 from shared.keyspace import KeySpace
 from shared.timings import PRODUCTION, Timings

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
-from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from api.async_redis import RedisTurns
+from api.async_redis import AbstractConnection, ConnectionPool, RedisTurns, Retry
 from shared.crypto.keyring import Keyring
 from shared.jobs.keys import JobKeys
 from shared.jobs.states import JobStatus

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import psycopg
 from psycopg.errors import InsufficientPrivilege, _WaitTimeout
 from sqlalchemy import Select, make_url
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from api.database import AsyncDatabase, Turns
+from shared.database.dialect import PGDialect_psycopg
 from shared.errors import ServiceUnavailableError
 from shared.timings import PRODUCTION, Timings
 

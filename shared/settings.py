@@ -1,27 +1,21 @@
 """Settings from the environment, read at startup and passed on from there."""
 
-import difflib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
+    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
-)
-from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
 )
 from redis.connection import parse_url
 from sqlalchemy.engine import make_url
@@ -54,29 +48,6 @@ _REDIS_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,32}")  # no colon: one can't begin
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 _PUBLIC_URL = re.compile(rf"(?:{_ORIGIN.pattern})(?:/[A-Za-z0-9._~-]+)*")
-
-
-class _FileSource(PydanticBaseSettingsSource):
-    """Read `FITTRACK_X` from the file at `FITTRACK_X_FILE`, for Docker secrets."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        name = f"{PREFIX}{field_name.upper()}"
-        path = os.environ.get(f"{name}_FILE")
-        if path is None:
-            return None, field_name, False
-        if name in os.environ:
-            raise ConfigurationError(f"{name} and {name}_FILE are both set: remove one")
-        try:
-            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
-        except (OSError, UnicodeDecodeError):
-            raise ConfigurationError(f"{name}_FILE: can't read {path}") from None
-
-    def __call__(self) -> dict[str, Any]:
-        values = {
-            name: self.get_field_value(field, name)[0]
-            for name, field in self.settings_cls.model_fields.items()
-        }
-        return {name: value for name, value in values.items() if value is not None}
 
 
 def _check_redis_url(url: SecretStr) -> SecretStr:
@@ -115,33 +86,20 @@ RateLimitNotation = Annotated[str, AfterValidator(_check_notation)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_check_redis_url)]
 
 
-class DatabaseSettings(BaseSettings):
+class DatabaseSettings(BaseModel):
     """The only setting that migrations need."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
-    )
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, validate_default=True)
 
     database_url: Annotated[SecretStr, AfterValidator(_check_database_url)]
     """The database for users, tokens and sessions: `postgresql+psycopg://…` or `sqlite:///…`."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, _FileSource(settings_cls)
 
     @classmethod
     def from_environment(cls) -> Self:
         """Read and validate all settings. Raises ConfigurationError with all errors in one line."""
         errors = unknown_names(os.environ)
         try:
-            settings = cls()
+            settings = cls.model_validate(_values(cls.model_fields, os.environ))
         except ConfigurationError as error:
             errors.append(str(error))
         except ValidationError as error:
@@ -169,10 +127,10 @@ class Settings(DatabaseSettings):
     encryption_keys: SecretStr
     """`NAME:BASE64[,NAME:BASE64…]`, 32 bytes each: the first encrypts, all decrypt."""
 
-    garmin_drivers: Annotated[tuple[str, ...], NoDecode] = SIGN_IN_DRIVERS
+    garmin_drivers: tuple[str, ...] = SIGN_IN_DRIVERS
     """Garmin libraries to sign in with, in the order in which they are tried, comma-separated."""
 
-    garmin_proxy: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    garmin_proxy: tuple[SecretStr, ...] = ()
     """Proxies for all that goes to Garmin, comma-separated: the next where Garmin refuses one."""
 
     job_ttl: int = Field(900, ge=120, le=86_400)
@@ -235,7 +193,7 @@ class Settings(DatabaseSettings):
     public_url: str | None = None
     """Where people reach the API, for links to the connect page: `https://auth.example.com`."""
 
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    cors_origins: tuple[str, ...] = ()
     """Origins whose pages may use the API from a browser, comma-separated."""
 
     refresh_rate: int = Field(30, ge=1, le=6000)
@@ -330,6 +288,29 @@ class Settings(DatabaseSettings):
         return url
 
 
+def _values(names: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings that are set, whether their variables are written in capitals or not.
+
+    `FITTRACK_X_FILE` names a file that `FITTRACK_X` is in, for Docker secrets. Raises
+    ConfigurationError.
+    """
+    capitals = {name.upper(): value for name, value in environment.items()}
+    values = {name: _value(f"{PREFIX}{name.upper()}", capitals) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _value(name: str, environment: Mapping[str, str]) -> str | None:
+    path = environment.get(f"{name}_FILE")
+    if path is None:
+        return environment.get(name)
+    if name in environment:
+        raise ConfigurationError(f"{name} and {name}_FILE are both set: remove one")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise ConfigurationError(f"{name}_FILE: can't read {path}") from None
+
+
 def _is_proxy(url: str) -> bool:
     try:
         parts = urlsplit(url)
@@ -352,6 +333,8 @@ def unknown_names(environment: Iterable[str]) -> list[str]:
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:
+    import difflib
+
     # Without the common prefix, which would make all names similar.
     candidates = [candidate.removeprefix(PREFIX) for candidate in sorted(known)]
     close = difflib.get_close_matches(name.removeprefix(PREFIX), candidates, n=1)

@@ -36,6 +36,7 @@ from redis.retry import Retry
 from shared.errors import ServiceUnavailableError
 from shared.jobs.kinds import QUEUES, URGENT_QUEUES
 from shared.jobs.messages import MessageFault, NotAJobError, read_message
+from shared.redis.connection import READ_SIZE
 from shared.timings import PRODUCTION, Timings
 
 _log = logging.getLogger(__name__)
@@ -115,7 +116,8 @@ class ReconnectingChannel(Channel):  # type: ignore[misc]  # untyped
         if self.connection is None or self.connection.client is None:
             raise RedisConnectionError("the channel's connection is closed")
         return super()._connparams(asynchronous=asynchronous) | {
-            "retry": _WaitsForRoom(self.memory_pause)
+            "retry": _WaitsForRoom(self.memory_pause),
+            "socket_read_size": READ_SIZE,
         }
 
     def _brpop_read(self, **options: Any) -> bool:  # noqa: ANN401 - the library's

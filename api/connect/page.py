@@ -7,20 +7,22 @@ may embed it.
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.templating import Jinja2Templates
 
 from api.connect.languages import LANGUAGES, accepted, choose, translations
 from api.contract.requests import JOB_ID
 from api.services import services
 from shared.connect.errors import ConnectSessionNotFoundError
 from shared.connect.session import ConnectSession
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+    from starlette.templating import Jinja2Templates
 
 _FOLDER = Path(__file__).parent
 _POLICY = (
@@ -90,7 +92,11 @@ def _text(name: str) -> str:
 
 
 @cache
-def _templates(language: str) -> Jinja2Templates:
+def _templates(language: str) -> "Jinja2Templates":
+    """Return the page in a language. Jinja, 2 MB, is loaded for the first person who sees it."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from starlette.templating import Jinja2Templates
+
     assert language in LANGUAGES  # noqa: S101 - at most one environment each
     environment = Environment(
         loader=FileSystemLoader(_FOLDER / "templates"),
@@ -106,7 +112,9 @@ def _templates(language: str) -> Jinja2Templates:
 
 
 @cache
-def _places() -> dict[str, Markup]:
+def _places() -> "dict[str, Markup]":
+    from markupsafe import Markup
+
     return {
         name: Markup(f"<bdi {attribute}></bdi>")  # noqa: S704 - fixed texts
         for name, attribute in _FILLED_IN.items()

@@ -144,6 +144,8 @@ def _make_engine(url: str, timings: Timings, pool_size: int) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
+    import shared.database.dialect  # noqa: F401
+
     engine = create_engine(
         url,
         connect_args={

@@ -25,6 +25,10 @@ from shared.keyspace import KeySpace
 _RETRY_PAUSE = 0.5
 _SURELY_THERE = 1.0
 _FOR_EVER = -1
+READ_SIZE = 8192
+"""Bytes that a connection reads at once, and keeps a buffer for. The library's own 64 KiB, for each
+of a dozen connections, are never needed: answers are short."""
+
 _INCLUDE = re.compile(r'include\("([\w.]+)", "(\w+)"\)')
 
 
@@ -51,6 +55,7 @@ def connect(
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
         retry=retry,
+        socket_read_size=READ_SIZE,
         health_check_interval=30,
     )
     made.connection_pool.connection_class = _trusting(made.connection_pool.connection_class)

@@ -74,6 +74,16 @@ def test_every_setting_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.log_level, settings.log_format) == ("DEBUG", "console")
 
 
+def test_a_variable_may_be_written_in_small_letters(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "prefix").write_text("shop\n")
+    monkeypatch.setenv("fittrack_job_ttl", "600")
+    monkeypatch.setenv("fittrack_redis_prefix_file", str(tmp_path / "prefix"))
+    settings = Settings.from_environment()
+    assert (settings.job_ttl, settings.redis_prefix) == (600, "shop")
+
+
 @pytest.mark.parametrize("url", ["rediss://broker/1?ssl_cert_reqs=none", "redis://broker/1"])
 def test_an_explicit_certificate_policy_of_the_broker_is_kept(
     monkeypatch: pytest.MonkeyPatch, url: str

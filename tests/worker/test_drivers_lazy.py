@@ -20,7 +20,7 @@ from worker.drivers.driver import GarminDriver
 from worker.drivers.lazy import LazyDriver
 
 URL = "https://sso.garmin.com/?ticket=ST-1"
-LIBRARIES = ("curl_cffi", "garminconnect", "garth")
+LIBRARIES = ("curl_cffi", "garminconnect", "worker.drivers.garth_client")
 IMPORTED = f"""
 import sys
 from worker.drivers.http import GarminAdapter
@@ -40,7 +40,7 @@ def test_only_the_first_driver_is_imported_at_the_start() -> None:
     command = [sys.executable, "-c", IMPORTED]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.splitlines() == ["garth", " ".join(LIBRARIES)]
+    assert run.stdout.splitlines() == [LIBRARIES[-1], " ".join(LIBRARIES)]
 
 
 def test_a_driver_that_many_threads_need_at_once_is_loaded_once() -> None:

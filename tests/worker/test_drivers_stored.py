@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from shared.errors import SignInError
 from shared.garmin.types import GarminDomain, GarminTokens
 from tests.worker.ways import ALWAYS, GARTH, MOBILE, Way
-from worker.drivers.stored import claimed_identity, claims, expiry
+from worker.drivers.di import AccessToken
+from worker.drivers.stored import claimed_identity, claims, expiry, is_token
 
 each_library = pytest.mark.parametrize("way", [GARTH, MOBILE], indirect=True)
 
@@ -115,3 +116,16 @@ def test_an_access_token_says_whose_it_is(way: Way) -> None:
     claimed = way.driver.claimed_identity(tokens)
     assert claimed is not None
     assert (claimed.guid, claimed.display_name) == (way.guid("plain-anna@example.com"), None)
+
+
+@pytest.mark.parametrize("text", ["x", "!~" * 8192])
+def test_a_token_is_a_text_that_can_stand_in_a_header(text: str) -> None:
+    assert is_token(text)
+    assert AccessToken(di_token=text).di_token == text
+
+
+@pytest.mark.parametrize("text", ["", "x" * 16_385, "x y", "x\n", "\x7f", "ü"])
+def test_a_text_that_cannot_stand_in_a_header_is_no_token(text: str) -> None:
+    assert not is_token(text)
+    with pytest.raises(ValidationError):
+        AccessToken(di_token=text)

@@ -7,7 +7,6 @@ environment (its `__init__` is not called).
 """
 
 import re
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,17 +15,25 @@ import requests
 
 from shared.errors import GarminUnavailableError, PasswordSpentError, SignInError
 from shared.garmin.types import GarminDomain
-from shared.imports import absent
+from shared.imports import absent, unused, without_init
 from worker.drivers.pages import Page
 
-# logfire is garth's telemetry: 12 MB, and a leak of what it sees. garth works without it.
-with warnings.catch_warnings(), absent("logfire"):
-    warnings.simplefilter("ignore", DeprecationWarning)  # garth announces its deprecation
-    import garth
-    from garth import sso
+_SOURCES = "pydantic_settings.sources.providers"
+
+# logfire is garth's telemetry: 12 MB, and a leak of what it sees. garth works without it. Its
+# `__init__` imports models of all that Garmin has to read, which is 3 MB; that of
+# requests_oauthlib imports OAuth 2, which is 1 MB. pydantic_settings can also make command lines.
+with (
+    absent("logfire"),
+    unused(
+        "argparse", f"{_SOURCES}.aws", f"{_SOURCES}.azure", f"{_SOURCES}.cli", f"{_SOURCES}.gcp"
+    ),
+    without_init("requests_oauthlib", "oauth1_auth", "oauth1_session"),
+    without_init("garth"),
+):
+    from garth import http, sso
     from garth.auth_tokens import OAuth1Token, OAuth2Token
     from garth.exc import GarthException, GarthHTTPError
-    from garth.http import USER_AGENT
     from garth.utils import asdict
 
 __all__ = ["GarthClient", "OAuth1Token", "OAuth2Token", "TicketIssuedError", "asdict", "sso"]
@@ -44,7 +51,7 @@ class TicketIssuedError(Exception):
         self.ticket = ticket
 
 
-class GarthClient(garth.Client):
+class GarthClient(http.Client):
     def __init__(self, domain: GarminDomain, session: requests.Session) -> None:
         """Set what a request needs.
 
@@ -54,7 +61,7 @@ class GarthClient(garth.Client):
         self.domain = str(domain)
         self.before_password: Callable[[], None] = _no_password
         self.sess = session
-        self.sess.headers.update(USER_AGENT)
+        self.sess.headers.update(http.USER_AGENT)
 
     def request(
         self,
