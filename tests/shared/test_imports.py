@@ -24,7 +24,6 @@ import shared.database.dialect, worker.drivers.garth
 
 _OF_BOTH = {
     "alembic",
-    "argparse",
     "greenlet",
     "logfire",
     "opentelemetry",
@@ -40,7 +39,6 @@ _OF_BOTH = {
 }
 _OF_API = {
     "celery",
-    "html",
     "http.server",
     "jinja2",
     "kombu",

@@ -25,9 +25,7 @@ _SOURCES = "pydantic_settings.sources.providers"
 # requests_oauthlib imports OAuth 2, which is 1 MB. pydantic_settings can also make command lines.
 with (
     absent("logfire"),
-    unused(
-        "argparse", f"{_SOURCES}.aws", f"{_SOURCES}.azure", f"{_SOURCES}.cli", f"{_SOURCES}.gcp"
-    ),
+    unused(*(f"{_SOURCES}.{name}" for name in ("aws", "azure", "cli", "gcp"))),
     without_init("requests_oauthlib", "oauth1_auth", "oauth1_session"),
     without_init("garth"),
 ):
