@@ -91,7 +91,8 @@ class JobRunner:
             result = job.persist(lambda: self.claims.end(job.claim, outcome))
         except TimedOutError:
             raise ServiceUnavailableError("redis") from None
-        if not isinstance(outcome, Success):  # which is marked where it is stored
+        # A success is marked where it is stored.
+        if KINDS[job.claim.kind].marked and not isinstance(outcome, Success):
             self.marks.end(job.claim)
         return result
 
@@ -120,4 +121,5 @@ class JobRunner:
 
     def _may_ask_garmin(self, claim: Claim) -> bool:
         """Whether another run is allowed, and none is known of that Redis has forgotten."""
-        return claim.runs <= KINDS[claim.kind].max_runs and self.marks.begin(claim)
+        kind = KINDS[claim.kind]
+        return claim.runs <= kind.max_runs and (not kind.marked or self.marks.begin(claim))

@@ -50,6 +50,28 @@ class RefreshHeldError(FitTrackError):
 
 
 @dataclass(frozen=True)
+class Holder:
+    """One run of a job; `number` counts from 1. `owner` is a name that no other run has.
+
+    A Redis that forgets may have a job run twice with the same number.
+    """
+
+    job_id: str
+    number: int
+    owner: str
+
+    def __str__(self) -> str:
+        return f"{self._prefix(self.number)}{self.owner[:8]}"
+
+    def earlier(self) -> list[str]:
+        """Return how the names of the same job's earlier runs begin, whose workers are gone."""
+        return [self._prefix(number) for number in range(1, self.number)]
+
+    def _prefix(self, number: int) -> str:
+        return f"{self.job_id}/{number}/"
+
+
+@dataclass(frozen=True)
 class DueTokens:
     """Tokens whose refresh is due. `driver` is the library that they belong to."""
 
@@ -99,20 +121,21 @@ class RefreshLog:
         return None if row is None else RefreshableTokens.of(row)
 
     def begin(
-        self, token_id: uuid.UUID, generation: int, job_id: str, seconds: float
+        self, token_id: uuid.UUID, generation: int, holder: Holder, seconds: float
     ) -> StoredTokens | None:
         """Write down, in one statement, that a refresh begins; None if it may not, and unchanged.
 
-        For `seconds` the tokens are held by this job: Redis, which allows one at a time, may forget
-        that. `refused` says why a refresh may not begin. Raises SealBrokenError.
+        For `seconds` the tokens are held by this run, until a later one of the same job begins:
+        Redis, which allows one at a time, may forget that. `refused` says why a refresh may not
+        begin. Raises SealBrokenError.
         """
         now = datetime.now(UTC)
         changed = (
             _TOKENS.update()
-            .where(_same(token_id, generation), _may_begin(job_id, now))
+            .where(_same(token_id, generation), _may_begin(holder, now))
             .values(
                 refresh_begun=generation,
-                refresh_job=job_id,
+                refresh_job=str(holder),
                 refresh_claimed_until=now + timedelta(seconds=seconds),
             )
             .returning(*_TOKENS.c)
@@ -235,15 +258,16 @@ def _same(token_id: uuid.UUID, generation: int) -> ColumnElement[bool]:
     return (_TOKENS.c.id == token_id) & (_TOKENS.c.generation == generation)
 
 
-def _may_begin(job_id: str, now: datetime) -> ColumnElement[bool]:
-    """Whether a row can be renewed, and no other job holds it."""
-    claimed_until = _TOKENS.c.refresh_claimed_until
+def _may_begin(holder: Holder, now: datetime) -> ColumnElement[bool]:
+    """Whether a row can be renewed, and nobody else holds it."""
+    job, claimed_until = _TOKENS.c.refresh_job, _TOKENS.c.refresh_claimed_until
     return (
         (_TOKENS.c.state != ConnectionState.SIGN_IN_REQUIRED)
         & (_TOKENS.c.refresh_expires_at > now)
         & or_(
-            _TOKENS.c.refresh_job.is_(None),
-            _TOKENS.c.refresh_job == job_id,
+            job.is_(None),
+            job == str(holder),
+            *(job.startswith(prefix, autoescape=True) for prefix in holder.earlier()),
             claimed_until.is_(None),
             claimed_until <= now,
         )

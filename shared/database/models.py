@@ -86,7 +86,7 @@ class GarminToken(Base):
 
     `generation` grows with each sign-in and each refresh. `refresh_begun` is the generation whose
     refresh was begun and is not known to have ended. `refresh_claimed_until` is for how long the
-    row stays with the worker that submits its refresh, or with `refresh_job`, which runs it.
+    row stays with the worker that submits its refresh, or with `refresh_job`, the run of a job.
     """
 
     __tablename__ = "garmin_tokens"

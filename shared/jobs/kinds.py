@@ -41,6 +41,8 @@ class Kind:
     `input` is what the work that its submitter gives is sealed for.
 
     `urgent`: somebody waits with a code in hand. Each worker keeps threads for such jobs.
+
+    `marked`: whether its runs are marked in the database, as `shared/database/job_marks.py` says.
     """
 
     name: JobKind
@@ -49,6 +51,7 @@ class Kind:
     urgent: bool = False
     deadline: Callable[[Timings], float]
     max_runs: int
+    marked: bool = True
     account_lock: AccountLock | None
     first_stage: JobStage
     input: Purpose = Purpose.JOB_INPUT
@@ -125,6 +128,7 @@ _ROWS = (
         queue="refresh",
         deadline=lambda timings: timings.refresh_deadline,
         max_runs=3,
+        marked=False,  # the row of the tokens says which run has begun, and whether it has ended
         account_lock=AccountLock.ALONE,
         first_stage=JobStage.CONTACTING_GARMIN,
         events=AuditEvents(succeeded=EventKind.TOKENS_REFRESHED, failed=EventKind.REFRESH_FAILED),

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from dev.stack import new_key
 from shared.accounts.accounts import Accounts
 from shared.accounts.clients import ClientRepository
-from shared.accounts.refreshes import RefreshLog
+from shared.accounts.refreshes import Holder, RefreshLog
 from shared.crypto.keyring import Keyring
 from shared.crypto.tokens import new_token
 from shared.database.engine import Database
@@ -169,7 +169,9 @@ def test_a_refresh_that_goes_on_does_not_bring_a_deleted_user_back(
     anna = people.sign_in(ANNA, "member-1")
     token = people.token(anna)
     people.database.run(
-        lambda s: RefreshLog(s, people.keyring).begin(token.id, token.generation, "job", 60)
+        lambda s: RefreshLog(s, people.keyring).begin(
+            token.id, token.generation, Holder("job", 1, "worker"), 60
+        )
     )
     stdout(admin("users", "delete", str(anna)))
     people.finish_refresh(token)

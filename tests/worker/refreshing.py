@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from dev.short import SHORT
 from shared.accounts.accounts import Accounts
-from shared.accounts.refreshes import RefreshLog
+from shared.accounts.refreshes import Holder, RefreshLog
 from shared.accounts.tokens import StoredTokens, TokenRepository
 from shared.crypto.keyring import Keyring
 from shared.crypto.tokens import new_token
@@ -104,12 +104,14 @@ class Service:
             lambda s: TokenRepository(s, self.keyring).open(s.scalars(select(GarminToken)).one())
         )
 
-    def begin(self, job_id: str, seconds: float = -1) -> StoredTokens | None:
-        row = self.row
+    def begin(
+        self, job_id: str, seconds: float = -1, *, run: int = 1, owner: str = "worker"
+    ) -> StoredTokens | None:
+        row, holder = self.row, Holder(job_id, run, owner)
 
         def begin(session: Session) -> StoredTokens | None:
             log = RefreshLog(session, self.keyring)
-            stored = log.begin(row.id, row.generation, job_id, seconds)
+            stored = log.begin(row.id, row.generation, holder, seconds)
             if stored is None:
                 log.refused(row.id, row.generation)
             return stored

@@ -309,6 +309,19 @@ def test_a_refresh_whose_job_is_gone_is_begun_by_another_in_the_end(service: Ser
     assert service.row.generation == lost.generation
 
 
+def test_a_later_run_goes_on_at_once_and_no_other_of_the_same_number(service: Service) -> None:
+    """Where Redis has forgotten a run, the job is run with its number again."""
+    assert service.begin("job", seconds=30, owner="first") is not None
+    assert service.begin("job", seconds=30, owner="first") is not None  # whose answer got lost
+    with pytest.raises(RefreshHeldError):
+        service.begin("job", seconds=30, owner="another")
+    with pytest.raises(RefreshHeldError):
+        service.begin("other job", seconds=30, run=3)
+    assert service.begin("job", seconds=30, run=2, owner="another") is not None
+    with pytest.raises(RefreshHeldError):
+        service.begin("job", seconds=30, owner="first")
+
+
 def test_tokens_that_were_deleted_are_not_stored_again(service: Service) -> None:
     user_id = service.row.user_id
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from shared.accounts.refreshes import RefreshHeldError, RefreshLog
+from shared.accounts.refreshes import Holder, RefreshHeldError, RefreshLog
 from shared.accounts.states import Method
 from shared.accounts.tokens import StoredTokens
 from shared.crypto.keyring import Keyring
@@ -99,11 +99,12 @@ class RefreshHandler:
 
         Waits while another job holds them, which Redis has forgotten. Raises TimedOutError.
         """
-        job_id, seconds = job.claim.job_id, job.timings.refresh_hold
+        holder = Holder(job.claim.job_id, job.claim.runs, job.claim.owner)
+        seconds = job.timings.refresh_hold
 
         def begin() -> StoredTokens | None:
             stored = self._in_statement(
-                lambda log: log.begin(work.token_id, work.generation, job_id, seconds)
+                lambda log: log.begin(work.token_id, work.generation, holder, seconds)
             )
             if stored is None:
                 self._in_database(lambda log: log.refused(work.token_id, work.generation))
