@@ -10,7 +10,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -26,15 +25,18 @@ class NotReadyError(RuntimeError):
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that is free, and that no other call returns.
+    """Return a TCP port of 127.0.0.1 that is free.
 
-    Not in this process, nor in another one of this user for as long as this process runs. None of
-    the ports that systems give to outgoing connections: one of them could take it at once.
+    No other call returns it while this process runs, here or in another process of this user. None
+    of the ports that systems give to outgoing connections: one of them could take it at once.
     """
     while True:
         port = 12_000 + secrets.randbelow(20_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
             if _reserve(port):
                 return port
 
@@ -52,9 +54,10 @@ def _reservations() -> int:
 def _reserve(port: int) -> bool:
     if port in _reserved:
         return False
+    file = _reservations()
     try:
-        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
-    except BlockingIOError:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except (BlockingIOError, PermissionError):  # which of them, depends on the system
         return False
     _reserved.add(port)
     return True

@@ -1,16 +1,17 @@
 """Keep a worker's threads on one processor.
 
-An interpreter runs one thread at a time. With threads on several processors, whoever waits, if
-only to send a few bytes, hands the interpreter to a thread that another processor has to wake
-first: a third of what a sign-in costs. On one processor the same thread mostly goes on.
+CPython runs one thread at a time. A thread that waits, if only to send a few bytes, lets another
+one run. Where that one is on another processor, it has to be woken first, which takes longer than
+most of these waits: a third of what a sign-in costs. On one processor, the same thread mostly goes
+on.
 
-It is the processor that others use least, and changes when another one is clearly better.
+It is the processor that other programs use least. Linux alone lets a process choose.
 """
 
 import logging
-import math
 import os
 import secrets
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -25,9 +26,14 @@ CHECK_EVERY = 5.0
 _WORTH_MOVING = 0.25
 """How much less others have to use another processor, as a part of one."""
 
+_AS_FAST = 0.9
+"""Of the fastest one's speed: processors of one kind may differ by a little."""
+
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _STATISTICS = Path("/proc/stat")
 _THREADS = Path("/proc/self/task")
+_PROCESSORS = Path("/sys/devices/system/cpu")
+_SPEEDS = ("cpu_capacity", "cpufreq/cpuinfo_max_freq")
 
 Usage = Mapping[int, float]
 """By processor, for how many seconds it has been busy since the machine was started."""
@@ -43,9 +49,24 @@ class Reading(NamedTuple):
 
 def processors() -> frozenset[int]:
     """Return the processors that this process may use; none where it can't choose."""
-    if not hasattr(os, "sched_setaffinity") or not _STATISTICS.exists():
-        return frozenset()
-    return frozenset(os.sched_getaffinity(0))
+    if sys.platform == "linux":
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset()
+
+
+def fastest(numbers: frozenset[int], folder: Path = _PROCESSORS) -> frozenset[int]:
+    """Return those of the fastest kind. Many machines have processors of two kinds."""
+    speeds = {number: _speed(folder / f"cpu{number}") for number in numbers}
+    least = max(speeds.values(), default=0) * _AS_FAST
+    return frozenset(number for number, speed in speeds.items() if speed >= least)
+
+
+def _speed(processor: Path) -> int:
+    """Return what Linux says of a processor, to be compared with others only; 0: nothing."""
+    for name in _SPEEDS:
+        with suppress(OSError, ValueError):
+            return int((processor / name).read_text())
+    return 0
 
 
 def busy_seconds() -> Usage:
@@ -64,12 +85,13 @@ def move_threads(processor: int) -> None:
 
     Raises OSError if the processor can't be used.
     """
-    moved: set[int] = set()
-    while left := {int(thread.name) for thread in _THREADS.iterdir()} - moved:
-        for thread in left:
-            with suppress(ProcessLookupError):  # it has ended
-                os.sched_setaffinity(thread, {processor})
-        moved |= left
+    if sys.platform == "linux":
+        moved: set[int] = set()
+        while left := {int(thread.name) for thread in _THREADS.iterdir()} - moved:
+            for thread in left:
+                with suppress(ProcessLookupError):  # it has ended
+                    os.sched_setaffinity(thread, {processor})
+            moved |= left
 
 
 def _read() -> Reading:
@@ -78,18 +100,29 @@ def _read() -> Reading:
 
 @dataclass
 class OneProcessor:
-    allowed: frozenset[int]
+    """`allowed` says where the system lets this process run, `choices` are what is left of that."""
+
     move: Callable[[int], None] = move_threads
     read: Callable[[], Reading] = _read
+    allowed: Callable[[], frozenset[int]] = lambda: fastest(processors())
+    choices: frozenset[int] = frozenset()
     current: int | None = None
     _before: Reading | None = field(default=None, repr=False)
+    _unusable: set[int] = field(default_factory=set, repr=False)
 
     def follow(self) -> None:
         """Move to the processor that is best now; the first call takes any."""
+        allowed = self.allowed()
+        if self.current is not None and allowed != {self.current}:
+            self.current = None  # an operator or a container's limits have changed it
+        if self.current is None:
+            self.choices = allowed - self._unusable
         now, before = self.read(), self._before
         self._before = now
+        if not self.choices or not self.choices <= now.busy.keys():
+            return
         if self.current is None or before is None:
-            self._move_to(secrets.choice(sorted(self.allowed)))
+            self._move_to(secrets.choice(sorted(self.choices)))
             return
         others = self._used_by_others(self.current, before, now)
         best = min(others, key=lambda processor: others[processor])
@@ -101,8 +134,8 @@ class OneProcessor:
         """Return what part of the time other processes have used each processor."""
         seconds = now.at - before.at
         used = {
-            processor: (now.busy.get(processor, math.inf) - before.busy.get(processor, 0)) / seconds
-            for processor in self.allowed
+            processor: (now.busy[processor] - before.busy.get(processor, 0.0)) / seconds
+            for processor in self.choices
         }
         used[current] -= (now.own - before.own) / seconds
         return used
@@ -110,7 +143,9 @@ class OneProcessor:
     def _move_to(self, processor: int) -> None:
         try:
             self.move(processor)
-        except OSError as error:  # it was taken away meanwhile
-            _log.warning("this process can't use processor %d: %s", processor, error.strerror)
+        except OSError as error:
+            _log.warning("threads can't be moved to processor %d: %s", processor, error.strerror)
+            self._unusable.add(processor)
+            self.choices -= {processor}
         else:
             self.current = processor

@@ -218,10 +218,8 @@ def build_schedule(
 
 def _processor(settings: Settings) -> Iterator[Periodic]:
     """Yield what keeps the threads on one processor, where there are more."""
-    allowed = processors()
-    if settings.worker_one_processor and len(allowed) > 1:
-        one = OneProcessor(allowed)
-        yield Periodic("processor", one.follow, CHECK_EVERY, CHECK_EVERY)
+    if settings.worker_one_processor and len(processors()) > 1:
+        yield Periodic("processor", OneProcessor().follow, CHECK_EVERY, CHECK_EVERY)
 
 
 def _check(faults: Iterable[RedisFaults]) -> None:

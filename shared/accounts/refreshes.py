@@ -123,11 +123,13 @@ class RefreshLog:
     def begin(
         self, token_id: uuid.UUID, generation: int, holder: Holder, seconds: float
     ) -> StoredTokens | None:
-        """Write down, in one statement, that a refresh begins; None if it may not, and unchanged.
+        """Write down, in one statement, that a refresh begins; return the tokens.
+
+        None, and nothing is changed, if it may not begin; `refused` says why.
 
         For `seconds` the tokens are held by this run, until a later one of the same job begins:
-        Redis, which allows one at a time, may forget that. `refused` says why a refresh may not
-        begin. Raises SealBrokenError.
+        Redis, which allows one at a time, may forget that. Raises SealBrokenError, though it is
+        written down.
         """
         now = datetime.now(UTC)
         changed = (
@@ -167,7 +169,7 @@ class RefreshLog:
         return True
 
     def finish_active(self, token_id: uuid.UUID, generation: int, tokens: GarminTokens) -> bool:
-        """Do the same in one statement where what is active stays active; else return False."""
+        """Store it in one statement where what is active stays active; else return False."""
         now = datetime.now(UTC)
         active = Standing(ConnectionState.ACTIVE, None, now)
         if standing(active, tokens.driver, tokens.refresh_expires_at, now) != active:

@@ -80,9 +80,11 @@ class Database:
         return self._run(self._engine, work)
 
     def run_statement[T](self, work: Callable[[Session], T]) -> T:
-        """Do the same for `work` that runs one statement alone.
+        """Run `work`, one statement alone, as `run` does; return its result.
 
-        It is a transaction by itself, without the two round trips that begin and commit one.
+        The statement is a transaction by itself, without the two round trips that begin and commit
+        one. What `work` raises afterwards does not undo it, and it may still take effect after
+        ServiceUnavailableError.
         """
         return self._run(self._single, work)
 

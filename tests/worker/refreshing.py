@@ -7,7 +7,6 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from dev.short import SHORT
 from shared.accounts.accounts import Accounts
@@ -109,14 +108,12 @@ class Service:
     ) -> StoredTokens | None:
         row, holder = self.row, Holder(job_id, run, owner)
 
-        def begin(session: Session) -> StoredTokens | None:
-            log = RefreshLog(session, self.keyring)
-            stored = log.begin(row.id, row.generation, holder, seconds)
-            if stored is None:
-                log.refused(row.id, row.generation)
-            return stored
-
-        return self.database.run(begin)
+        stored = self.database.run_statement(
+            lambda s: RefreshLog(s, self.keyring).begin(row.id, row.generation, holder, seconds)
+        )
+        if stored is None:
+            self.database.run(lambda s: RefreshLog(s, self.keyring).refused(row.id, row.generation))
+        return stored
 
     def postpone(self) -> None:
         row = self.row

@@ -6,6 +6,7 @@ an answer waits to be stored: hence the order in which things are written down h
 
 import logging
 import math
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from shared.errors import (
     GarminUnavailableError,
     GarminUnreachableError,
     JobLostError,
+    SealBrokenError,
     ServiceUnavailableError,
     SignInError,
     TimedOutError,
@@ -42,6 +44,9 @@ _REJECTIONS = 2
 
 _WITHOUT_ANSWER = 2
 """How often the same refresh token is tried when no answer comes."""
+
+_UNREADABLE_PAUSE = 600
+"""Seconds before the next refresh of tokens that do not open: a sealing key is missing."""
 
 _SHORTEST_PAUSE = 30
 """Seconds before the next refresh of tokens for which Garmin gave no usable answer."""
@@ -103,9 +108,13 @@ class RefreshHandler:
         seconds = job.timings.refresh_hold
 
         def begin() -> StoredTokens | None:
-            stored = self._in_statement(
-                lambda log: log.begin(work.token_id, work.generation, holder, seconds)
-            )
+            try:
+                stored = self._in_statement(
+                    lambda log: log.begin(work.token_id, work.generation, holder, seconds)
+                )
+            except SealBrokenError:  # written down, for all that
+                self._postpone(work.token_id, work.generation, _UNREADABLE_PAUSE, ended=True)
+                raise
             if stored is None:
                 self._in_database(lambda log: log.refused(work.token_id, work.generation))
             return stored
@@ -137,7 +146,7 @@ class RefreshHandler:
         try:
             turn = self.cooldowns.enter(driver.name, str(stored.id))
         except DriverRestsError as rest:
-            self._postpone(stored, rest.retry_after, ended=True)
+            self._postpone(stored.id, stored.generation, rest.retry_after, ended=True)
             raise GarminRateLimitedError(rest.retry_after) from None
         try:
             tokens = self._until_answered(job, driver, stored)
@@ -250,7 +259,7 @@ class RefreshHandler:
         wait = refusal.retry_after or _SHORTEST_PAUSE
         with suppress(ServiceUnavailableError):
             wait = self.cooldowns.refused(turn, refusal, counts=ended and counts)
-        self._postpone(stored, wait, ended=ended)
+        self._postpone(stored.id, stored.generation, wait, ended=ended)
         return wait
 
     @staticmethod
@@ -258,11 +267,9 @@ class RefreshHandler:
         with suppress(ServiceUnavailableError):
             report(turn)
 
-    def _postpone(self, stored: StoredTokens, seconds: int, *, ended: bool) -> None:
+    def _postpone(self, token_id: uuid.UUID, generation: int, seconds: int, *, ended: bool) -> None:
         with suppress(ServiceUnavailableError):
-            self._in_database(
-                lambda log: log.postpone(stored.id, stored.generation, seconds, ended=ended)
-            )
+            self._in_database(lambda log: log.postpone(token_id, generation, seconds, ended=ended))
 
     def _is_unchanged(self, stored: StoredTokens) -> bool:
         return self._in_database(lambda log: log.is_unchanged(stored.id, stored.generation))
