@@ -104,7 +104,7 @@ class Client:
         """Replace valid ids with real ones. Return the headers to send along."""
         if is_valid(case, ParameterLocation.BODY):
             put_into_body(case, self._what_a_submission_needs(case))
-        make_unrepeated(case)
+        make_sendable(case)
         tokens = {
             "poll_token": self._poll_token,
             "access_token": self._access_token,
@@ -193,9 +193,15 @@ def put_into_body(case: Case, fields: dict[str, Any]) -> None:
         case.body = {**case.body, **fields}
 
 
-def make_unrepeated(case: Case) -> None:
-    """Keys that are made up come again, with other bodies."""
+_FRAMING = {"connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"}
+"""Headers about the message, not the operation: a server has to refuse it before it is one."""
+
+
+def make_sendable(case: Case) -> None:
+    """Leave out made up headers that end a message; no key comes again, with another body."""
     headers = case.headers
+    for name in [name for name in headers if name.lower() in _FRAMING]:
+        del headers[name]
     if "Idempotency-Key" in headers and is_valid(case, ParameterLocation.HEADER):
         headers["Idempotency-Key"] = uuid4().hex
 
@@ -268,7 +274,7 @@ def every_error_is_a_problem(_: CheckContext, response: Response, case: Case) ->
 def test_an_unauthorized_client_gets_only_documented_responses(
     case: Case, attacked: Service
 ) -> None:
-    make_unrepeated(case)
+    make_sendable(case)
     headers = {"X-Client-Key": "made up"} if names_a_user(case) else {}
     case.call_and_validate(
         attacked.stack.url, headers=headers, additional_checks=[every_error_is_a_problem]
@@ -297,7 +303,7 @@ def test_following_the_links_gets_only_documented_responses(attacked: Service) -
             self.jobs: dict[str, Job] = {}
 
         def before_call(self, case: Case) -> None:
-            make_unrepeated(case)
+            make_sendable(case)
             if case.operation.path == LOGIN and is_valid(case, ParameterLocation.BODY):
                 put_into_body(case, {"username": new_username()})
             if case.operation.path == IMPORT and is_valid(case, ParameterLocation.BODY):
