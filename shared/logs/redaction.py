@@ -138,10 +138,12 @@ def redacted(text: str) -> str:
             text = rule.pattern.sub(rule.replacement, text)
         return text
     lowered = text.lower()
-    if not _WORDS.search(lowered) and (len(text) < _LONG or not _LONG_RUN.search(lowered)):
+    words = _WORDS.search(lowered)
+    long_run = len(text) >= _LONG and _LONG_RUN.search(lowered)
+    if not words and not long_run:
         return text
     for rule in RULES:
-        if rule.hint.search(lowered):
+        if long_run if rule.hint is _LONG_RUN else words and rule.hint.search(lowered):
             text = rule.pattern.sub(rule.replacement, text)
     return text
 
