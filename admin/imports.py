@@ -50,8 +50,8 @@ def import_tokens(
 ) -> None:
     """Connect a user of an app with the tokens of garth or garminconnect in FILE.
 
-    A worker asks Garmin whose they are. Tokens of garminconnect are moved: the program that they
-    came from can't renew them any more.
+    A worker asks Garmin whose they are. Tokens of garminconnect are moved: delete them where they
+    came from. Once one program has renewed them, no other one can.
     """
     if not 1 <= len(user_id) <= _LONGEST_USER_ID or not user_id.isprintable():
         _fail(2, "a user id is 1 to 128 characters, without control characters")

@@ -208,6 +208,11 @@ class Settings(DatabaseSettings):
     log_format: Literal["auto", "json", "console"] = "auto"
     """`json`: one object per line; `console`: for people; `auto`: console on a terminal."""
 
+    @field_validator("broker_url", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
+
     @field_validator("broker_url")
     @classmethod
     def _check_broker_url(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
@@ -342,4 +347,6 @@ def _suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def _reason(kind: str, message: str) -> str:
+    if kind == "bool_parsing":
+        return "must be true or false"
     return "is required" if kind == "missing" else message.removeprefix("Value error, ")

@@ -50,7 +50,7 @@ class Reading(NamedTuple):
 def processors() -> frozenset[int]:
     """Return the processors that this process may use; none where it can't choose."""
     if sys.platform == "linux":
-        return frozenset(os.sched_getaffinity(0))
+        return frozenset(os.sched_getaffinity(os.getpid()))  # the main thread's
     return frozenset()
 
 
@@ -148,4 +148,5 @@ class OneProcessor:
             self._unusable.add(processor)
             self.choices -= {processor}
         else:
+            _log.info("all threads run on processor %d", processor)
             self.current = processor

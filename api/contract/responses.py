@@ -77,8 +77,8 @@ class JobSucceeded(_Job):
     user: JobUser
     exclusive: bool | None = Field(
         None,
-        description="Only after an import: whether the tokens were moved here, so that the program "
-        "that they came from can't renew them any more.",
+        description="Only after an import: whether the tokens were moved here. They have to be "
+        "deleted where they came from: once one program has renewed them, no other one can.",
     )
 
 

@@ -181,7 +181,8 @@ class AsyncFitTrackAuth:
     ) -> SignedIn:
         """Connect with what garth or garminconnect has stored, as a text or as JSON's objects.
 
-        If the result is `exclusive`, the program that they came from can't renew them any more.
+        If the result is `exclusive`, delete them where they came from: once one program has renewed
+        them, no other one can.
         Raises JobFailedError.
         """
         return await self._transport.run(

@@ -84,7 +84,7 @@ class SignedIn:
     """A finished sign-in or import, with a session of the service.
 
     `access_token` is the session's. `exclusive`, after an import: whether the tokens were moved,
-    so that the program that they came from can't renew them any more.
+    so that they have to be deleted where they came from.
     """
 
     status: ClassVar[str] = "succeeded"

@@ -119,6 +119,18 @@ def test_an_invalid_limit_is_named(monkeypatch: pytest.MonkeyPatch, name: str, v
     assert error().startswith(f"FITTRACK_{name}: ")
 
 
+def test_a_switch_is_true_or_false(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITTRACK_SESSION_TOKENS", "maybe")
+    assert error() == "FITTRACK_SESSION_TOKENS: must be true or false"
+
+
+def test_an_empty_broker_url_is_that_of_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITTRACK_BROKER_URL", "")
+    settings = Settings.from_environment()
+    assert settings.queue_url == settings.redis_url.get_secret_value()
+    assert not settings.has_own_broker
+
+
 @pytest.mark.parametrize("name", REQUIRED)
 def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.delenv(name)

@@ -165,7 +165,8 @@ def import_(
     ~/.garminconnect or ~/.garth. They can't be given as an argument, where other programs could
     read them.
 
-    Tokens of garminconnect are moved: the program that they came from can't renew them any more.
+    Tokens of garminconnect are moved: delete them where they came from. Once one program has
+    renewed them, no other one can.
     """
     inputs = Inputs(secrets_piped=True)
     with _output(inputs, as_json=as_json) as output:

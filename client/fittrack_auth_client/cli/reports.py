@@ -73,7 +73,10 @@ def imported(report: Report, signed_in: SignedIn, place: str) -> Report:
     """Say as well where the tokens came from, and whether they still work there."""
     rows: Rows = [("", f"Imported from {printable(place)}.")]
     if signed_in.exclusive:
-        warning = "These tokens were moved: what they were taken from can't renew them any more."
+        warning = (
+            "These tokens were moved: delete them where they came from. "
+            "Once one program has renewed them, no other one can."
+        )
         rows.append(("", f"{warning} Delete them there."))
     return Report(report.rows + rows, {**report.data, "exclusive": bool(signed_in.exclusive)})
 
