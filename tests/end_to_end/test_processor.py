@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 
 import psutil
 
@@ -20,8 +21,11 @@ if sys.platform == "linux":
 
         def used() -> set[int]:
             """By any thread of the one."""
-            threads = psutil.Process(one.pid).threads()
-            return set().union(*(os.sched_getaffinity(thread.id) for thread in threads))
+            found: set[int] = set()
+            for thread in psutil.Process(one.pid).threads():
+                with suppress(ProcessLookupError):  # it has ended
+                    found |= os.sched_getaffinity(thread.id)
+            return found
 
         eventually(lambda: len(used()) == 1)
         assert set(psutil.Process(several.pid).cpu_affinity()) == processors
