@@ -77,7 +77,7 @@ def imported(report: Report, signed_in: SignedIn, place: str) -> Report:
             "These tokens were moved: delete them where they came from. "
             "Once one program has renewed them, no other one can."
         )
-        rows.append(("", f"{warning} Delete them there."))
+        rows.append(("", warning))
     return Report(report.rows + rows, {**report.data, "exclusive": bool(signed_in.exclusive)})
 
 
