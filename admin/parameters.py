@@ -24,27 +24,26 @@ def one_of[E: StrEnum](names: type[E]) -> Callable[[str], E]:
 
 def user_id(text: str) -> uuid.UUID:
     """Read this service's id of a user."""
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        raise typer.BadParameter("must be a user's id, a UUID as `users list` shows it") from None
+    return _uuid(text, "must be a user's id, a UUID as `users list` shows it")
 
 
 def user_or_own_id(text: str) -> uuid.UUID:
     """Read this service's id of a user, where an app's own id would need the app's name."""
-    try:
-        return user_id(text)
-    except typer.BadParameter:
-        message = "must be a UUID as `users list` shows it; an app's own id needs --app"
-        raise typer.BadParameter(message, param_hint="USER") from None
+    return _uuid(
+        text, "must be a UUID as `users list` shows it; an app's own id needs --app", "USER"
+    )
 
 
 def delivery_id(text: str) -> uuid.UUID:
+    return _uuid(text, "must be a delivery's id, a UUID as `webhooks deliveries` shows it")
+
+
+def _uuid(text: str, otherwise: str, parameter: str | None = None) -> uuid.UUID:
+    """Raise BadParameter, with `otherwise` as its text."""
     try:
         return uuid.UUID(text)
     except ValueError:
-        message = "must be a delivery's id, a UUID as `webhooks deliveries` shows it"
-        raise typer.BadParameter(message) from None
+        raise typer.BadParameter(otherwise, param_hint=parameter) from None
 
 
 def job_id(text: str) -> str:

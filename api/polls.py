@@ -11,7 +11,7 @@ from api.async_redis import AbstractConnection, ConnectionPool, RedisTurns, Retr
 from shared.crypto.keyring import Keyring
 from shared.jobs.keys import JobKeys
 from shared.jobs.states import JobStatus
-from shared.jobs.views import VIEWED, JobView, view_job
+from shared.jobs.views import VIEWED, JobView, named, view_job
 from shared.keyspace import KeySpace
 from shared.timings import PRODUCTION, Timings
 
@@ -49,8 +49,7 @@ class JobPolls:
     async def _read(self, job_id: str, names: Sequence[str]) -> dict[str, bytes]:
         """Return fields of a job, empty where there are none. Raises ServiceUnavailableError."""
         async with self._turns.turn():
-            values = await self._ask("HMGET", self._keys.job(job_id), *names)
-        return {name: value or b"" for name, value in zip(names, values, strict=True)}
+            return named(names, await self._ask("HMGET", self._keys.job(job_id), *names))
 
     async def _ask(self, *command: str) -> Any:  # noqa: ANN401 - as Redis answers
         """Send a command that may be sent twice; return its answer. Raises RedisError.

@@ -1,26 +1,20 @@
 """Importing less of a library than it would import by itself."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import module_from_spec
 from types import ModuleType
+from typing import cast
 
 
 @contextmanager
 def absent(*modules: str) -> Iterator[None]:
     """Hide modules from what is imported in the block, as if they were not installed."""
-    before = {name: sys.modules.pop(name) for name in modules if name in sys.modules}
-    for name in modules:
-        sys.modules[name] = None  # type: ignore[assignment]  # how the import system spells it
-    try:
+    with _replaced(dict.fromkeys(modules)):  # None: how the import system spells it
         yield
-    finally:
-        for name in modules:
-            del sys.modules[name]
-        sys.modules.update(before)
 
 
 @contextmanager
@@ -29,8 +23,14 @@ def unused(*modules: str) -> Iterator[None]:
 
     Who imports one afterwards gets the module itself.
     """
+    with _replaced({name: _Unused(name) for name in modules}):
+        yield
+
+
+@contextmanager
+def _replaced(modules: Mapping[str, ModuleType | None]) -> Iterator[None]:
     before = {name: sys.modules.pop(name) for name in modules if name in sys.modules}
-    sys.modules.update({name: _Unused(name) for name in modules})
+    sys.modules.update(cast("Mapping[str, ModuleType]", modules))
     try:
         yield
     finally:

@@ -98,9 +98,22 @@ def _read() -> Reading:
     return Reading(time.monotonic(), busy_seconds(), time.process_time())
 
 
+def _used_by_others(
+    choices: frozenset[int], current: int, before: Reading, now: Reading
+) -> dict[int, float]:
+    """Return what part of the time other processes have used each processor."""
+    seconds = now.at - before.at
+    used = {
+        processor: (now.busy[processor] - before.busy.get(processor, 0.0)) / seconds
+        for processor in choices
+    }
+    used[current] -= (now.own - before.own) / seconds
+    return used
+
+
 @dataclass
 class OneProcessor:
-    """`allowed` says where the system lets this process run, `choices` are what is left of that."""
+    """`allowed` says where the system lets this process run: `choices`, until one is taken."""
 
     move: Callable[[int], None] = move_threads
     read: Callable[[], Reading] = _read
@@ -116,29 +129,20 @@ class OneProcessor:
         if self.current is not None and allowed != {self.current}:
             self.current = None  # an operator or a container's limits have changed it
         if self.current is None:
-            self.choices = allowed - self._unusable
+            self.choices = allowed
+        usable = self.choices - self._unusable
         now, before = self.read(), self._before
         self._before = now
-        if not self.choices or not self.choices <= now.busy.keys():
+        if not usable or not usable <= now.busy.keys():
             return
         if self.current is None or before is None:
-            self._move_to(secrets.choice(sorted(self.choices)))
+            self._move_to(secrets.choice(sorted(usable)))
             return
-        others = self._used_by_others(self.current, before, now)
+        others = _used_by_others(usable, self.current, before, now)
         best = min(others, key=lambda processor: others[processor])
         # Workers that share a processor all see the same better one: not all of them take it.
         if others[self.current] - others[best] >= _WORTH_MOVING and secrets.randbelow(2):
             self._move_to(best)
-
-    def _used_by_others(self, current: int, before: Reading, now: Reading) -> dict[int, float]:
-        """Return what part of the time other processes have used each processor."""
-        seconds = now.at - before.at
-        used = {
-            processor: (now.busy[processor] - before.busy.get(processor, 0.0)) / seconds
-            for processor in self.choices
-        }
-        used[current] -= (now.own - before.own) / seconds
-        return used
 
     def _move_to(self, processor: int) -> None:
         try:
@@ -146,7 +150,6 @@ class OneProcessor:
         except OSError as error:
             _log.warning("threads can't be moved to processor %d: %s", processor, error.strerror)
             self._unusable.add(processor)
-            self.choices -= {processor}
         else:
             _log.info("all threads run on processor %d", processor)
             self.current = processor

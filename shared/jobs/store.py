@@ -15,7 +15,7 @@ from shared.jobs.keys import JobKeys, ms, subject
 from shared.jobs.kinds import KINDS
 from shared.jobs.repeats import NewJob, Repeatable, repeated_job
 from shared.jobs.states import JobKind, JobStage, JobStatus, RefreshRequest
-from shared.jobs.views import VIEWED, JobView, view_job
+from shared.jobs.views import VIEWED, JobView, named, view_job
 from shared.origin import UNKNOWN, Origin
 from shared.redis.clock import redis_ms
 from shared.redis.connection import LuaScript, Redis, redis_errors_translated
@@ -116,8 +116,7 @@ class JobStore:
         The API reads the same on its event loop.
         """
         values = cast("list[bytes | None]", self._redis.hmget(self._keys.job(job_id), VIEWED))
-        fields = {name: value or b"" for name, value in zip(VIEWED, values, strict=True)}
-        return view_job(self._keyring, job_id, poll_token, fields)
+        return view_job(self._keyring, job_id, poll_token, named(VIEWED, values))
 
     @redis_errors_translated
     def confirm(self, job_id: str) -> bool:

@@ -1,7 +1,7 @@
 """Jobs as their pollers see them."""
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -39,6 +39,11 @@ class JobView:
     status: JobStatus
     stage: JobStage
     outcome: PolledOutcome | None
+
+
+def named(names: Sequence[str], values: Sequence[bytes | None]) -> dict[str, bytes]:
+    """Return what HMGET has answered by name, empty where there is nothing."""
+    return {name: value or b"" for name, value in zip(names, values, strict=True)}
 
 
 def view_job(
