@@ -187,7 +187,7 @@ def restore(stack: Stack, state: dict[bytes, bytes]) -> None:
     with Redis.from_url(stack.settings["FITTRACK_REDIS_URL"]) as redis:
         redis.flushall()
         for key, value in state.items():
-            redis.restore(key, 300_000, value)
+            redis.restore(key, 300_000, value, replace=True)  # the API renews its mark
         for key in redis.scan_iter("fittrack:job:*:lease"):
             redis.delete(key)  # its time has run out
 
